@@ -1,0 +1,1 @@
+"""The local HTTP control resource and its client: translates, decides nothing."""

@@ -1,0 +1,1 @@
+"""The format: bytes, values and decisions, without any I/O."""

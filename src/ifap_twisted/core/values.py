@@ -1,0 +1,315 @@
+"""The values that pass between the rooms: frozen, slotted, keyword-only."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+
+JSON: TypeAlias = Any
+"""What ``json.loads`` can give."""
+
+
+class Absent(enum.Enum):
+    """The type of :data:`ABSENT`."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = Absent.ABSENT
+"""``expect=ABSENT``: the write is wanted only when there is no live file at the path."""
+
+Expect: TypeAlias = str | Absent | None
+"""What a write expects to find: None anything, :data:`ABSENT` no file, else the id of the current version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderState:
+    """What a shelf says of itself when opened or polled.
+
+    :ivar uidvalidity: when it changes, all UIDs known before mean nothing (FORMAT 2.5).
+    :ivar uidnext: the UID that the next message gets, or None where the server does not tell (Courier).
+    :ivar exists: how many messages are there.
+    """
+
+    uidvalidity: int
+    uidnext: int | None
+    exists: int
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What a shelf can do: quirks are data, not subclasses.
+
+    :ivar reports_uid: a receipt of an append carries the UID (UIDPLUS).
+    :ivar expunges_by_uid: single messages can be removed (UID EXPUNGE).
+    :ivar pushes: changes by others are announced without polling (IDLE).
+    :ivar max_message: the largest message in bytes (APPENDLIMIT), or None when unknown.
+    """
+
+    reports_uid: bool
+    expunges_by_uid: bool
+    pushes: bool
+    max_message: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderBlock:
+    """The metadata headers of one message, as the server gave them (FORMAT 1.4).
+
+    :ivar size: RFC822.SIZE, in bytes.
+    :ivar fields: the X-IFAP and X-Mailfile fields, raw; empty for foreign mail.
+    """
+
+    uid: int
+    size: int
+    fields: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The place of an appended message; ``uid`` is None where the server does not tell it (no UIDPLUS)."""
+
+    uidvalidity: int | None = None
+    uid: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """The decoded metadata of one message: one version of one file (FORMAT 1).
+
+    :ivar path: ``fn`` exactly as in the message; possibly one that we would refuse to write (FORMAT 11.1).
+    :ivar vid: the version's identity; for a message of the reference its sealed id (FORMAT 2.1).
+    :ivar sealed_id: 22 characters that name these sealed bytes (FORMAT 2.1).
+    :ivar ours: written in our serialization (FORMAT 1.3).
+    :ivar encrypted: the metadata is sealed.
+    :ivar length: ``bytes``, the length of the body's content as sent; ``size`` is that of the whole file.
+    :ivar modified: Unix time, from ``t`` or ``ts``.
+    :ivar clock: for ours the version's place in history (FORMAT 3.1), for the reference the inherited one (1.3).
+    :ivar parents: vids of the versions of the reference that it replaces.
+    :ivar inherits: for the reference, the inherited ``vid``: the version it was started from.
+    :ivar keep: how many versions the user wants kept (``keep``, else ``versions``).
+    :ivar needs: words that a reader must understand to serve the content.
+    :ivar extra: all keys that are not of the format; they survive an overwrite.
+    """
+
+    path: str
+    vid: str
+    sealed_id: str
+    ours: bool
+    encrypted: bool
+    length: int
+    size: int
+    modified: float
+    writer: str = ""
+    clock: Mapping[str, int] = field(default_factory=dict)
+    parents: tuple[str, ...] = ()
+    inherits: str | None = None
+    home: str | None = None
+    sha256: str | None = None
+    mode: int = 0o644
+    mime: str | None = None
+    directory: bool = False
+    deleted: bool = False
+    versions: int = 1
+    keep: int = 1
+    needs: tuple[str, ...] = ()
+    understood: bool = True
+    moved_from: str | None = None
+    extra: Mapping[str, JSON] = field(default_factory=dict)
+
+    @property
+    def bound(self) -> bool:
+        """The header names the hash of the content (FORMAT 1.5)."""
+        return self.ours and self.sha256 is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What a new version shall say; the envelope turns it into a message.
+
+    :ivar path: canonical (``core.paths``), or a reserved one.
+    :ivar clock: complete, the writer's own number included (FORMAT 3.1).
+    :ivar extra: unknown keys inherited from the version before.
+    """
+
+    path: str
+    vid: str
+    writer: str
+    clock: Mapping[str, int]
+    home: str
+    modified: float
+    parents: tuple[str, ...] = ()
+    mode: int = 0o644
+    mime: str | None = None
+    directory: bool = False
+    deleted: bool = False
+    keep: int = 5
+    moved_from: str | None = None
+    extra: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A message ready to be appended, and what is needed to recognise it on the server."""
+
+    message: bytes
+    sealed_id: str
+    version: Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A file, directory or version as every front end shows it (DESIGN 4.5).
+
+    :ivar path: without a leading slash (JSON shows it with one).
+    :ivar version: the version id; empty for a directory without a marker.
+    :ivar parents: the newest known versions that it descends from.
+    :ivar versions: how many versions are kept at present; ``keep`` how many are wanted.
+    """
+
+    path: str
+    type: str = "file"
+    size: int = 0
+    modified: float = 0.0
+    version: str = ""
+    parents: tuple[str, ...] = ()
+    versions: int = 1
+    keep: int = 5
+    deleted: bool = False
+    mode: int = 0o644
+    mime: str | None = None
+    writer: str = ""
+    conflict: bool = False
+    bound: bool = True
+    sha256: str | None = None
+
+    def to_json(self) -> dict[str, JSON]:
+        """The object of DESIGN 4.5."""
+        return {
+            "path": "/" + self.path,
+            "type": self.type,
+            "size": self.size,
+            "modified": timestamp(self.modified),
+            "version": self.version,
+            "parents": list(self.parents),
+            "versions": self.versions,
+            "keep": self.keep,
+            "deleted": self.deleted,
+            "mode": self.mode,
+            "mime": self.mime,
+            "writer": self.writer,
+            "conflict": self.conflict,
+            "locked": None,
+            "bound": self.bound,
+            "sha256": self.sha256,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, JSON]) -> Entry:
+        """The inverse of :meth:`to_json`; unknown keys are ignored."""
+        return cls(
+            path=value["path"].removeprefix("/"),
+            type=value["type"],
+            size=value["size"],
+            modified=datetime.fromisoformat(value["modified"]).timestamp(),
+            version=value["version"],
+            parents=tuple(value["parents"]),
+            versions=value["versions"],
+            keep=value["keep"],
+            deleted=value["deleted"],
+            mode=value["mode"],
+            mime=value["mime"],
+            writer=value["writer"],
+            conflict=value["conflict"],
+            bound=value["bound"],
+            sha256=value.get("sha256"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A file's entry and its content."""
+
+    entry: Entry
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something that a person should know: a stable code, a sentence, and the path it is about."""
+
+    code: str
+    text: str
+    path: str | None = None
+
+    def to_json(self) -> dict[str, JSON]:
+        """The object of DESIGN 4.5; the path with its leading slash."""
+        return {"code": self.code, "text": self.text, "path": None if self.path is None else "/" + self.path}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The state of a filesystem (DESIGN 4.5).
+
+    :ivar state: ``connected``, ``connecting``, ``offline`` or ``stopped``.
+    :ivar pending: writes accepted that are not yet known to be durable; ``failing``: those that were tried in vain.
+    :ivar damaged: messages of this folder that cannot be used; ``foreign``: messages that are none of ours.
+    :ivar last_refresh: Unix time, or None.
+    """
+
+    state: str
+    account: str
+    folder: str
+    dialect: str | None
+    pending: int = 0
+    failing: int = 0
+    conflicts: int = 0
+    damaged: int = 0
+    foreign: int = 0
+    warnings: tuple[Notice, ...] = ()
+    last_refresh: float | None = None
+
+    def to_json(self) -> dict[str, JSON]:
+        """The object of DESIGN 4.5."""
+        return {
+            "state": self.state,
+            "account": self.account,
+            "folder": self.folder,
+            "dialect": self.dialect,
+            "pending": self.pending,
+            "failing": self.failing,
+            "conflicts": self.conflicts,
+            "locks": 0,
+            "damaged": self.damaged,
+            "foreign": self.foreign,
+            "warnings": [warning.to_json() for warning in self.warnings],
+            "last_refresh": None if self.last_refresh is None else timestamp(self.last_refresh),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One notice to a watcher (DESIGN 4.3).
+
+    :ivar kind: ``changed``, ``removed``, ``conflict``, ``job``, ``connection``, ``pending`` or ``renewed``.
+    :ivar entry: what it is about, for the first three.
+    :ivar detail: a JSON object for the others.
+    """
+
+    kind: str
+    entry: Entry | None = None
+    detail: Mapping[str, JSON] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, JSON]:
+        """The ``data`` of a server-sent event."""
+        return self.entry.to_json() if self.entry is not None else dict(self.detail)
+
+
+def timestamp(unix: float) -> str:
+    """Unix time as ISO 8601 in UTC with microseconds, as DESIGN 4.5 shows it; bounded to what a date can hold."""
+    bounded = min(max(unix, -62135596800.0), 253402300799.0)
+    return datetime.fromtimestamp(bounded, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

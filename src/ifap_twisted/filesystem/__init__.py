@@ -1,0 +1,1 @@
+"""The service: versions, conflicts, freshness, directories, over any shelf."""

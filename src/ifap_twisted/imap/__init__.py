@@ -1,0 +1,1 @@
+"""The wire: one IMAP connection, driven through Twisted's IMAP4Client."""

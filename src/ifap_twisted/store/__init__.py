@@ -1,0 +1,1 @@
+"""Shelves of numbered, immutable messages, and their decorators."""

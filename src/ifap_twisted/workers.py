@@ -1,0 +1,54 @@
+"""Work that would hold up the reactor, done in threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred, execute
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+
+T = TypeVar("T")
+
+
+class Worker(Protocol):
+    """Runs a function somewhere and fires with its result."""
+
+    def __call__(self, work: Callable[[], T]) -> Deferred[T]:
+        """Run ``work``; the Deferred fires in the reactor's thread."""
+
+
+class ThreadWorker:
+    """Runs work in threads of its own, at most ``threads`` at a time.
+
+    :param reactor: anything with ``callFromThread``; the result comes back through it.
+    """
+
+    def __init__(self, reactor: Any, threads: int = 2, name: str = "ifap") -> None:
+        self._reactor = reactor
+        self._pool = ThreadPool(minthreads=0, maxthreads=threads, name=name)
+        self._started = False
+
+    def __call__(self, work: Callable[[], T]) -> Deferred[T]:
+        """Run ``work`` in a thread."""
+        if not self._started:
+            self._started = True
+            self._pool.start()
+        result: Deferred[T] = deferToThreadPool(self._reactor, self._pool, work)
+        return result
+
+    def stop(self) -> None:
+        """End the threads, after the work in them."""
+        if self._started:
+            self._started = False
+            self._pool.stop()
+
+
+class InlineWorker:
+    """Runs work at once, in the caller's thread: for tests."""
+
+    def __call__(self, work: Callable[[], T]) -> Deferred[T]:
+        """Run ``work`` now."""
+        result: Deferred[T] = execute(work)
+        return result
