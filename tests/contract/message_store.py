@@ -24,7 +24,6 @@ from ifap_twisted.errors import MessageGone, NotFound, NotSupported, OutcomeUnkn
 from ifap_twisted.interfaces import IFolderListener, IMessageStore
 from tests.messages import letter, mail, metadata_of, sealed_id
 
-
 SIGNATURES = {
     "open": "(*, create=True)",
     "poll": "(*, thorough=False)",
