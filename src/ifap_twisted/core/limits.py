@@ -75,3 +75,60 @@ JSON_BODY: Final = 64 * KIB
 """The largest JSON body of a control request."""
 INLINE_BYTES: Final = 64 * KIB
 """Up to this sealing and opening take less than a thread switch is worth; above they go to a worker."""
+
+# The basedir and its settings
+LOCAL_FILE: Final = 16 * MIB
+"""A file of the basedir that is read whole (``ifap.toml``, ``key.json``, ``account.json``)."""
+SETTINGS_FILE: Final = 1 * MIB
+SECRET_BYTES: Final = 4 * KIB
+"""A password file, a key file, or what a password command prints."""
+LARGEST_FILE: Final = 64 * MIB
+"""The greatest ``max_file_size`` that may be configured: sealed it still fits in ``LITERAL``."""
+FOLDER_BYTES: Final = 500
+"""The name of a folder in UTF-8; modified UTF-7 makes it longer, and servers stop at 1,000 or before."""
+ACCOUNT_BYTES: Final = 4 * KIB
+"""An account URL."""
+BASEDIR_WAIT_SECONDS: Final = 30.0
+"""How long a verb waits for a basedir that another process holds (DESIGN 4.1)."""
+BASEDIR_POLL_SECONDS: Final = 0.1
+PASSWORD_COMMAND_SECONDS: Final = 30.0
+WRITER_BLOCK: Final = 256
+"""Numbers of a writer that are reserved by one durable write (FORMAT 3.1)."""
+WRITER_NUMBER: Final = 2**53 - 1
+"""The greatest number of a writer: the greatest integer that every JSON reader keeps."""
+
+# The control resource (DESIGN 4.3)
+CONTROL_HEADERS: Final = 64
+"""Header fields of one request; all of them together may have 16 KiB, of which a path takes at most 12."""
+CONTROL_QUERY: Final = 16
+"""Parameters in the query of one request."""
+CONTROL_CLIENTS: Final = 256
+"""Connections that are open at a time; a further one is closed at once."""
+CONTROL_CONNECTIONS: Final = 32
+"""Requests that one client has under way at a time."""
+CONTROL_IDLE_SECONDS: Final = 60.0
+"""Without a byte of a request that is expected; our client lets go of an unused connection before."""
+CONTROL_REUSE_SECONDS: Final = 20.0
+CONTROL_STALL_SECONDS: Final = 120.0
+"""How long a client may take none of an answer before it is cut off."""
+CONTROL_ANSWER_SECONDS: Final = 3600.0
+"""How long our client waits for an answer: a file of 24 MiB over a slow line takes most of it."""
+BODY_AHEAD: Final = 128 * KIB
+"""Of a body that nobody takes this much is held before the sender has to wait."""
+DRAIN_BYTES: Final = 64 * KIB
+"""An unwanted body of up to this is read to its end so that the connection can be used again."""
+LINGER_BYTES: Final = 2 * MIB
+LINGER_SECONDS: Final = 5.0
+"""How much, and how long, of an unwanted body is read so that its sender sees the answer."""
+ANSWER_PIECE: Final = 64 * KIB
+LIST_PIECE: Final = 200
+"""Entries turned into JSON between two turns of the reactor."""
+EVENTS_KEPT: Final = 1024
+"""Events that a client may have missed and still gets; after a longer gap it is told ``renewed``."""
+EVENTS_QUEUED: Final = 256
+EVENT_CLIENTS: Final = 64
+HEARTBEAT_SECONDS: Final = 15.0
+JOBS_KEPT: Final = 64
+JOBS_RUNNING: Final = 8
+JOB_WAIT_SECONDS: Final = 60.0
+"""The longest that one request waits for the end of a job."""
