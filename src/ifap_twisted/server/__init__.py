@@ -1,0 +1,1 @@
+"""The embedded IMAP server, the default account."""
