@@ -1,0 +1,281 @@
+"""A version as an RFC 5322 message: sealed with its content, and read back (FORMAT 1, WIRE-FORMAT 2 and 7).
+
+It returns no content that does not fit the header it came with, never mends one, and with a key it never takes
+plaintext for anything.
+
+A blank line before the ``!`` of a body (the vectors' verdict ``policy``) is skipped, as white space anywhere in a text
+is: what follows is authenticated or refused as if it were not there.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from ifap_twisted.core import limits, metadata, sealing
+from ifap_twisted.core.dialects import DIALECTS, Dialect, dialects_of
+from ifap_twisted.core.keys import Key
+from ifap_twisted.core.mime import data_part, head_end
+from ifap_twisted.core.values import Draft, Sealed, Version
+from ifap_twisted.errors import (
+    ForeignFolder,
+    ForeignKey,
+    Malformed,
+    NewerVersionNeeded,
+    Plaintext,
+    Spliced,
+    Tampered,
+    Unbound,
+)
+
+__all__ = ["is_foreign", "read_header", "read_message", "same_bytes", "seal", "sealed_id", "sealed_id_of"]
+
+_WHITE: Final = b"\r\n \t"
+_ID_LENGTH: Final = 22
+_IV: Final = 16
+_BLANK: Final = b" "
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_LEADING_WHITE: Final = re.compile(rb"[\r\n \t]*")
+_FIELDS: Final = {
+    dialect.name: re.compile(
+        rb"^" + dialect.header.encode() + rb"[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE
+    )
+    for dialect in DIALECTS.values()
+}
+
+
+# ---------------------------------------------------------------- writing
+
+
+def seal(
+    draft: Draft, content: bytes, *, dialect: Dialect, key: Key | None, now: float, random: Callable[[int], bytes]
+) -> Sealed:
+    """The message of a new version; plaintext when ``key`` is None.
+
+    :param now: Unix time of the sealing; anybody can read it.
+    :param random: gives that many random bytes.
+    :raises InvalidPath, CallerError, TooLarge: as :func:`ifap_twisted.core.metadata.encode`.
+    """
+    text = metadata.encode(draft, length=len(content), sha256=_hash(content), sealed=key is not None)
+    seconds = int(now)
+    buffer = io.BytesIO()
+    if key is None:
+        token = base64.b64encode(text)
+        _write_head(buffer, dialect, token, seconds, encoding="base64")
+        sealing.encode_base64(buffer.write, _pieces(content), columns=limits.BODY_COLUMNS)
+    else:
+        token = sealing.seal(key, text, now=seconds, iv=random(_IV))
+        _write_head(buffer, dialect, token, seconds, encoding="7bit")
+        blanks = _BLANK * (limits.CONTENT_BLOCK - len(content) % limits.CONTENT_BLOCK)
+        sealing.seal_to(buffer.write, key, (content, blanks), now=seconds, iv=random(_IV), columns=limits.BODY_COLUMNS)
+    buffer.write(b"\r\n")
+    name = sealed_id(token)
+    version = metadata.decode(text, sealed_id=name, encrypted=key is not None)
+    return Sealed(message=buffer.getvalue(), sealed_id=name, version=version)
+
+
+def _write_head(buffer: io.BytesIO, dialect: Dialect, token: bytes, seconds: int, *, encoding: str) -> None:
+    folded = sealing.fold(token, limits.HEADER_COLUMNS, b"\r\n ")
+    fields = [
+        ("To", dialect.to),
+        ("From", dialect.sender),
+        ("Subject", dialect.subject),
+        *dialect.extra_headers,
+        ("Date", _date(seconds)),
+        ("Message-ID", f"<{sealed_id(token)}@ifap.invalid>"),
+        ("MIME-Version", "1.0"),
+        ("Content-Type", dialect.media_type),
+        ("Content-Transfer-Encoding", encoding),
+        ("Content-Disposition", f'attachment; filename="{dialect.filename}"'),
+    ]
+    buffer.write(dialect.header.encode() + b":\r\n " + folded + b"\r\n")
+    buffer.write("".join(f"{name}: {value}\r\n" for name, value in fields).encode("ascii"))
+    buffer.write(b"\r\n")
+
+
+def _date(seconds: int) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    month = _MONTHS[moment.month - 1]
+    return f"{_DAYS[moment.weekday()]}, {moment.day:02} {month} {moment.year:04} {moment:%H:%M:%S} +0000"
+
+
+def _pieces(content: bytes) -> Iterator[memoryview]:
+    view = memoryview(content)
+    for start in range(0, len(view), limits.INLINE_BYTES):
+        yield view[start : start + limits.INLINE_BYTES]
+
+
+def _hash(content: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode("ascii")
+
+
+# ---------------------------------------------------------------- identity
+
+
+def sealed_id(token: bytes) -> str:
+    """22 characters that name a metadata token, its ``!`` included and white space left out (FORMAT 2.1)."""
+    digest = hashlib.sha256(token.translate(None, _WHITE)).digest()
+    return base64.urlsafe_b64encode(digest)[:_ID_LENGTH].decode("ascii")
+
+
+def sealed_id_of(fields: bytes, dialect: Dialect) -> str:
+    """The sealed id of the message with this header block; needs no key.
+
+    :raises Malformed: the dialect's metadata field does not occur exactly once.
+    """
+    return sealed_id(_token(fields, dialect))
+
+
+def same_bytes(sealed: Sealed, fields: bytes, size: int, dialect: Dialect) -> bool:
+    """Whether a message found on the server is this one: its metadata token and its size (FORMAT 4.2, 4.3).
+
+    :param size: RFC822.SIZE, which may exceed what was sent by ``limits.SIZE_SLACK`` (FORMAT 4.5).
+    """
+    sent = len(sealed.message)
+    try:
+        found = _token(fields, dialect)
+    except Malformed:
+        return False
+    head = sealed.message[: head_end(sealed.message)[0]]
+    return sent <= size <= sent + limits.SIZE_SLACK and found == _token(head, dialect)
+
+
+def is_foreign(fields: bytes, dialect: Dialect) -> bool:
+    """Whether a message with this header block is none of the dialect's: ordinary mail, or the other dialect's."""
+    return dialect.name not in dialects_of(_head(fields))
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read_header(fields: bytes, *, dialect: Dialect, keys: Sequence[Key], home: str | None) -> Version:
+    """The version that a header block tells of.
+
+    :param fields: the metadata fields, or any header block that holds them, raw.
+    :param keys: the keys of the folder; none when encryption is off.
+    :param home: the folder's, once it is known: a message of ours from another folder is refused (FORMAT 1, table).
+    :raises Malformed: no metadata field or more than one, or it is not in the format.
+    :raises ForeignKey: it is sealed and no key opens it, or it was damaged.
+    :raises Plaintext: it is not sealed and there are keys.
+    :raises Spliced: a payload stands in the place of the metadata (WIRE-FORMAT 7.3).
+    :raises ForeignFolder: it was written for another folder.
+    """
+    return _read_header(fields, dialect, keys, home)[0]
+
+
+def read_message(
+    message: bytes, *, dialect: Dialect, keys: Sequence[Key], home: str | None, require_bound: bool = False
+) -> tuple[Version, bytes]:
+    """The version and the content of a whole message, belonging together as far as can be known (FORMAT 1.5).
+
+    :raises Malformed: as :func:`read_header`, or there is no part with content.
+    :raises Plaintext: the metadata or the content is not sealed and there are keys.
+    :raises Tampered: the content is damaged.
+    :raises Spliced: the content is not the one that the metadata tells of.
+    :raises Unbound: ``require_bound`` is set and the metadata names no hash.
+    :raises NewerVersionNeeded: the content means something that this release does not know.
+    """
+    head = message[: head_end(message)[0]]
+    version, key = _read_header(head, dialect, keys, home)
+    if not version.understood:
+        raise NewerVersionNeeded(path=version.path)
+    if require_bound and not version.bound:
+        raise Unbound(path=version.path)
+    part = data_part(message, dialect.media_type)
+    if part is None:
+        raise Malformed("The message has no part with content.", path=version.path, section="body")
+    white = _LEADING_WHITE.match(message, *part)
+    start = white.end() if white else part[0]
+    body = memoryview(message)[start : part[1]]
+    content = _plain_content(body, version) if key is None else _sealed_content(body, version, key)
+    if version.sha256 is not None and _hash(content) != version.sha256:
+        raise Spliced("The content is not the one that the header names.", path=version.path)
+    return version, content
+
+
+def _read_header(fields: bytes, dialect: Dialect, keys: Sequence[Key], home: str | None) -> tuple[Version, Key | None]:
+    token = _token(fields, dialect)
+    if token[:1] == sealing.MARK:
+        text, key = _opened(token, keys)
+    elif keys:
+        raise Plaintext
+    else:
+        text, key = _decoded(token), None
+    version = metadata.decode(text, sealed_id=sealed_id(token), encrypted=key is not None)
+    if home is not None and version.ours and version.home != home:
+        if version.home is None:
+            raise Malformed("The metadata names no folder.", path=version.path, section="metadata")
+        raise ForeignFolder(path=version.path)
+    return version, key
+
+
+def _head(fields: bytes) -> bytes:
+    return fields[: head_end(fields)[0]]
+
+
+def _token(fields: bytes, dialect: Dialect) -> bytes:
+    found = _FIELDS[dialect.name].findall(_head(fields))
+    if len(found) != 1:
+        raise Malformed(f"There are {len(found)} metadata fields instead of one.", section="header")
+    value: bytes = found[0]
+    if len(value) > limits.HEADER_FIELDS:
+        raise Malformed("The metadata field is too long.", section="header")
+    return value.translate(None, _WHITE)
+
+
+def _opened(token: bytes, keys: Sequence[Key]) -> tuple[bytes, Key]:
+    try:
+        text, key = sealing.open_with(keys, token)
+    except Malformed as error:
+        raise Malformed(error.detail, section="header") from None
+    if not text.endswith(b"}"):
+        raise Spliced("Something else was put in the place of the metadata.")
+    if len(text) % limits.METADATA_BLOCK != limits.METADATA_REST:
+        raise Malformed("The metadata has an impossible length.", section="metadata")
+    return text, key
+
+
+def _decoded(token: bytes) -> bytes:
+    try:
+        return b"".join(sealing.decode_base64(token))
+    except Malformed as error:
+        raise Malformed(error.detail, section="header") from None
+
+
+def _sealed_content(body: memoryview, version: Version, key: Key) -> bytes:
+    if len(body) == 0:
+        raise Tampered("The content is missing.", path=version.path)
+    if bytes(body[:1]) != sealing.MARK:
+        raise Plaintext("The content is not encrypted.", path=version.path)
+    try:
+        buffer, _ = sealing.open_into((key,), body)
+    except (ForeignKey, Malformed):
+        # The key is right, since it opened the header.
+        raise Tampered(path=version.path) from None
+    with buffer.getbuffer() as view:
+        length = len(view)
+        blanks = bytes(view[version.length :])
+    if length % limits.CONTENT_BLOCK or not 1 <= len(blanks) <= limits.CONTENT_BLOCK or blanks.strip(_BLANK):
+        raise Spliced("The content is not as long as the header says.", path=version.path)
+    buffer.truncate(version.length)
+    return buffer.getvalue()
+
+
+def _plain_content(body: memoryview, version: Version) -> bytes:
+    if bytes(body[:1]) == sealing.MARK:
+        raise ForeignKey("The content is sealed and there is no key.", path=version.path)
+    buffer = io.BytesIO()
+    try:
+        for piece in sealing.decode_base64(body):
+            buffer.write(piece)
+    except Malformed:
+        raise Tampered(path=version.path) from None
+    if buffer.tell() != version.length:
+        raise Spliced("The content is not as long as the header says.", path=version.path)
+    return buffer.getvalue()

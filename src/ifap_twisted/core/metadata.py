@@ -1,0 +1,390 @@
+"""The metadata text of a message: ours and the reference's, to and from a :class:`Version` (FORMAT 1.2, 1.3).
+
+It refuses every text that two readers could understand differently, and believes nothing that only a newer version
+may understand.
+
+What is odd in the reference's texts (the vectors' verdict ``policy``):
+
+- listed, under exactly that name: ``fn`` absolute, with ``..``, NUL, control characters or lone surrogates. Such a
+  name is not :func:`ifap_twisted.core.paths.is_writable`, and
+  :func:`ifap_twisted.core.paths.local_parts` refuses it;
+- listed, as if the key were absent: ``versions`` that is no integer of at least 1, ``ts`` that is no time, ``vid``,
+  ``clock``, ``mode`` or ``mime`` that are not as we write them;
+- malformed: an empty ``fn``, ``bytes`` that is a float (even 12.0) or larger than any message, a duplicate key, NaN
+  or an infinity, an integer of more than 64 bits, nesting beyond ``limits.JSON_DEPTH``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from ifap_twisted.core import limits
+from ifap_twisted.core.dialects import Dialect
+from ifap_twisted.core.paths import clean, suggested_mime
+from ifap_twisted.core.strictjson import check_json, strict_json
+from ifap_twisted.core.values import JSON, Draft, Version
+from ifap_twisted.errors import CallerError, InvalidPath, Malformed, TooLarge
+
+__all__ = [
+    "UNDERSTOOD_NEEDS",
+    "decode",
+    "encode",
+    "exceeds_reference",
+    "reference_metadata",
+    "strict_json",
+    "text_length",
+]
+
+VERSION: Final = 1
+"""The ``v`` of our serialization."""
+UNDERSTOOD_NEEDS: Final[frozenset[str]] = frozenset()
+"""The words of ``needs`` that this release understands."""
+
+_NOBODYS_TIME: Final = 0.0
+_EARLIEST: Final = -62135596800
+_LATEST: Final = 253402300799
+_INTEGER: Final = 2**63 - 1
+_NUMBER: Final = 2**53 - 1
+_MANY: Final = 256
+_VERSIONS: Final = 2**31 - 1
+_MODE: Final = 0o644
+_MIME_LENGTH: Final = 127
+_HASH_LENGTH: Final = 43
+_PADDING_KEY: Final = len('"_":"",')
+
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
+_WRITER: Final = re.compile(r"[A-Za-z0-9_-]{6}")
+_HOME: Final = re.compile(r"[A-Za-z0-9_-]{8}")
+_HASH: Final = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+_WORD: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_ATOM: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_MIME: Final = re.compile(rf'{_ATOM}/{_ATOM}(?: ?; ?{_ATOM}=(?:{_ATOM}|"[ !#-\[\]-~]*"))*')
+
+
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+# ---------------------------------------------------------------- the keys
+
+
+def _integer(least: int, most: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and least <= value <= most
+
+
+def _text(pattern: re.Pattern[str], longest: int = 64) -> Callable[[Any], bool]:
+    return lambda value: type(value) is str and len(value) <= longest and pattern.fullmatch(value) is not None
+
+
+def _is_boolean(value: Any) -> bool:
+    return type(value) is bool
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) in {int, float} and _EARLIEST <= value <= _LATEST
+
+
+def _is_path(value: Any) -> bool:
+    return type(value) is str and value != ""
+
+
+def _is_clock(value: Any) -> bool:
+    return (
+        type(value) is dict
+        and 0 < len(value) <= _MANY
+        and all(_WRITER.fullmatch(writer) for writer in value)
+        and all(type(number) is int and 0 < number <= _NUMBER for number in value.values())
+    )
+
+
+def _list_of(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
+    return lambda value: (
+        type(value) is list
+        and len(value) <= _MANY
+        and all(type(item) is str and pattern.fullmatch(item) is not None for item in value)
+        and len(set(value)) == len(value)
+    )
+
+
+_is_length: Final = _integer(0, limits.LITERAL)
+_is_id: Final = _text(_ID)
+_is_count: Final = _integer(1, _VERSIONS)
+_is_mode: Final = _integer(0, 0o7777)
+_is_mime: Final = _text(_MIME, _MIME_LENGTH)
+
+_CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "_": lambda value: type(value) is str,
+    "bytes": _is_length,
+    "chunks": _integer(1, _VERSIONS),
+    "clock": _is_clock,
+    "deleted": _is_boolean,
+    "dir": _is_boolean,
+    "fn": _is_path,
+    "from": _is_id,
+    "home": _text(_HOME),
+    "keep": _is_count,
+    "lock": _is_id,
+    "mime": _is_mime,
+    "mode": _is_mode,
+    "needs": _list_of(_WORD),
+    "parents": _list_of(_ID),
+    "sha256": _text(_HASH),
+    "size": _integer(0, _INTEGER),
+    "t": _is_time,
+    "ts": _is_time,
+    "v": _integer(1, _INTEGER),
+    "versions": _is_count,
+    "vid": _is_id,
+    "writer": _text(_WRITER),
+}
+"""Every key of the format (FORMAT 1, table), and what its value must be in our texts."""
+
+
+# ---------------------------------------------------------------- reading
+
+
+def decode(text: bytes, *, sealed_id: str, encrypted: bool) -> Version:
+    """The version that a metadata text tells of.
+
+    :raises Malformed: it is neither in our serialization nor in the reference's (FORMAT 1.3), or a value is wrong.
+    """
+    try:
+        return _decode(text, sealed_id, encrypted)
+    except ValueError as error:
+        reason = "it is not UTF-8" if isinstance(error, UnicodeError) else str(error)
+        raise Malformed(f"The metadata cannot be read: {reason}.", section="metadata") from None
+
+
+def _decode(text: bytes, sealed_id: str, encrypted: bool) -> Version:
+    ours = text.startswith(b'{"') and b"\n" not in text
+    if not ours and not text.startswith(b"{\n"):
+        raise ValueError("it is in no known serialization")
+    characters = text.decode()
+    if ours and not characters.isprintable() and _CONTROL.search(characters):
+        raise ValueError("it holds a control character")
+    values: dict[str, JSON] = strict_json(characters)
+    for name in ("fn", "bytes"):
+        if not _CHECKS[name](values.get(name)):
+            raise ValueError(f"the value of {name} is wrong")
+    return _ours(values, sealed_id, encrypted) if ours else _references(values, sealed_id, encrypted)
+
+
+def _ours(values: dict[str, JSON], sealed_id: str, encrypted: bool) -> Version:
+    known, extra = _sorted_out(values)
+    if "v" not in known:
+        raise ValueError("it has no v")
+    current = known["v"] == VERSION
+    if current:
+        _check_ours(values, known)
+    needs = tuple(known.get("needs", ()))
+    understood = current and UNDERSTOOD_NEEDS.issuperset(needs)
+    if not understood:
+        # FORMAT 1: what one letter means there is not known here.
+        extra = {name: value for name, value in extra.items() if len(name) > 1}
+    length: int = known["bytes"]
+    versions: int = known.get("versions", 1)
+    modified: float = known["t"] if "t" in known else known.get("ts", _NOBODYS_TIME)
+    return Version(
+        path=known["fn"],
+        vid=known.get("vid", sealed_id),
+        sealed_id=sealed_id,
+        ours=True,
+        encrypted=encrypted,
+        length=length,
+        size=known.get("size", length),
+        modified=float(modified),
+        writer=known.get("writer", ""),
+        clock=known.get("clock", {}),
+        parents=tuple(known.get("parents", ())),
+        home=known.get("home"),
+        sha256=known.get("sha256"),
+        mode=known.get("mode", _MODE),
+        mime=known.get("mime"),
+        directory=known.get("dir", False),
+        deleted=known.get("deleted", False),
+        versions=versions,
+        keep=known.get("keep", versions),
+        needs=needs,
+        understood=understood,
+        moved_from=known.get("from"),
+        extra=extra,
+    )
+
+
+def _sorted_out(values: dict[str, JSON]) -> tuple[dict[str, JSON], dict[str, JSON]]:
+    known: dict[str, JSON] = {}
+    extra: dict[str, JSON] = {}
+    for name, value in values.items():
+        check = _CHECKS.get(name)
+        if check is None:
+            extra[name] = value
+        elif check(value):
+            known[name] = value
+    if extra:
+        check_json(extra)
+    return known, extra
+
+
+def _check_ours(values: Mapping[str, JSON], known: Mapping[str, JSON]) -> None:
+    for name in values:
+        if name in _CHECKS and name not in known:
+            raise ValueError(f"the value of {name} is wrong")
+    for name in ("vid", "writer", "clock", "home"):
+        if name not in known:
+            raise ValueError(f"it has no {name}")
+    if known["writer"] not in known["clock"]:
+        raise ValueError("the clock does not name the writer")
+    length = known["bytes"]
+    if length and (known.get("dir") or known.get("deleted")):
+        raise ValueError("there is content where there can be none")
+    if known.get("size", length) != length and not known.get("needs"):
+        raise ValueError("the value of size is wrong")
+
+
+def _references(values: dict[str, JSON], sealed_id: str, encrypted: bool) -> Version:
+    known, extra = _sorted_out(values)
+    versions: int = known.get("versions", 1)
+    modified: float = known["ts"] if "ts" in known else known.get("t", _NOBODYS_TIME)
+    return Version(
+        path=known["fn"],
+        vid=sealed_id,
+        sealed_id=sealed_id,
+        ours=False,
+        encrypted=encrypted,
+        length=known["bytes"],
+        size=known["bytes"],
+        modified=float(modified),
+        clock=known.get("clock", {}),
+        inherits=known.get("vid"),
+        mode=known.get("mode", _MODE),
+        mime=known.get("mime"),
+        deleted=bool(values.get("deleted", False)),
+        versions=versions,
+        keep=versions,
+        extra=extra,
+    )
+
+
+# ---------------------------------------------------------------- writing
+
+
+def encode(draft: Draft, *, length: int, sha256: str, sealed: bool) -> bytes:
+    """Our canonical text for a draft; with ``_`` when it is going to be sealed (FORMAT 1.2).
+
+    :param length: of the content, in bytes; ``sha256`` its hash in base64url without padding.
+    :raises InvalidPath: the path is not canonical.
+    :raises CallerError: the media type or the time cannot be written.
+    :raises TooLarge: the text is longer than readers accept.
+    """
+    values = _values(draft, length, sha256)
+    text = _encoded(values)
+    if sealed:
+        # As long as the reference's text with its padding is, for the same length without (WIRE-FORMAT 2.2).
+        block, rest = limits.METADATA_BLOCK, limits.METADATA_REST
+        values["_"] = "_" * (block - len(text) % block + rest - _PADDING_KEY)
+        text = _encoded(values)
+    if len(text) > limits.HEADER_FIELDS // 2:
+        raise TooLarge("The metadata is too long.", path=draft.path, limit=limits.HEADER_FIELDS // 2, size=len(text))
+    return text
+
+
+def text_length(draft: Draft, *, length: int = limits.MAX_FILE_SIZE) -> int:
+    """How long the metadata text of a draft is without ``_``, for a content of ``length`` bytes."""
+    return len(encode(draft, length=length, sha256="A" * _HASH_LENGTH, sealed=False))
+
+
+def exceeds_reference(draft: Draft, dialect: Dialect, *, length: int = limits.MAX_FILE_SIZE) -> bool:
+    """Whether the reference will not see this file, because its metadata is too long for it (FORMAT 1.6)."""
+    return text_length(draft, length=length) > dialect.reference_metadata
+
+
+def reference_metadata(version: Version) -> dict[str, JSON]:
+    """The metadata of a version as the reference keeps it in its index: without ``fn`` and ``_`` (WIRE-FORMAT 2.1)."""
+    values = dict(version.extra)
+    values["bytes"] = version.length
+    if version.ours:
+        values |= _facts(version)
+        values["versions"] = version.versions
+        if version.understood or version.needs:
+            values["v"] = VERSION
+        if version.sha256 is not None:
+            values["sha256"] = version.sha256
+        if version.needs:
+            values["needs"] = list(version.needs)
+        if version.size != version.length:
+            values["size"] = version.size
+    else:
+        values |= _inherited(version)
+    return values
+
+
+def _inherited(version: Version) -> dict[str, JSON]:
+    values: dict[str, JSON] = {}
+    if version.modified != _NOBODYS_TIME:
+        values["ts"] = math.floor(version.modified)
+    if version.versions != 1:
+        values["versions"] = version.versions
+    if version.deleted:
+        values["deleted"] = True
+    if version.inherits is not None:
+        values["vid"] = version.inherits
+    if version.clock:
+        values["clock"] = dict(version.clock)
+    if version.mode != _MODE:
+        values["mode"] = version.mode
+    if version.mime is not None:
+        values["mime"] = version.mime
+    return values
+
+
+def _values(draft: Draft, length: int, sha256: str) -> dict[str, JSON]:
+    if not draft.path or clean(draft.path) != draft.path:
+        raise InvalidPath("The path is not canonical.", path=draft.path)
+    if draft.mime is not None and not _is_mime(draft.mime):
+        raise CallerError("The media type is not one.", path=draft.path)
+    if not _is_time(draft.modified):
+        raise CallerError("The modification time is not one.", path=draft.path)
+    values: dict[str, JSON] = {name: value for name, value in draft.extra.items() if name not in _CHECKS}
+    check_json(values)
+    facts = _facts(draft) | {"bytes": length, "fn": draft.path, "sha256": sha256, "v": VERSION}
+    for name, value in facts.items():
+        if not _CHECKS[name](value):
+            raise ValueError(f"the value of {name} is wrong")
+    _check_ours(facts, facts)
+    return values | facts
+
+
+def _facts(source: Draft | Version) -> dict[str, JSON]:
+    """What a draft and the version that it becomes say in the same keys; defaults are left out."""
+    modified = round(source.modified, 3)
+    seconds = math.floor(modified)
+    versions = max(source.keep, limits.WIRE_VERSIONS)
+    facts: dict[str, JSON] = {"ts": seconds, "versions": versions}
+    optional: dict[str, tuple[JSON, JSON]] = {
+        "vid": (source.vid, None),
+        "writer": (source.writer, ""),
+        "clock": (dict(source.clock), {}),
+        "parents": (list(source.parents), []),
+        "home": (source.home, None),
+        "t": (modified, seconds),
+        "mode": (source.mode, _MODE),
+        "mime": (source.mime, suggested_mime(source.path)),
+        "dir": (source.directory, False),
+        "deleted": (source.deleted, False),
+        "keep": (source.keep, versions),
+        "from": (source.moved_from, None),
+    }
+    facts |= {name: value for name, (value, default) in optional.items() if value not in (None, default)}
+    return facts
+
+
+def _encoded(values: Mapping[str, JSON]) -> bytes:
+    text = _ENCODER.encode(values)
+    if not text.isprintable():
+        text = _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    # A lone surrogate, inherited from the reference, becomes the escape that JSON has for it.
+    return text.encode("utf-8", "backslashreplace")

@@ -1,0 +1,67 @@
+"""JSON that every reader understands alike; it accepts nothing that two readers could take differently."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Final
+
+from ifap_twisted.core import limits
+from ifap_twisted.core.values import JSON
+
+__all__ = ["check_json", "strict_json"]
+
+_INTEGER: Final = 2**63 - 1
+
+
+def strict_json(text: str) -> JSON:
+    """The value of a JSON text.
+
+    :raises ValueError: bad syntax, a duplicate key, NaN or an infinity.
+    """
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def check_json(value: JSON, depth: int = limits.JSON_DEPTH) -> None:
+    """Refuse what another reader could take for something else.
+
+    :raises ValueError: nested deeper than ``depth``, an integer of more than 64 bits, a float that is not finite.
+    """
+    level: list[JSON] = [value]
+    for _ in range(depth + 1):
+        if not level:
+            return
+        below: list[JSON] = []
+        for item in level:
+            if isinstance(item, dict):
+                below.extend(item.values())
+            elif isinstance(item, list):
+                below.extend(item)
+            else:
+                _check_number(item)
+        level = below
+    raise ValueError("nested too deeply")
+
+
+def _check_number(item: JSON) -> None:
+    if isinstance(item, float) and not math.isfinite(item):
+        raise ValueError("a number that is not finite")
+    if isinstance(item, int) and abs(item) > _INTEGER:
+        raise ValueError("an integer of more than 64 bits")
+
+
+def _no_constant(name: str) -> JSON:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _pairs(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return result
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_constant)
