@@ -20,6 +20,7 @@ from typing import Final
 from ifap_twisted.core import limits, metadata, sealing
 from ifap_twisted.core.dialects import DIALECTS, Dialect, dialects_of
 from ifap_twisted.core.keys import Key
+from ifap_twisted.core.metadata import exceeds_reference
 from ifap_twisted.core.mime import data_part, head_end
 from ifap_twisted.core.values import Draft, Sealed, Version
 from ifap_twisted.errors import (
@@ -33,7 +34,17 @@ from ifap_twisted.errors import (
     Unbound,
 )
 
-__all__ = ["is_foreign", "read_header", "read_message", "same_bytes", "seal", "sealed_id", "sealed_id_of"]
+__all__ = [
+    "exceeds_reference",
+    "is_foreign",
+    "is_sealed",
+    "read_header",
+    "read_message",
+    "same_bytes",
+    "seal",
+    "sealed_id",
+    "sealed_id_of",
+]
 
 _WHITE: Final = b"\r\n \t"
 _ID_LENGTH: Final = 22
@@ -76,7 +87,7 @@ def seal(
         sealing.seal_to(buffer.write, key, (content, blanks), now=seconds, iv=random(_IV), columns=limits.BODY_COLUMNS)
     buffer.write(b"\r\n")
     name = sealed_id(token)
-    version = metadata.decode(text, sealed_id=name, encrypted=key is not None)
+    version = metadata.decode(text, sealed_id=name, written=None if key is None else seconds)
     return Sealed(message=buffer.getvalue(), sealed_id=name, version=version)
 
 
@@ -146,6 +157,14 @@ def same_bytes(sealed: Sealed, fields: bytes, size: int, dialect: Dialect) -> bo
     return sent <= size <= sent + limits.SIZE_SLACK and found == _token(head, dialect)
 
 
+def is_sealed(fields: bytes) -> bool:
+    """Whether a header block holds a metadata field, of either dialect, whose value is sealed, with whatever key."""
+    head = _head(fields)
+    return any(
+        value.lstrip(_WHITE).startswith(sealing.MARK) for field in _FIELDS.values() for value in field.findall(head)
+    )
+
+
 def is_foreign(fields: bytes, dialect: Dialect) -> bool:
     """Whether a message with this header block is none of the dialect's: ordinary mail, or the other dialect's."""
     return dialect.name not in dialects_of(_head(fields))
@@ -203,11 +222,12 @@ def _read_header(fields: bytes, dialect: Dialect, keys: Sequence[Key], home: str
     token = _token(fields, dialect)
     if token[:1] == sealing.MARK:
         text, key = _opened(token, keys)
+        written = sealing.time_of(token)
     elif keys:
         raise Plaintext
     else:
-        text, key = _decoded(token), None
-    version = metadata.decode(text, sealed_id=sealed_id(token), encrypted=key is not None)
+        text, key, written = _decoded(token), None, None
+    version = metadata.decode(text, sealed_id=sealed_id(token), written=written)
     if home is not None and version.ours and version.home != home:
         if version.home is None:
             raise Malformed("The metadata names no folder.", path=version.path, section="metadata")

@@ -77,7 +77,8 @@ def _integer(least: int, most: int) -> Callable[[Any], bool]:
 
 
 def _text(pattern: re.Pattern[str], longest: int = 64) -> Callable[[Any], bool]:
-    return lambda value: type(value) is str and len(value) <= longest and pattern.fullmatch(value) is not None
+    matches = pattern.fullmatch
+    return lambda value: type(value) is str and len(value) <= longest and matches(value) is not None
 
 
 def _is_boolean(value: Any) -> bool:
@@ -147,19 +148,20 @@ _CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {
 # ---------------------------------------------------------------- reading
 
 
-def decode(text: bytes, *, sealed_id: str, encrypted: bool) -> Version:
+def decode(text: bytes, *, sealed_id: str, written: int | None) -> Version:
     """The version that a metadata text tells of.
 
+    :param written: when it was sealed, in Unix time, or None when it was not.
     :raises Malformed: it is neither in our serialization nor in the reference's (FORMAT 1.3), or a value is wrong.
     """
     try:
-        return _decode(text, sealed_id, encrypted)
+        return _decode(text, sealed_id, written)
     except ValueError as error:
         reason = "it is not UTF-8" if isinstance(error, UnicodeError) else str(error)
         raise Malformed(f"The metadata cannot be read: {reason}.", section="metadata") from None
 
 
-def _decode(text: bytes, sealed_id: str, encrypted: bool) -> Version:
+def _decode(text: bytes, sealed_id: str, written: int | None) -> Version:
     ours = text.startswith(b'{"') and b"\n" not in text
     if not ours and not text.startswith(b"{\n"):
         raise ValueError("it is in no known serialization")
@@ -170,10 +172,10 @@ def _decode(text: bytes, sealed_id: str, encrypted: bool) -> Version:
     for name in ("fn", "bytes"):
         if not _CHECKS[name](values.get(name)):
             raise ValueError(f"the value of {name} is wrong")
-    return _ours(values, sealed_id, encrypted) if ours else _references(values, sealed_id, encrypted)
+    return _ours(values, sealed_id, written) if ours else _references(values, sealed_id, written)
 
 
-def _ours(values: dict[str, JSON], sealed_id: str, encrypted: bool) -> Version:
+def _ours(values: dict[str, JSON], sealed_id: str, written: int | None) -> Version:
     known, extra = _sorted_out(values)
     if "v" not in known:
         raise ValueError("it has no v")
@@ -193,10 +195,11 @@ def _ours(values: dict[str, JSON], sealed_id: str, encrypted: bool) -> Version:
         vid=known.get("vid", sealed_id),
         sealed_id=sealed_id,
         ours=True,
-        encrypted=encrypted,
+        encrypted=written is not None,
         length=length,
         size=known.get("size", length),
         modified=float(modified),
+        written=float(modified if written is None else min(written, _LATEST)),
         writer=known.get("writer", ""),
         clock=known.get("clock", {}),
         parents=tuple(known.get("parents", ())),
@@ -245,7 +248,7 @@ def _check_ours(values: Mapping[str, JSON], known: Mapping[str, JSON]) -> None:
         raise ValueError("the value of size is wrong")
 
 
-def _references(values: dict[str, JSON], sealed_id: str, encrypted: bool) -> Version:
+def _references(values: dict[str, JSON], sealed_id: str, written: int | None) -> Version:
     known, extra = _sorted_out(values)
     versions: int = known.get("versions", 1)
     modified: float = known["ts"] if "ts" in known else known.get("t", _NOBODYS_TIME)
@@ -254,10 +257,11 @@ def _references(values: dict[str, JSON], sealed_id: str, encrypted: bool) -> Ver
         vid=sealed_id,
         sealed_id=sealed_id,
         ours=False,
-        encrypted=encrypted,
+        encrypted=written is not None,
         length=known["bytes"],
         size=known["bytes"],
         modified=float(modified),
+        written=float(modified if written is None else min(written, _LATEST)),
         clock=known.get("clock", {}),
         inherits=known.get("vid"),
         mode=known.get("mode", _MODE),
