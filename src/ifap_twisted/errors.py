@@ -22,6 +22,7 @@ __all__ = [
     "ForeignFolder",
     "ForeignKey",
     "IFAPError",
+    "IncompleteSource",
     "InvalidPath",
     "IsADirectory",
     "KeyRequired",
@@ -171,6 +172,12 @@ class TooLarge(CallerError):
         super().__init__(detail, path=path)
         self.limit = limit
         self.size = size
+
+
+class IncompleteSource(CallerError):
+    """What was to be stored ended early, or is longer than announced; nothing was stored."""
+
+    code = "incomplete-source"
 
 
 class BadSettings(CallerError):

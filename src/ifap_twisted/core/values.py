@@ -93,6 +93,7 @@ class Version:
     :ivar inherits: for the reference, the inherited ``vid``: the version it was started from.
     :ivar keep: how many versions the user wants kept (``keep``, else ``versions``).
     :ivar needs: words that a reader must understand to serve the content.
+    :ivar written: Unix time of the sealing, in whole seconds, from the token; ``modified`` when not encrypted.
     :ivar extra: all keys that are not of the format; they survive an overwrite.
     """
 
@@ -119,6 +120,7 @@ class Version:
     needs: tuple[str, ...] = ()
     understood: bool = True
     moved_from: str | None = None
+    written: float = 0.0
     extra: Mapping[str, JSON] = field(default_factory=dict)
 
     @property

@@ -1,0 +1,229 @@
+"""What is known of a folder: every UID's version or why it is none, and what follows from that.
+
+The index is a function of the set of what was observed, never of the order; it only ever forgets what it is told to
+forget, because not listed is not deleted (FORMAT 2.5). It decides nothing about the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ifap_twisted.core import paths
+from ifap_twisted.core.history import History, Placed
+from ifap_twisted.core.values import Version
+from ifap_twisted.errors import DataError
+
+_NO_HISTORY = History()
+
+
+class _Copies:
+    """One version and its places; the sealed bytes of each place may differ (FORMAT 2.2)."""
+
+    __slots__ = ("sealed", "version")
+
+    def __init__(self, version: Version) -> None:
+        self.version = version
+        self.sealed: dict[int, Version] = {}
+
+    def placed(self) -> Placed:
+        places = tuple(sorted(self.sealed))
+        return Placed(self.sealed[places[0]], places)
+
+
+class Index:
+    """The versions of all paths, by UID and by path."""
+
+    def __init__(self) -> None:
+        self._places: dict[int, Version | DataError | None] = {}
+        self._paths: dict[str, list[_Copies]] = {}
+        self._vids: dict[str, int] = {}
+        self._histories: dict[str, History] = {}
+        self._stale: set[str] = set()
+        self._live: set[str] = set()
+        self._children: dict[str, dict[str, int]] = {}
+        self._conflicts: set[str] = set()
+        self._greatest: dict[str, int] = {}
+        self.highest = 0
+        """The highest UID ever observed."""
+
+    # What was seen
+
+    def observe(self, uid: int, version: Version) -> None:
+        """A message is there and says this."""
+        self.forget([uid])
+        self._note(uid, version)
+        copies = self._paths.setdefault(version.path, [])
+        for known in copies:
+            if _same_version(known.version, version):
+                break
+        else:
+            known = _Copies(version)
+            copies.append(known)
+            self._vids[version.vid] = self._vids.get(version.vid, 0) + 1
+        known.sealed[uid] = version
+        self._stale.add(version.path)
+        for writer, number in version.clock.items():
+            self._greatest[writer] = max(number, self._greatest.get(writer, 0))
+
+    def reject(self, uid: int, error: DataError | None) -> None:
+        """A message is there and is no version: None for foreign mail, else why it cannot be used."""
+        self.forget([uid])
+        self._note(uid, error)
+
+    def forget(self, uids: Iterable[int]) -> None:
+        """The server said that these are gone."""
+        for uid in uids:
+            gone = self._places.pop(uid, None)
+            if isinstance(gone, Version):
+                self._drop(uid, gone)
+
+    def _note(self, uid: int, found: Version | DataError | None) -> None:
+        self._places[uid] = found
+        self.highest = max(self.highest, uid)
+
+    def _drop(self, uid: int, version: Version) -> None:
+        copies = self._paths[version.path]
+        for known in copies:
+            if uid in known.sealed:
+                del known.sealed[uid]
+                if not known.sealed:
+                    copies.remove(known)
+                    self._count_vid(version.vid)
+                break
+        self._stale.add(version.path)
+
+    def _count_vid(self, vid: str) -> None:
+        self._vids[vid] -= 1
+        if not self._vids[vid]:
+            del self._vids[vid]
+
+    # Places
+
+    def __len__(self) -> int:
+        """The number of messages known, foreign ones included."""
+        return len(self._places)
+
+    def __contains__(self, uid: object) -> bool:
+        return uid in self._places
+
+    def uids(self) -> Iterable[int]:
+        """All UIDs known, in no order."""
+        return self._places.keys()
+
+    def at(self, uid: int) -> Version | None:
+        """The version at a UID."""
+        found = self._places.get(uid)
+        return found if isinstance(found, Version) else None
+
+    def rejected(self) -> Mapping[int, DataError]:
+        """Why the messages that cannot be used cannot be used, by UID."""
+        return {uid: found for uid, found in self._places.items() if isinstance(found, DataError)}
+
+    def foreign(self) -> int:
+        """How many messages are mail of somebody else."""
+        return sum(found is None for found in self._places.values())
+
+    def collisions(self) -> list[str]:
+        """Ids that more than one version carries (FORMAT 2.2), sorted."""
+        return sorted(vid for vid, count in self._vids.items() if count > 1)
+
+    # Paths
+
+    def history(self, path: str) -> History:
+        """The history of a path; empty when there is nothing of it."""
+        self._settle()
+        return self._histories.get(path, _NO_HISTORY)
+
+    def paths(self) -> Iterator[str]:
+        """All paths of which any version is there, in no order, reserved and odd ones included."""
+        self._settle()
+        return iter(self._histories)
+
+    def conflicts(self) -> list[str]:
+        """The paths in conflict, sorted (FORMAT 3.4)."""
+        self._settle()
+        return sorted(self._conflicts)
+
+    def is_directory(self, path: str) -> bool:
+        """The root, a path with a live descendant, or one whose current version is a marker (FORMAT 11.2)."""
+        self._settle()
+        if not path or path in self._children:
+            return True
+        current = self.history(path).current
+        return current is not None and current.version.directory and not current.version.deleted
+
+    def is_file(self, path: str) -> bool:
+        """There is a live file; possibly one whose name a directory keeps (FORMAT 11.2)."""
+        return self.file(path) is not None
+
+    def file(self, path: str) -> Placed | None:
+        """The live file at a path: the current version, or beside a directory marker the highest file head."""
+        live = [head for head in self.history(path).heads if not (head.version.deleted or head.version.directory)]
+        return live[-1] if live else None
+
+    def children(self, path: str) -> list[str]:
+        """The names in a directory, sorted by code points: live files, and directories (FORMAT 11.1, 11.2)."""
+        self._settle()
+        return sorted(self._children.get(path, ()))
+
+    def clashes(self) -> list[str]:
+        """Paths that are a file and a directory at once, sorted (FORMAT 11.2)."""
+        self._settle()
+        return sorted(path for path in self._children if path and self.is_file(path))
+
+    def has_children(self, path: str) -> bool:
+        """Something live lies below."""
+        self._settle()
+        return path in self._children
+
+    def greatest(self, writer: str) -> int:
+        """The greatest number of a writer that any clock ever observed names; 0 for an unknown one (FORMAT 3.2)."""
+        return self._greatest.get(writer, 0)
+
+    # Deriving
+
+    def _settle(self) -> None:
+        """Bring up to date what follows from the paths that changed."""
+        while self._stale:
+            path = self._stale.pop()
+            copies = self._paths.get(path)
+            if not copies:
+                self._paths.pop(path, None)
+                self._histories.pop(path, None)
+                history = _NO_HISTORY
+            else:
+                history = self._histories[path] = History(known.placed() for known in copies)
+            if history.in_conflict and not paths.is_reserved(path):
+                self._conflicts.add(path)
+            else:
+                self._conflicts.discard(path)
+            self._enlist(path, live=history.live)
+
+    def _enlist(self, path: str, *, live: bool) -> None:
+        """Keep the children of all directories above in step with whether the path is live."""
+        if live == (path in self._live) or not paths.is_writable(path) or paths.is_reserved(path):
+            return
+        if live:
+            self._live.add(path)
+        else:
+            self._live.discard(path)
+        for directory in ["", *paths.ancestors(path)]:
+            name = path[len(directory) :].lstrip("/").split("/", 1)[0]
+            names = self._children.setdefault(directory, {})
+            names[name] = names.get(name, 0) + (1 if live else -1)
+            if not names[name]:
+                del names[name]
+                if not names:
+                    del self._children[directory]
+
+
+def _same_version(one: Version, other: Version) -> bool:
+    """Equal in id and metadata; the sealing may differ (FORMAT 2.2)."""
+    return one.vid == other.vid and (
+        one == other
+        or all(
+            getattr(one, name) == getattr(other, name)
+            for name in Version.__dataclass_fields__
+            if name not in {"sealed_id", "encrypted", "written"}
+        )
+    )

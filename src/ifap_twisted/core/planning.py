@@ -1,0 +1,144 @@
+"""What to do, without doing it: the next version of a path, what a refresh must read, when a snapshot is due."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ifap_twisted.core import limits
+from ifap_twisted.core.history import History, Placed
+from ifap_twisted.core.index import Index
+from ifap_twisted.core.snapshot import reference_metadata
+from ifap_twisted.core.values import ABSENT, JSON, Expect, FolderState
+from ifap_twisted.errors import Conflict, NewerVersionNeeded
+
+
+@dataclass(frozen=True, slots=True)
+class Ancestry:
+    """Where a new version stands in history: it descends from all that it replaces (FORMAT 3.1, 5.2)."""
+
+    clock: Mapping[str, int]
+    parents: tuple[str, ...]
+
+
+def ancestry(history: History, replaced: Sequence[Placed], *, writer: str, number: int) -> Ancestry:
+    """The clock and the parents of a version that replaces some of the versions of a path.
+
+    :param number: the writer's next number; greater than any it used before (FORMAT 3.1).
+    """
+    clock: dict[str, int] = {}
+    for placed in replaced:
+        for name, value in placed.version.clock.items():
+            clock[name] = max(value, clock.get(name, 0))
+    clock[writer] = number
+    parents = tuple(sorted(placed.version.vid for placed in replaced if not placed.version.ours))
+    return Ancestry(_shortened(clock, history, writer), parents)
+
+
+def _shortened(clock: dict[str, int], history: History, writer: str) -> dict[str, int]:
+    """Without writers of whom nothing is present, longest silent first, while it is too long (FORMAT 3.6)."""
+    present = {placed.version.writer for placed in history.versions} | {writer}
+    silent = sorted((name for name in clock if name not in present), key=lambda name: _silence(name, clock, history))
+    excess = max(0, len(clock) - limits.CLOCK_ENTRIES)
+    for name in silent[:excess]:
+        del clock[name]
+    return clock
+
+
+def _silence(writer: str, clock: Mapping[str, int], history: History) -> tuple[int, str]:
+    """Less for a writer whose last number was known to an older version: it has been silent for longer."""
+    known = [p.rank for p in history.versions if p.version.clock.get(writer, 0) >= clock[writer]]
+    return (min(known, default=0), writer)
+
+
+def check_expectation(history: History, expect: Expect, path: str) -> None:
+    """Hold what a write expects against what is there (FORMAT 4.4).
+
+    :raises Conflict: naming what was expected and what was found.
+    """
+    if expect is None:
+        return
+    live = [head for head in history.heads if not head.version.deleted]
+    found = history.current.version.vid if live and history.current is not None else None
+    if expect is ABSENT:
+        if live:
+            raise Conflict("There is a file of that name already.", path=path, expected=None, found=found)
+    elif found != expect or len(history.heads) != 1:
+        raise Conflict("The file is not the version that was expected.", path=path, expected=expect, found=found)
+
+
+def check_understood(history: History, path: str) -> None:
+    """A version that needs a newer program is never overwritten without being told to (FORMAT 1.5).
+
+    :raises NewerVersionNeeded:
+    """
+    if any(not head.version.understood for head in history.heads):
+        raise NewerVersionNeeded(
+            "A newer version of ifap-twisted wrote this file; this one does not overwrite it.", path=path
+        )
+
+
+def overtaken(history: History, own: Placed, replaced: Collection[str]) -> Placed | None:
+    """The concurrent sibling of lower rank that a write with ``expect`` lost against, if any (FORMAT 4.4).
+
+    :param replaced: the vids of the heads that the write was planned on.
+    """
+    for head in history.versions:
+        if (
+            head.rank < own.rank
+            and head.version.vid not in replaced
+            and not history.descends(own, head)
+            and not head.version.deleted
+        ):
+            return head
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshPlan:
+    """What a refresh has to do after a poll.
+
+    :ivar restart: the UIDs were renumbered: read everything, then forget the old places (FORMAT 2.5).
+    :ivar first: the lowest UID whose header may be unread, or None when there is nothing new.
+    """
+
+    restart: bool
+    first: int | None
+
+
+def plan_refresh(known: FolderState | None, now: FolderState, index: Index) -> RefreshPlan:
+    """Compare what a server says of a folder with what was known at the end of the last complete refresh."""
+    if known is None or known.uidvalidity != now.uidvalidity:
+        return RefreshPlan(restart=known is not None, first=1)
+    unchanged = now.exists == known.exists == len(index) and now.uidnext == known.uidnext
+    if unchanged:
+        return RefreshPlan(restart=False, first=None)
+    return RefreshPlan(restart=False, first=index.highest + 1)
+
+
+def plan_snapshot(index: Index) -> dict[str, tuple[int, dict[str, JSON], list[int]]]:
+    """The tree of a snapshot: per path the highest UID, its metadata and all UIDs (FORMAT 6.2, WIRE-FORMAT 4)."""
+    tree: dict[str, tuple[int, dict[str, Any], list[int]]] = {}
+    for path in index.paths():
+        uids = sorted(uid for placed in index.history(path).versions for uid in placed.places)
+        newest = index.at(uids[-1])
+        if newest is not None:
+            tree[path] = (uids[-1], reference_metadata(newest), uids)
+    return tree
+
+
+SNAPSHOT_AFTER = 20
+"""As the reference: a snapshot is due when more messages than this are in none."""
+
+
+def wants_snapshot(index: Index, snapshot_path: str) -> bool:
+    """Enough is new since the last snapshot to write one; its cost stays in proportion to what is new.
+
+    A reference client without a fresh snapshot forgets old versions and destroys them at its next ``rm``
+    (WIRE-FORMAT 5.2.1).
+    """
+    newest = index.history(snapshot_path).current
+    since = newest.places[-1] if newest is not None else 0
+    new = sum(uid > since and index.at(uid) is not None for uid in index.uids())
+    return new > max(SNAPSHOT_AFTER, len(index) // 20)

@@ -1,0 +1,66 @@
+"""Conflicts: shown with all heads, ended by a version that descends from all of them (FORMAT 3.4, 3.5)."""
+
+from __future__ import annotations
+
+from ifap_twisted.core import paths
+from ifap_twisted.core.history import Placed
+from ifap_twisted.core.values import ABSENT, Entry, Expect
+from ifap_twisted.errors import Conflict, NotFound
+from ifap_twisted.filesystem.desk import Desk, Found, as_before
+from ifap_twisted.filesystem.entries import entry_of
+from ifap_twisted.filesystem.writing import Change
+
+SHOWN_OF_A_VID = 8
+
+
+async def conflicts(desk: Desk, path: str | None) -> list[Entry]:
+    """All heads of everything in conflict at or below a path; the current one of each file first."""
+    await desk.view.current()
+    found: list[Entry] = []
+    for name in desk.view.index.conflicts():
+        if path and name != path and not name.startswith(path + "/"):
+            continue
+        history = desk.view.index.history(name)
+        ordered = sorted(history.heads, key=lambda head: head is not history.current)
+        found.extend(entry_of(history, head) for head in ordered)
+    return found
+
+
+async def resolve(desk: Desk, path: str, *, version: str | None, both: bool, expect: Expect) -> Entry:
+    """Make one head the only one, or keep every live head, the others beside it under names of their own."""
+    await desk.view.current()
+    history = desk.view.index.history(path)
+    if not history.in_conflict or history.current is None:
+        raise NotFound(f"/{path} is not in conflict.", path=path)
+    heads = {head.version.vid for head in history.heads}
+    chosen = Found(history, history.current, path) if version is None else desk.file(path, version)
+    if isinstance(expect, str) and expect != history.current.version.vid:
+        found = history.current.version.vid
+        raise Conflict("The file is not the version that was expected.", path=path, expected=expect, found=found)
+    if both:
+        for head in history.heads:
+            if head is not chosen.placed and not (head.version.deleted or head.version.directory):
+                await _keep_beside(desk, path, Found(history, head, path))
+
+    def check() -> None:
+        now = desk.view.index.history(path)
+        if {head.version.vid for head in now.heads} != heads:
+            raise Conflict("The conflict changed meanwhile; look at it again.", path=path, found=None)
+
+    if chosen.placed.version.deleted:
+        placed = await desk.writer.write(path, b"", Change(deleted=True), check=check)
+        return desk.entry(path, placed)
+    return await desk.rewrite(path, chosen, as_before(chosen), check=check)
+
+
+async def _keep_beside(desk: Desk, path: str, found: Found) -> None:
+    await desk.rewrite(beside(path, found.placed), found, as_before(found), expect=ABSENT)
+
+
+def beside(path: str, placed: Placed) -> str:
+    """The name under which a head of a conflict is kept: ``report~x7Yd2KqA.txt``."""
+    name = paths.basename(path)
+    stem, dot, ending = name.rpartition(".")
+    mark = "~" + placed.version.vid[:SHOWN_OF_A_VID]
+    renamed = f"{stem}{mark}.{ending}" if dot and stem else name + mark
+    return paths.join(paths.parent(path), renamed)

@@ -1,0 +1,183 @@
+"""What every operation works with, and the few steps that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from ifap_twisted.core import limits, paths
+from ifap_twisted.core.history import History, Placed
+from ifap_twisted.core.values import Entry, Expect
+from ifap_twisted.errors import (
+    InvalidPath,
+    IsADirectory,
+    NotADirectory,
+    NotFound,
+    UnknownVersion,
+    VidCollision,
+)
+from ifap_twisted.filesystem.admission import Budget
+from ifap_twisted.filesystem.entries import BESIDE, entry_of
+from ifap_twisted.filesystem.reading import Reader
+from ifap_twisted.filesystem.view import View
+from ifap_twisted.filesystem.writing import Change, Writer
+from ifap_twisted.interfaces import RemotePath
+from ifap_twisted.workers import Worker
+
+LEAST_PREFIX = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a filesystem behaves (DESIGN 4.6).
+
+    :ivar max_file_size: bytes; more is refused before it is read.
+    :ivar keep: versions kept of a file of which nobody said otherwise.
+    :ivar compat: refuse what the reference programs could not see (FORMAT 1.6).
+    :ivar require_bound: refuse content that nothing binds to its name (FORMAT 1.5).
+    """
+
+    max_file_size: int = limits.MAX_FILE_SIZE
+    keep: int = 5
+    compat: bool = False
+    require_bound: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A version of a file, its history, and the name under which it is shown."""
+
+    history: History
+    placed: Placed
+    path: str
+
+    @property
+    def entry(self) -> Entry:
+        """As front ends see it."""
+        return entry_of(self.history, self.placed, path=self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """The view, the reader and the writer of one open folder."""
+
+    view: View
+    reader: Reader
+    writer: Writer
+    budget: Budget
+    worker: Worker
+    options: Options
+
+    # Finding
+
+    def file(self, path: str, version: str | None = None) -> Found:
+        """The live file at a path, or one of its versions.
+
+        :raises NotFound, IsADirectory, UnknownVersion, VidCollision:
+        """
+        if version is not None:
+            return self._version(path, version)
+        placed = self.view.index.file(path)
+        if self.view.index.is_directory(path):
+            raise IsADirectory(f"/{path} is a directory.", path=path)
+        if placed is not None:
+            return Found(self.view.index.history(path), placed, path)
+        beside = path.removesuffix(BESIDE)
+        placed = self.view.index.file(beside)
+        if beside != path and placed is not None and self.view.index.is_directory(beside):
+            return Found(self.view.index.history(beside), placed, path)
+        raise NotFound(f"There is no file /{path}.", path=path)
+
+    def _version(self, path: str, prefix: str) -> Found:
+        history = self.view.index.history(path) or self.view.index.history(path.removesuffix(BESIDE))
+        if not history:
+            history = self._odd_history(path)
+        if not history:
+            raise NotFound(f"There is no file /{path}, and no version of it.", path=path)
+        exact = history.find(prefix)
+        matching = exact or tuple(
+            placed
+            for placed in history.versions
+            if len(prefix) >= LEAST_PREFIX and placed.version.vid.startswith(prefix)
+        )
+        if not matching:
+            raise UnknownVersion(f"/{path} has no version {prefix}.", path=path)
+        if len({placed.version.vid for placed in matching}) > 1:
+            raise UnknownVersion(f"More than one version of /{path} begins with {prefix}.", path=path)
+        if len(matching) > 1:
+            raise VidCollision(f"Two different versions of /{path} carry the id {prefix}.", path=path)
+        return Found(history, matching[0], path)
+
+    def _odd_history(self, shown: str) -> History:
+        """The history of a name that we would not write, by the form in which it is shown (FORMAT 11.1)."""
+        odd = [name for name in self.view.index.paths() if not paths.is_writable(name) and paths.escaped(name) == shown]
+        return self.view.index.history(odd[0]) if len(odd) == 1 else History()
+
+    def any_file(self, path: RemotePath, version: str | None = None) -> str:
+        """A path to read from: reserved files and, by version, odd names can be read (FORMAT 6.1, 11.1)."""
+        try:
+            cleaned = paths.clean(path)
+        except InvalidPath:
+            if version is None or not self._odd_history(str(path)):
+                raise
+            return str(path)
+        if not cleaned and version is None:
+            raise IsADirectory("/ is a directory.", path="")
+        return cleaned
+
+    def check_place(self, path: str) -> None:
+        """A file can be written there: it is no directory, and nothing above it is a file.
+
+        :raises IsADirectory, NotADirectory:
+        """
+        if self.view.index.is_directory(path):
+            raise IsADirectory(f"/{path} is a directory.", path=path)
+        self.check_above(path)
+
+    def check_above(self, path: str) -> None:
+        """Nothing above a path is a file.
+
+        :raises NotADirectory:
+        """
+        for above in paths.ancestors(path):
+            if self.view.index.is_file(above) and not self.view.index.is_directory(above):
+                raise NotADirectory(f"/{above} is a file, not a directory.", path=above)
+
+    # Doing
+
+    @asynccontextmanager
+    async def admitted(self, amount: int) -> AsyncIterator[None]:
+        """Hold so many bytes of plaintext; waits while too many are held."""
+        await self.budget.acquire(amount)
+        try:
+            yield
+        finally:
+            self.budget.release(amount)
+
+    async def rewrite(
+        self, path: str, found: Found, change: Change, *, expect: Expect = None, check: Callable[[], None] | None = None
+    ) -> Entry:
+        """Write the content of a version again, as a new version of a path (FORMAT 7.3)."""
+        async with self.admitted(found.placed.version.size):
+            content = b"" if found.placed.version.directory else await self.reader.content(found.placed)
+            placed = await self.writer.write(path, content, change, expect=expect, check=check)
+        return self.entry(path, placed)
+
+    def entry(self, path: str, placed: Placed) -> Entry:
+        """The entry of a version that was just written."""
+        return entry_of(self.view.index.history(path), placed)
+
+
+def as_before(found: Found, **changes: object) -> Change:
+    """A change that keeps everything that an old version said of itself."""
+    version = found.placed.version
+    kept: dict[str, object] = {
+        "modified": version.modified,
+        "mode": version.mode,
+        "mime": version.mime,
+        "directory": version.directory,
+        "extra": version.extra,
+    }
+    return Change(**{**kept, **changes})  # type: ignore[arg-type]

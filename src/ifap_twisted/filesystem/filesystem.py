@@ -1,0 +1,366 @@
+"""The filesystem over any shelf: each method checks its arguments and hands over to the room that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from ifap_twisted.core import paths, planning, snapshot
+from ifap_twisted.core.values import Entry, Event, Expect, Notice, Record, Sealed, Status
+from ifap_twisted.deferreds import deferred, detach
+from ifap_twisted.errors import CallerError, NotFound
+from ifap_twisted.filesystem import conflicts, entries, removal, renaming
+from ifap_twisted.filesystem.batches import Batch, present_batch
+from ifap_twisted.filesystem.desk import Desk, Found, as_before
+from ifap_twisted.filesystem.files import Opening
+from ifap_twisted.filesystem.notices import notices
+from ifap_twisted.filesystem.sources import check_size, gather, known_size
+from ifap_twisted.filesystem.watching import Watchers
+from ifap_twisted.filesystem.writing import Change
+from ifap_twisted.interfaces import IFilesystem, Listener, RemotePath, Source
+
+T = TypeVar("T")
+QUIET_SECONDS = 30.0
+"""A snapshot that is due is written when nothing was written for so long."""
+
+
+@implementer(IFilesystem)
+class Filesystem:
+    """An open folder.
+
+    :param account: shown in the status; never holds a password.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        watchers: Watchers,
+        clock: IReactorTime,
+        account: str = "",
+        folder: str = "",
+        warnings: Sequence[Notice] = (),
+    ) -> None:
+        self.desk = desk
+        self._watchers = watchers
+        self._clock = clock
+        self._account = account
+        self._folder = folder
+        self._warnings = tuple(warnings)
+        self._snapshot_call: IDelayedCall | None = None
+        self._closed = False
+
+    # Writing
+
+    def put(
+        self,
+        path: RemotePath,
+        data: Source,
+        *,
+        expect: Expect = None,
+        mode: int | None = None,
+        mime: str | None = None,
+        modified: float | None = None,
+        size: int | None = None,
+    ) -> Deferred[Entry]:
+        """Store a file as a new version."""
+        change = Change(mode=None if mode is None else mode & 0o7777, mime=mime, modified=modified)
+        batch = present_batch(self)
+        early: Deferred[Entry] = Deferred()
+        under_way: list[Sealed] = []
+
+        def sent(sealed: Sealed) -> None:
+            under_way.append(sealed)
+            if batch is not None:
+                batch.sent(early, sealed)
+
+        work = self._lasting(self._put(path, data, change, expect, size, sent), lambda: not under_way)
+        return work if batch is None else batch.follow(early, work)
+
+    async def _put(
+        self,
+        path: RemotePath,
+        data: Source,
+        change: Change,
+        expect: Expect,
+        size: int | None,
+        sent: Callable[[Sealed], None],
+    ) -> Entry:
+        name = paths.clean_file(path)
+        limit = self.desk.options.max_file_size
+        length = known_size(data, size)
+        check_size(length, limit, name)
+        await self.desk.view.current()
+        self.desk.check_place(name)
+        planning.check_expectation(self.desk.view.index.history(name), expect, name)
+        async with self.desk.admitted(limit if length is None else length):
+            content = await gather(data, size=size, limit=limit, path=name, worker=self.desk.worker)
+            placed = await self.desk.writer.write(
+                name, content, change, expect=expect, check=lambda: self.desk.check_place(name), sent=sent
+            )
+        self._written()
+        return self.desk.entry(name, placed)
+
+    def open(self, path: RemotePath, mode: str = "r", *, expect: Expect = None) -> Opening:
+        """Open a file like Python's ``open``; see :mod:`ifap_twisted.filesystem.files`."""
+        return Opening(self, path, mode, expect)
+
+    def remove(self, path: RemotePath, *, recursive: bool = False, expect: Expect = None) -> Deferred[None]:
+        """Remove a file or a tree."""
+        return self._lasting(removal.remove(self.desk, _removable(path), recursive=recursive, expect=expect))
+
+    def undelete(self, path: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
+        """Bring a removed file back."""
+        return self._lasting(removal.undelete(self.desk, paths.clean_file(path), expect=expect))
+
+    def restore(self, path: RemotePath, version: str, *, expect: Expect = None) -> Deferred[Entry]:
+        """Make an old version current again."""
+        return self._lasting(removal.restore(self.desk, paths.clean_file(path), version, expect=expect))
+
+    def move(self, source: RemotePath, destination: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
+        """Move a file or a directory."""
+        return self._lasting(renaming.move(self.desk, _removable(source), paths.clean_file(destination), expect=expect))
+
+    def copy(self, source: RemotePath, destination: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
+        """Copy a file or a directory."""
+        return self._lasting(
+            renaming.copy(self.desk, self.desk.any_file(source), paths.clean_file(destination), expect=expect)
+        )
+
+    def make_directory(self, path: RemotePath, *, parents: bool = False) -> Deferred[Entry]:
+        """Make an empty directory."""
+        return self._lasting(renaming.make_directory(self.desk, paths.clean(path), parents=parents))
+
+    def remove_directory(self, path: RemotePath) -> Deferred[None]:
+        """Remove an empty directory."""
+        return self._lasting(removal.remove_directory(self.desk, paths.clean(path)))
+
+    def keep(self, path: RemotePath, count: int, *, expect: Expect = None) -> Deferred[Entry]:
+        """Set how many versions of a file are kept."""
+        return self._lasting(self._keep(paths.clean_file(path), count, expect))
+
+    async def _keep(self, path: str, count: int, expect: Expect) -> Entry:
+        if not 1 <= count <= MOST_KEPT:
+            raise CallerError(f"Between 1 and {MOST_KEPT} versions can be kept, not {count}.", path=path)
+        await self.desk.view.current()
+        found = self.desk.file(path)
+        change = as_before(found, keep=count)
+        return await self.desk.rewrite(path, found, change, expect=expect, check=lambda: self.desk.check_place(path))
+
+    def resolve(
+        self, path: RemotePath, *, version: str | None = None, both: bool = False, expect: Expect = None
+    ) -> Deferred[Entry]:
+        """End a conflict."""
+        return self._lasting(
+            conflicts.resolve(self.desk, paths.clean_file(path), version=version, both=both, expect=expect)
+        )
+
+    def batch(self) -> Batch:
+        """Let many puts go out together; see :mod:`ifap_twisted.filesystem.batches`."""
+        return Batch(self)
+
+    # Reading
+
+    @deferred
+    async def get(self, path: RemotePath, *, version: str | None = None) -> bytes:
+        """The content of a file."""
+        return (await self._read(path, version)).data
+
+    @deferred
+    async def read(self, path: RemotePath, *, version: str | None = None) -> Record:
+        """The content of a file and its entry."""
+        return await self._read(path, version)
+
+    async def _read(self, path: RemotePath, version: str | None) -> Record:
+        await self._settled_batch()
+        await self.desk.view.current()
+        found = self.desk.file(self.desk.any_file(path, version), version)
+        if found.placed.version.deleted:
+            raise NotFound(f"That version of /{found.path} is its removal.", path=found.path)
+        async with self.desk.admitted(found.placed.version.size):
+            return Record(entry=found.entry, data=await self.desk.reader.content(found.placed))
+
+    @deferred
+    async def stat(self, path: RemotePath, *, version: str | None = None) -> Entry:
+        """The entry of a file, a directory or a version."""
+        await self._settled_batch()
+        await self.desk.view.current()
+        try:
+            name = paths.clean(path)
+        except CallerError:
+            name = self.desk.any_file(path, version)
+        if version is None and self.desk.view.index.is_directory(name):
+            return entries.directory_entry(self.desk.view.index, name)
+        return self.desk.file(name, version).entry
+
+    @deferred
+    async def list(
+        self, path: RemotePath = "/", *, recursive: bool = False, everything: bool = False, at: float | None = None
+    ) -> Sequence[Entry]:
+        """The entries of a directory, or the one of a file."""
+        await self._settled_batch()
+        await self.desk.view.current()
+        name = paths.clean(path)
+        index = self.desk.view.index
+        if at is not None:
+            return self._listed_as_of(name, at, recursive=recursive)
+        hidden = entries.hidden(index, name) if everything else []
+        if not index.is_directory(name):
+            if hidden and not index.is_file(name):
+                return _sorted(hidden if recursive else entries.directly_in(hidden, name))
+            return [self.desk.file(name).entry]
+        shown = entries.descendants(index, name) if recursive else entries.children(index, name)
+        if not recursive:
+            above = entries.implied_directories(hidden, name)
+            known = {entry.path for entry in shown}
+            hidden = [entry for entry in entries.directly_in([*hidden, *above], name) if entry.path not in known]
+        return _sorted([*shown, *hidden])
+
+    def _listed_as_of(self, name: str, at: float, *, recursive: bool) -> Sequence[Entry]:
+        found = entries.as_of(self.desk.view.index, name, at)
+        if not found and name:
+            raise NotFound(f"There was no file or directory /{name} then.", path=name)
+        everything = [entry for entry in [*found, *entries.implied_directories(found, name)] if entry.path != name]
+        if not everything:
+            return found
+        return _sorted(everything if recursive else entries.directly_in(everything, name))
+
+    @deferred
+    async def versions(self, path: RemotePath) -> Sequence[Entry]:
+        """All versions of a path, newest first."""
+        await self._settled_batch()
+        await self.desk.view.current()
+        name = paths.clean(path)
+        history = self.desk.view.index.history(name) or self.desk.view.index.history(name.removesuffix(entries.BESIDE))
+        if not history:
+            raise NotFound(f"There is no file /{name}, and no version of it.", path=name)
+        return [Found(history, placed, placed.version.path).entry for placed in reversed(history.versions)]
+
+    @deferred
+    async def conflicts(self, path: RemotePath | None = None) -> Sequence[Entry]:
+        """All heads of all files in conflict."""
+        return await conflicts.conflicts(self.desk, None if path is None else paths.clean(path))
+
+    @deferred
+    async def refresh(self) -> None:
+        """See what others did."""
+        await self.desk.view.refresh()
+
+    # Around it
+
+    def snapshot(self) -> Deferred[None]:
+        """Write a snapshot, from a complete refresh only (FORMAT 6.2)."""
+        return self._lasting(self._write_snapshot())
+
+    async def _write_snapshot(self) -> None:
+        view = self.desk.view
+        await view.refresh()
+        if view.incomplete:
+            raise CallerError("The server's listing is incomplete; a snapshot of it would hide files. Try again later.")
+        tree = planning.plan_snapshot(view.index)
+        content = await self.desk.worker(lambda: snapshot.encode(tree))
+        await self.desk.writer.write(view.dialect.snapshot_path, content, Change())
+
+    def _written(self) -> None:
+        """After a write: look at a quiet moment whether a snapshot is due."""
+        if self._snapshot_call is not None and self._snapshot_call.active():
+            self._snapshot_call.reset(QUIET_SECONDS)
+        elif not self._closed:
+            self._snapshot_call = self._clock.callLater(QUIET_SECONDS, self._quiet)
+
+    def _quiet(self) -> None:
+        if planning.wants_snapshot(self.desk.view.index, self.desk.view.dialect.snapshot_path):
+            detach(self.snapshot(), self._log, "writing a snapshot")
+
+    def watch(self, listener: Listener) -> Callable[[], None]:
+        """Tell a callable of every event."""
+        return self._watchers.add(listener)
+
+    @deferred
+    async def status(self) -> Status:
+        """The present state."""
+        view = self.desk.view
+        rejected = view.index.rejected()
+        return Status(
+            state=view.state,
+            account=self._account,
+            folder=self._folder,
+            dialect=view.dialect.name,
+            pending=self.desk.writer.pending,
+            failing=self.desk.writer.failing,
+            conflicts=len(view.index.conflicts()),
+            damaged=len(rejected),
+            foreign=view.index.foreign(),
+            warnings=(*self._warnings, *notices(view, rejected, self.desk.writer.unseen)),
+            last_refresh=view.last_refresh,
+        )
+
+    @deferred
+    async def close(self) -> None:
+        """Wait for what was accepted, write a snapshot that is due, and let go."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._snapshot_call is not None and self._snapshot_call.active():
+            self._snapshot_call.cancel()
+            if planning.wants_snapshot(self.desk.view.index, self.desk.view.dialect.snapshot_path):
+                await self._last_snapshot()
+        await self.desk.writer.when_idle()
+        self.desk.view.close()
+        await self.desk.view.store.close()
+
+    async def _last_snapshot(self) -> None:
+        try:
+            await self._write_snapshot()
+        except Exception:  # noqa: BLE001 -- a snapshot is disposable (P8); the close is not
+            self._log.failure("no snapshot was written at the end")
+
+    async def _settled_batch(self) -> None:
+        """Inside a batch one's own writes are seen."""
+        batch = present_batch(self)
+        if batch is not None:
+            await batch.arrived()
+
+    def _lasting(
+        self, work: Coroutine[Deferred[Any], Any, T], may_stop: Callable[[], bool] = lambda: False
+    ) -> Deferred[T]:
+        """Start a write that goes on to its end when its caller gives up, so that nothing is left half done.
+
+        :param may_stop: whether it can still be stopped without a trace.
+        """
+        inner = Deferred.fromCoroutine(work)
+
+        def give_up(_outer: Deferred[T]) -> None:
+            if may_stop():
+                inner.cancel()
+
+        outer: Deferred[T] = Deferred(give_up)
+
+        def ended(result: Any) -> None:
+            if not outer.called:
+                outer.callback(result)
+
+        inner.addBoth(ended)  # type: ignore[unused-awaitable]
+        return outer
+
+
+MOST_KEPT = 10_000
+
+
+def _removable(path: RemotePath) -> str:
+    name = paths.clean(path)
+    return name if not name else paths.clean_file(name)
+
+
+def _sorted(found: Sequence[Entry]) -> list[Entry]:
+    return sorted(found, key=lambda entry: entry.path.split("/"))
+
+
+__all__ = ["Event", "Filesystem"]

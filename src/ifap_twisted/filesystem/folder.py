@@ -1,0 +1,240 @@
+"""Opening a folder: which dialect, which key, whose folder it is (FORMAT 8.2, 8.6).
+
+Nothing is written to a folder that no known key opens; a key is only ever made for a folder that has no message of
+either dialect.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ifap_twisted.core import envelope
+from ifap_twisted.core.dialects import DIALECTS, IFAP, Dialect, dialects_of
+from ifap_twisted.core.history import Placed
+from ifap_twisted.core.index import Index
+from ifap_twisted.core.keys import Key, new_key_text
+from ifap_twisted.core.values import Draft, HeaderBlock, Sealed
+from ifap_twisted.errors import (
+    DataError,
+    ForeignFolder,
+    KeyRequired,
+    Malformed,
+    Plaintext,
+    ProtocolViolation,
+    ReadOnly,
+    UnsupportedDialect,
+    WrongKey,
+)
+from ifap_twisted.interfaces import IMessageStore
+
+Random = Callable[[int], bytes]
+FOLDER_OBJECTS = "IFAP/keys/folder-"
+KEY_OBJECTS = "IFAP/keys/"
+HOME_BYTES = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderObject:
+    """What makes a folder this folder (FORMAT 8.2).
+
+    :ivar home: 48 random bits that every message of ours carries.
+    :ivar chunk_key: the sub-key for the names of chunks, fixed for the folder's life.
+    :ivar key_id: the fingerprint of the data key; ``generation`` counts data keys.
+    """
+
+    home: str
+    chunk_key: str
+    key_id: str
+    generation: int = 1
+
+    @property
+    def path(self) -> str:
+        """Its reserved name."""
+        return FOLDER_OBJECTS + self.home
+
+    def encode(self) -> bytes:
+        """Canonical JSON."""
+        value = {
+            "chunks": self.chunk_key,
+            "generation": self.generation,
+            "home": self.home,
+            "key": self.key_id,
+            "v": 1,
+        }
+        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+    @classmethod
+    def decode(cls, content: bytes) -> FolderObject:
+        """The inverse of :meth:`encode`.
+
+        :raises Malformed:
+        """
+        try:
+            value: Any = json.loads(content.decode("ascii"))
+            found = cls(
+                home=value["home"], chunk_key=value["chunks"], key_id=value["key"], generation=value["generation"]
+            )
+            wide_enough = len(urlsafe_b64decode(found.home)) == HOME_BYTES and type(found.generation) is int
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise Malformed("The folder object is damaged.", section="body", path=FOLDER_OBJECTS) from error
+        if not wide_enough:
+            raise Malformed("The folder object is damaged.", section="body", path=FOLDER_OBJECTS)
+        return found
+
+    @classmethod
+    def draw(cls, key: Key | None, random: Random) -> FolderObject:
+        """A new one."""
+        return cls(
+            home=urlsafe_b64encode(random(HOME_BYTES)).decode("ascii"),
+            chunk_key=urlsafe_b64encode(random(32)).decode("ascii"),
+            key_id=key.fingerprint if key is not None else "",
+        )
+
+
+def choose_dialect(blocks: Mapping[int, HeaderBlock], wanted: str | None, keys: Sequence[Key]) -> tuple[Dialect, bool]:
+    """The dialect of a folder, decided from authenticated messages only (DESIGN 4.1, FORMAT 8.6).
+
+    :return: the dialect, and whether it is another than the one wanted: a warning, not a conversion.
+    :raises UnsupportedDialect: both are there and none was asked for.
+    """
+    present = [name for name in DIALECTS if any(_authentic(block, DIALECTS[name], keys) for block in blocks.values())]
+    if wanted is not None and wanted not in DIALECTS:
+        raise UnsupportedDialect(f"There is no dialect {wanted!r}; there are: {', '.join(DIALECTS)}.")
+    if len(present) > 1 and wanted is None:
+        raise UnsupportedDialect("The folder holds both dialects; say which one with --dialect ifap or mailfile.")
+    if not present or wanted in present:
+        return (DIALECTS[wanted] if wanted else IFAP), False
+    return DIALECTS[present[0]], wanted is not None
+
+
+def _authentic(block: HeaderBlock, dialect: Dialect, keys: Sequence[Key]) -> bool:
+    if envelope.is_foreign(block.fields, dialect):
+        return False
+    try:
+        envelope.read_header(block.fields, dialect=dialect, keys=keys, home=None)
+    except DataError:
+        return False
+    return True
+
+
+def check_keys(blocks: Mapping[int, HeaderBlock], keys: Sequence[Key], *, encrypted: bool) -> None:
+    """Refuse to open a folder with no key or a wrong one, before anything is written (FORMAT 8.2, 8.6).
+
+    :raises KeyRequired: there are sealed messages and no key is known.
+    :raises WrongKey: none of the sealed messages opens.
+    :raises Plaintext: encryption is required but all that is there is not encrypted.
+    """
+    marked = [block for block in blocks.values() if dialects_of(block.fields)]
+    if not marked:
+        return
+    sealed = [block for block in marked if envelope.is_sealed(block.fields)]
+    opens = any(_authentic(block, dialect, keys) for block in marked for dialect in DIALECTS.values())
+    if not encrypted:
+        if sealed:
+            raise KeyRequired("The folder holds encrypted files; encryption cannot be off here.")
+        return
+    if not keys:
+        if sealed:
+            raise KeyRequired("The folder is encrypted and no key for it is known here; give one with --key-file.")
+        raise Plaintext("The folder holds files that are not encrypted; open it with --encryption off.")
+    if not opens:
+        if sealed:
+            raise WrongKey("The key does not open any file of this folder; nothing was written.")
+        raise Plaintext("The folder holds only files that are not encrypted; open it with --encryption off.")
+
+
+def may_make_key(blocks: Mapping[int, HeaderBlock]) -> bool:
+    """A key is made only where there is no message of either dialect (FORMAT 8.2)."""
+    return not any(dialects_of(block.fields) for block in blocks.values())
+
+
+def make_key(random: Random) -> Key:
+    """A strong new key."""
+    return Key.from_text(new_key_text(random))
+
+
+def folder_objects(index: Index) -> list[Placed]:
+    """The folder objects that are there, lowest UID first: it wins (FORMAT 8.2)."""
+    found = [
+        placed
+        for path in index.paths()
+        if path.startswith(FOLDER_OBJECTS)
+        for placed in index.history(path).versions
+        if not placed.version.deleted and placed.version.ours
+    ]
+    return sorted(found, key=lambda placed: placed.rank)
+
+
+async def read_object(store: IMessageStore, placed: Placed, dialect: Dialect, keys: Sequence[Key]) -> FolderObject:
+    """Read a folder object and hold it against its own name.
+
+    :raises Malformed: and the other ``DataError``s.
+    """
+    message = await store.message(placed.places[0])
+    version, content = envelope.read_message(message, dialect=dialect, keys=keys, home=None)
+    found = FolderObject.decode(content)
+    if found.path != version.path or version.home != found.home:
+        raise Malformed("The folder object does not belong to its name.", section="body", path=version.path)
+    return found
+
+
+def seal_object(
+    found: FolderObject,
+    *,
+    dialect: Dialect,
+    key: Key | None,
+    writer: str,
+    number: int,
+    now: float,
+    vid: str,
+    random: Random,
+) -> Sealed:
+    """The message of a folder object."""
+    draft = Draft(
+        path=found.path, vid=vid, writer=writer, clock={writer: number}, home=found.home, modified=float(int(now))
+    )
+    return envelope.seal(draft, found.encode(), dialect=dialect, key=key, now=now, random=random)
+
+
+def check_faithful(sealed: Sealed, block: HeaderBlock | None, body: bytes, dialect: Dialect) -> None:
+    """Refuse a server that does not keep messages as they are (FORMAT 4.5).
+
+    :raises ProtocolViolation:
+    """
+    kept = block is not None and envelope.same_bytes(sealed, block.fields, block.size, dialect)
+    if not kept or _unfolded(body).find(_payload(sealed.message)) < 0:
+        raise ProtocolViolation(
+            "The mail server does not keep messages as they are given to it; a file stored there could not be read back."
+        )
+
+
+def _payload(message: bytes) -> bytes:
+    return _unfolded(message.split(b"\r\n\r\n", 1)[1])
+
+
+def _unfolded(data: bytes) -> bytes:
+    return data.translate(None, b"\r\n \t")
+
+
+def check_writable(read_only: bool) -> None:  # noqa: FBT001 -- one fact
+    """A folder that cannot be written to gets no folder object.
+
+    :raises ReadOnly:
+    """
+    if read_only:
+        raise ReadOnly("The folder can only be read, and it holds no folder object yet.")
+
+
+def check_home(remembered: str | None, found: Sequence[Placed]) -> None:
+    """A folder that was known here must still be the same one.
+
+    :raises ForeignFolder:
+    """
+    if remembered is None or not found:
+        return
+    if not any(placed.version.home == remembered for placed in found):
+        raise ForeignFolder("The server shows another folder than the one that was known here under this name.")

@@ -1,0 +1,207 @@
+"""From a shelf to a filesystem: read what is there, find dialect and key, make or adopt the folder object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+
+from ifap_twisted.core import limits
+from ifap_twisted.core.dialects import Dialect
+from ifap_twisted.core.history import Placed
+from ifap_twisted.core.keys import Key
+from ifap_twisted.core.values import FolderState, HeaderBlock, Notice
+from ifap_twisted.errors import DataError, KeyRequired, NotSupported, ProtocolViolation, StoreError
+from ifap_twisted.filesystem import folder
+from ifap_twisted.filesystem.admission import Budget
+from ifap_twisted.filesystem.desk import Desk, Options
+from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.filesystem.reading import Reader
+from ifap_twisted.filesystem.view import View
+from ifap_twisted.filesystem.watching import Watchers
+from ifap_twisted.filesystem.writing import Random, Writer, new_vid
+from ifap_twisted.interfaces import IMessageStore, IWriterIdentity
+from ifap_twisted.workers import Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """What a device has to know to open a folder again.
+
+    :ivar keys: those that are tried, the one that is written with first; empty with encryption off.
+    :ivar home: of the folder object, or None when it was never opened before (FORMAT 8.2).
+    """
+
+    dialect: str | None = None
+    encrypted: bool = True
+    keys: tuple[Key, ...] = ()
+    home: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """An open filesystem, and what the device should remember of it."""
+
+    filesystem: Filesystem
+    membership: Membership
+    made_key: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Where a filesystem lives: everything that is an argument."""
+
+    clock: IReactorTime
+    worker: Worker
+    random: Random
+    identity: IWriterIdentity
+
+
+async def open_folder(
+    store: IMessageStore,
+    membership: Membership,
+    surroundings: Surroundings,
+    *,
+    options: Options | None = None,
+    make_key: bool = False,
+    account: str = "",
+    name: str = "",
+) -> Opened:
+    """Open a folder as a filesystem.
+
+    :param make_key: make a key where the folder has no message of either dialect and none is given (FORMAT 8.2).
+    :raises KeyRequired, WrongKey, Plaintext, UnsupportedDialect, ForeignFolder, ReadOnly: nothing was written.
+    """
+    options = options or Options()
+    state = await store.open()
+    blocks = await store.headers(1)
+    dialect, keys, other, made = await surroundings.worker(lambda: _decide(blocks, membership, make_key, surroundings))
+    watchers = Watchers()
+    view = View(
+        store, dialect=dialect, keys=keys, clock=surroundings.clock, worker=surroundings.worker, watchers=watchers
+    )
+    try:
+        await view.load(state, blocks)
+        home = await _home(view, membership, surroundings, state)
+    except BaseException:
+        view.close()
+        raise
+    view.adopt_home(home)
+    desk = _desk(view, options, surroundings, watchers)
+    warnings = [_other_dialect(dialect)] if other else []
+    filesystem = Filesystem(
+        desk, watchers=watchers, clock=surroundings.clock, account=account, folder=name, warnings=warnings
+    )
+    remembered = Membership(dialect=dialect.name, encrypted=membership.encrypted, keys=keys, home=home)
+    return Opened(filesystem=filesystem, membership=remembered, made_key=made)
+
+
+def _decide(
+    blocks: Mapping[int, HeaderBlock], membership: Membership, make_key: bool, surroundings: Surroundings
+) -> tuple[Dialect, tuple[Key, ...], bool, bool]:
+    keys = membership.keys if membership.encrypted else ()
+    made = False
+    if membership.encrypted and not keys and folder.may_make_key(blocks):
+        if not make_key:
+            raise KeyRequired("No key for this folder is known here; run 'ifap login' to make or give one.")
+        keys, made = (folder.make_key(surroundings.random),), True
+    folder.check_keys(blocks, keys, encrypted=membership.encrypted)
+    dialect, other = folder.choose_dialect(blocks, membership.dialect, keys)
+    return dialect, keys, other, made
+
+
+def _desk(view: View, options: Options, surroundings: Surroundings, watchers: Watchers) -> Desk:
+    writer = Writer(
+        view,
+        identity=surroundings.identity,
+        clock=surroundings.clock,
+        worker=surroundings.worker,
+        random=surroundings.random,
+        watchers=watchers,
+        keep=options.keep,
+        compat=options.compat,
+    )
+    return Desk(
+        view=view,
+        reader=Reader(view, worker=surroundings.worker, require_bound=options.require_bound),
+        writer=writer,
+        budget=Budget(limits.FILES_IN_FLIGHT * options.max_file_size),
+        worker=surroundings.worker,
+        options=options,
+    )
+
+
+def _other_dialect(dialect: Dialect) -> Notice:
+    text = f"The folder holds files of the dialect {dialect.name} only, so that one is used."
+    return Notice(code="other-dialect", text=text)
+
+
+# The folder object (FORMAT 8.2)
+
+
+async def _home(view: View, membership: Membership, surroundings: Surroundings, state: FolderState) -> str:
+    found = folder.folder_objects(view.index)
+    folder.check_home(membership.home, found)
+    if membership.home is not None:
+        return membership.home
+    if not found:
+        await _make_object(view, surroundings, state)
+        found = folder.folder_objects(view.index)
+    return await _winner(view, found)
+
+
+async def _winner(view: View, found: Sequence[Placed]) -> str:
+    """The home of the folder object with the lowest UID.
+
+    :raises DataError: it cannot be opened; nothing may be written here.
+    """
+    if not found:
+        raise ProtocolViolation("The mail server does not show what was just stored in the folder.")
+    opened = await folder.read_object(view.store, found[0], view.dialect, view.keys)
+    return opened.home
+
+
+async def _make_object(view: View, surroundings: Surroundings, state: FolderState) -> None:
+    """Write a folder object, read header and body back, and withdraw it when another was first (FORMAT 4.5, 8.2)."""
+    folder.check_writable(state.read_only)
+    key = view.keys[0] if view.keys else None
+    number = await surroundings.identity.take(1)
+    sealed = folder.seal_object(
+        folder.FolderObject.draw(key, surroundings.random),
+        dialect=view.dialect,
+        key=key,
+        writer=surroundings.identity.writer,
+        number=number,
+        now=surroundings.clock.seconds(),
+        vid=new_vid(surroundings.random),
+        random=surroundings.random,
+    )
+    first = view.index.highest + 1
+    receipt = await view.store.append(sealed.message)
+    blocks = await view.store.headers(first)
+    if not blocks:
+        await view.store.poll(thorough=True)
+        blocks = await view.store.headers(first)
+    await view.absorb(blocks)
+    own = next((p for p in folder.folder_objects(view.index) if p.version.vid == sealed.version.vid), None)
+    uid = receipt.uid if own is None else own.places[0]
+    try:
+        body = await view.store.message(uid) if uid is not None else b""
+        folder.check_faithful(sealed, blocks.get(uid) if uid is not None else None, body, view.dialect)
+    except (ProtocolViolation, DataError):
+        await _withdraw(view, uid)
+        raise
+    if own is not None and folder.folder_objects(view.index)[0] != own:
+        await _withdraw(view, uid)
+
+
+async def _withdraw(view: View, uid: int | None) -> None:
+    """Remove one's own folder object; where that cannot be done it stays, and the lower UID wins all the same."""
+    if uid is None:
+        return
+    try:
+        await view.store.remove([uid])
+    except (NotSupported, StoreError):
+        return
+    view.vanished([uid])

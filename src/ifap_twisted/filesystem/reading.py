@@ -1,0 +1,66 @@
+"""Reading the content of a version: from any of its places, and only if it is what its header says."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from ifap_twisted.core import envelope, limits
+from ifap_twisted.core.history import Placed
+from ifap_twisted.core.values import Version
+from ifap_twisted.errors import DataError, IFAPError, MessageGone, NewerVersionNeeded, Tampered
+from ifap_twisted.filesystem.view import View
+from ifap_twisted.workers import Worker
+
+
+class Reader:
+    """Fetches and opens the bodies of versions.
+
+    :param require_bound: refuse content that nothing binds to its header (FORMAT 1.5).
+    """
+
+    def __init__(self, view: View, *, worker: Worker, require_bound: bool = False) -> None:
+        self._view = view
+        self._worker = worker
+        self._require_bound = require_bound
+
+    async def content(self, placed: Placed) -> bytes:
+        """The content, from the first place that verifies (FORMAT 2.3).
+
+        :raises NewerVersionNeeded: it needs a word that is not understood (FORMAT 1.5).
+        :raises MessageGone: no place can be read now; never taken as a deletion (FORMAT 5.5).
+        """
+        version = placed.version
+        if not version.understood:
+            raise NewerVersionNeeded("A newer version of ifap-twisted is needed to read this file.", path=version.path)
+        failures: list[IFAPError] = []
+        for uid in placed.places:
+            try:
+                return await self._content_at(uid, version)
+            except (MessageGone, DataError) as error:
+                failures.append(error)
+        worst = next((error for error in failures if isinstance(error, DataError)), failures[0])
+        worst.path = version.path
+        raise worst
+
+    async def _content_at(self, uid: int, version: Version) -> bytes:
+        message = await self._view.store.message(uid)
+        found, content = await self._open(message)
+        if (found.vid, found.path, found.clock) != (version.vid, version.path, version.clock):
+            raise Tampered("The server gave another message than the one that was asked for.", path=version.path)
+        return content
+
+    def _open(self, message: bytes) -> Deferred[tuple[Version, bytes]]:
+        def work() -> tuple[Version, bytes]:
+            return envelope.read_message(
+                message,
+                dialect=self._view.dialect,
+                keys=self._view.keys,
+                home=self._view.home,
+                require_bound=self._require_bound,
+            )
+
+        if len(message) <= limits.INLINE_BYTES:
+            opened: Deferred[tuple[Version, bytes]] = Deferred()
+            opened.callback(work())
+            return opened
+        return self._worker(work)

@@ -1,0 +1,343 @@
+"""The index kept in step with a shelf: what is there now, as far as it is known.
+
+Absence is only ever believed when the server said EXPUNGE, or when a listing agrees with EXISTS (FORMAT 2.5); what was
+refused, not fetched or not listed stays known. One message that cannot be decoded never stops the others (2.6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from ifap_twisted.core import envelope, paths, planning
+from ifap_twisted.core.dialects import Dialect
+from ifap_twisted.core.history import Placed
+from ifap_twisted.core.index import Index
+from ifap_twisted.core.keys import Key
+from ifap_twisted.core.values import Event, FolderState, HeaderBlock, Sealed, Version
+from ifap_twisted.deferreds import deferred, detach
+from ifap_twisted.errors import DataError, ForeignFolder, Renumbered
+from ifap_twisted.filesystem.entries import entry_of
+from ifap_twisted.filesystem.turns import Turns
+from ifap_twisted.filesystem.watching import Watchers
+from ifap_twisted.interfaces import IFolderListener, IMessageStore
+from ifap_twisted.workers import Worker
+
+PORTION = 250
+"""Headers decoded in one go: a few milliseconds."""
+TRIES = 3
+RUNS = 50
+"""Gaps in what is known that one refresh fills; the rest comes with the next."""
+STALE_SECONDS = 2.0
+"""How old knowledge may be on a shelf that does not push."""
+
+Decoded = Version | DataError | None
+
+
+@implementer(IFolderListener)
+class View:
+    """What is known of the folder.
+
+    :ivar index: replaced as a whole when the server renumbers.
+    :ivar state: ``connecting``, ``connected``, ``offline`` or ``stopped``.
+    :ivar incomplete: the last listing did not agree with EXISTS; nothing was taken for deleted.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        store: IMessageStore,
+        *,
+        dialect: Dialect,
+        keys: Sequence[Key],
+        clock: IReactorTime,
+        worker: Worker,
+        watchers: Watchers,
+    ) -> None:
+        self.store = store
+        self.dialect = dialect
+        self.keys = keys
+        self.home: str | None = None
+        self.index = Index()
+        self.state = "connecting"
+        self.incomplete = False
+        self.last_refresh: float | None = None
+        self._clock = clock
+        self._worker = worker
+        self._watchers = watchers
+        self._folder: FolderState | None = None
+        self._generation = 0
+        self._compare = False
+        self._announcing = False
+        self._claimed = 0
+        self._gone: set[int] = set()
+        self._absorbing = 0
+        self._refreshed = float("-inf")
+        self._awaited: dict[str, Sealed] = {}
+        self._found: dict[str, int] = {}
+        self._refreshes = Turns(self._refresh)
+        self._advances = Turns(self._advance)
+        self._stop_listening: Callable[[], None] = lambda: None
+
+    # Opening and closing
+
+    async def load(self, folder: FolderState, blocks: Mapping[int, HeaderBlock]) -> None:
+        """Take in the first listing; from then on listen."""
+        self._stop_listening = self.store.listen(self)
+        await self.absorb(blocks)
+        self._folder = folder
+        self._claimed = folder.exists
+        self.incomplete = len(self.index) != folder.exists
+        self._mark_fresh()
+        self.state = "connected"
+        self._announcing = True
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._stop_listening()
+        self._set_state("stopped")
+
+    def adopt_home(self, home: str) -> None:
+        """From now on messages of another folder are none of ours (FORMAT 1.5 ``home``)."""
+        self.home = home
+        for uid in list(self.index.uids()):
+            version = self.index.at(uid)
+            if version is not None and version.ours and version.home != home:
+                self.index.reject(uid, ForeignFolder("The message was written for another folder.", path=version.path))
+
+    # Freshness
+
+    def refresh(self) -> Deferred[None]:
+        """Fires when a refresh that began after this call has ended."""
+        return self._refreshes.next()
+
+    def current(self) -> Deferred[None]:
+        """Fires when the view is fresh enough to answer from."""
+        if self.state == "connected" and self.store.traits.pushes and self._folder is not None and not self._compare:
+            return succeed(None)
+        if self._clock.seconds() - self._refreshed < STALE_SECONDS:
+            return succeed(None)
+        return self.refresh()
+
+    def advance(self) -> Deferred[None]:
+        """Fires when the headers above the last known UID were read, by a FETCH sent after this call."""
+        return self._advances.next()
+
+    async def _refresh(self) -> None:
+        for _ in range(TRIES):
+            try:
+                await self._refresh_once()
+            except Renumbered:  # it is told before the places are read anew; try with the new ones
+                continue
+            return
+        raise Renumbered("The server renumbers the folder again and again.")
+
+    async def _refresh_once(self) -> None:
+        generation = self._generation
+        now = await self.store.poll()
+        plan = planning.plan_refresh(self._folder, now, self.index)
+        if plan.restart:
+            await self._reread(now)
+        elif plan.first is not None:
+            await self.absorb(await self.store.headers(plan.first))
+        if self._compare or len(self.index) != now.exists:
+            now = await self._compare_with_listing(now)
+        if generation != self._generation and not plan.restart:
+            raise Renumbered("The server renumbered the folder while it was read.")
+        self._folder = now
+        self._mark_fresh()
+
+    async def _advance(self) -> None:
+        await self.absorb(await self.store.headers(self.index.highest + 1))
+
+    async def _reread(self, now: FolderState) -> None:
+        """The UIDs mean nothing any more: find the versions again by their ids (FORMAT 2.5)."""
+        decoded = await self._decode(await self.store.headers(1), known=())
+        fresh = Index()
+        _fill(fresh, decoded)
+        self.index = fresh
+        self.incomplete = len(fresh) != now.exists
+        self._compare = False
+        self._watchers.tell(Event(kind="renewed"))
+
+    async def _compare_with_listing(self, now: FolderState) -> FolderState:
+        """Read what was missed; forget what is not listed only if the count agrees with EXISTS (FORMAT 2.5)."""
+        listed = set(await self.store.uids(1))
+        now = await self.store.poll()
+        for first, last in islice(_runs(listed - set(self.index.uids())), RUNS):
+            await self.absorb(await self.store.headers(first, last))
+        agrees = len(listed) == now.exists
+        if agrees:
+            self.vanished([uid for uid in self.index.uids() if uid not in listed])
+        self.incomplete = not agrees or not listed <= set(self.index.uids())
+        self._compare = self.incomplete
+        return now
+
+    def _mark_fresh(self) -> None:
+        self._refreshed = self.last_refresh = self._clock.seconds()
+
+    # Taking in
+
+    async def absorb(self, blocks: Mapping[int, HeaderBlock]) -> None:
+        """Decode headers and note what they say; watchers hear what changed."""
+        generation = self._generation
+        self._absorbing += 1
+        try:
+            decoded = await self._decode(blocks, known=self.index)
+        finally:
+            self._absorbing -= 1
+        if generation != self._generation:
+            raise Renumbered("The server renumbered the folder while it was read.")
+        self._note({uid: found for uid, found in decoded.items() if uid not in self._gone})
+        if not self._absorbing:
+            self._gone.clear()
+
+    async def _decode(self, blocks: Mapping[int, HeaderBlock], *, known: Container[int]) -> dict[int, Decoded]:
+        decoded: dict[int, Decoded] = {}
+        rest: list[HeaderBlock] = []
+        for block in blocks.values():
+            own = self._own(block)
+            if own is not None:
+                decoded[block.uid] = own
+            elif block.uid not in known:
+                rest.append(block)
+        if len(rest) <= 8:  # less than a thread switch is worth
+            decoded.update(self._decode_some(rest))
+            return decoded
+        for start in range(0, len(rest), PORTION):
+            some = rest[start : start + PORTION]
+            decoded.update(await self._worker(lambda some=some: self._decode_some(some)))  # type: ignore[misc]
+        return decoded
+
+    def _decode_some(self, blocks: Iterable[HeaderBlock]) -> dict[int, Decoded]:
+        return {block.uid: self._decode_one(block) for block in blocks}
+
+    def _decode_one(self, block: HeaderBlock) -> Decoded:
+        if envelope.is_foreign(block.fields, self.dialect):
+            return None
+        try:
+            return envelope.read_header(block.fields, dialect=self.dialect, keys=self.keys, home=self.home)
+        except DataError as error:
+            return error
+
+    def _own(self, block: HeaderBlock) -> Version | None:
+        """The version of a message of our own that is being waited for: known already, only compared."""
+        if not self._awaited or envelope.is_foreign(block.fields, self.dialect):
+            return None
+        try:
+            sealed = self._awaited.get(envelope.sealed_id_of(block.fields, self.dialect))
+        except DataError:
+            return None
+        if sealed is None or not envelope.same_bytes(sealed, block.fields, block.size, self.dialect):
+            return None
+        self._found[sealed.sealed_id] = block.uid
+        return sealed.version
+
+    def _note(self, decoded: Mapping[int, Decoded]) -> None:
+        touched = {found.path for found in decoded.values() if isinstance(found, Version)}
+        with_before = {path: self._shown(path) for path in touched} if self._announcing else {}
+        _fill(self.index, decoded)
+        self._announce(with_before)
+
+    def _shown(self, path: str) -> tuple[Placed | None, bool]:
+        history = self.index.history(path)
+        return history.current, history.in_conflict
+
+    def _announce(self, before: Mapping[str, tuple[Placed | None, bool]]) -> None:
+        for path, (old, was_in_conflict) in before.items():
+            history = self.index.history(path)
+            new = history.current
+            if paths.is_reserved(path) or new is None:
+                continue
+            if old is None or old.version.vid != new.version.vid:
+                kind = "removed" if new.version.deleted else "changed"
+                self._watchers.tell(Event(kind=kind, entry=entry_of(history, new)))
+            if history.in_conflict and not was_in_conflict:
+                self._watchers.tell(Event(kind="conflict", entry=entry_of(history, new)))
+
+    # Waiting for our own messages (FORMAT 4.2, 4.3)
+
+    def await_own(self, sealed: Sealed) -> None:
+        """Look out for a message that is about to be appended."""
+        self._awaited[sealed.sealed_id] = sealed
+
+    def found_own(self, sealed: Sealed) -> int | None:
+        """Its UID, once its header was read back equal and its size is right."""
+        return self._found.get(sealed.sealed_id)
+
+    def forget_own(self, sealed: Sealed) -> None:
+        """Stop looking out; news that were left to the reading back are looked at now."""
+        self._awaited.pop(sealed.sealed_id, None)
+        self._found.pop(sealed.sealed_id, None)
+        if not self._awaited and self._claimed > len(self.index):
+            self._kick()
+
+    # What the shelf tells (IFolderListener)
+
+    def arrived(self, state: FolderState) -> None:
+        """Read what is new, unless the reading back of our own messages is about to."""
+        self._claimed = state.exists
+        if not self._awaited:
+            self._kick()
+
+    def vanished(self, uids: Collection[int]) -> None:
+        """Forget exactly these."""
+        if self._absorbing:
+            self._gone.update(uids)
+        touched = {version.path for uid in uids if (version := self.index.at(uid)) is not None}
+        before = {path: self._shown(path) for path in touched} if self._announcing else {}
+        self._claimed -= sum(uid in self.index for uid in uids)
+        self.index.forget(uids)
+        self._announce(before)
+
+    def renumbered(self, uidvalidity: int) -> None:
+        """Forget the places, keep what they told until everything was read again."""
+        self._log.info("the server renumbered the folder (UIDVALIDITY {uidvalidity})", uidvalidity=uidvalidity)
+        self._generation += 1
+        self._found.clear()
+        self._kick()
+
+    def connected(self) -> None:
+        """Look at everything that may have been missed."""
+        self._compare = True
+        self._set_state("connected")
+        self._kick()
+
+    def disconnected(self, reason: BaseException) -> None:
+        """Go on with what is known."""
+        self._log.info("the mail server cannot be reached: {reason}", reason=str(reason))
+        self._set_state("offline")
+
+    def _set_state(self, state: str) -> None:
+        if state != self.state:
+            self.state = state
+            self._watchers.tell(Event(kind="connection", detail={"state": state}))
+
+    def _kick(self) -> None:
+        if self._announcing and self.state != "stopped":
+            detach(self._kicked(), self._log, "refreshing after news from the server")
+
+    @deferred
+    async def _kicked(self) -> None:
+        await self.refresh()
+
+
+def _fill(index: Index, decoded: Mapping[int, Decoded]) -> None:
+    for uid, found in decoded.items():
+        if isinstance(found, Version):
+            index.observe(uid, found)
+        else:
+            index.reject(uid, found)
+
+
+def _runs(uids: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Runs of consecutive UIDs as (first, last), ascending."""
+    for _, run in groupby(enumerate(sorted(uids)), key=lambda pair: pair[1] - pair[0]):
+        members = [uid for _, uid in run]
+        yield members[0], members[-1]
