@@ -1,0 +1,164 @@
+"""The name of this device in a folder's history, and its ascending numbers (FORMAT 3.1, 3.2).
+
+Numbers are reserved on the disk in blocks: one durable write buys many, and after a crash the next start begins above
+the block, so that no number is ever used twice. It is not decided here when a device has to draw a new name.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+from functools import partial
+from typing import Final
+
+from twisted.internet.defer import DeferredLock
+from zope.interface import implementer
+
+from ifap_twisted.basedir.basedir import Basedir, Random
+from ifap_twisted.basedir.directory import Directory
+from ifap_twisted.basedir.versioned import Upgrades, read_versioned, write_versioned
+from ifap_twisted.core import limits
+from ifap_twisted.core.values import JSON
+from ifap_twisted.deferreds import deferred
+from ifap_twisted.errors import BadSettings, IFAPError
+from ifap_twisted.interfaces import IWriterIdentity
+from ifap_twisted.workers import Worker
+
+__all__ = ["FileWriter", "MemoryWriter", "new_writer"]
+
+NAME: Final = "writer.json"
+FORMAT: Final = 1
+UPGRADES: Final[Upgrades] = {}
+WRITER: Final = re.compile(r"[A-Za-z0-9_-]{6}", re.ASCII)
+
+
+def new_writer(random: Random) -> str:
+    """A name for a device: 36 random bits in 6 characters of base64url."""
+    return base64.urlsafe_b64encode(random(5))[:6].decode("ascii")
+
+
+def _other_writer(random: Random, writer: str) -> str:
+    drawn = writer
+    while drawn == writer:
+        drawn = new_writer(random)
+    return drawn
+
+
+def _first_of(count: int, following: int, above: int) -> int:
+    if count < 1 or above < 0:
+        raise ValueError("count is 1 or more, above 0 or more")
+    first = max(following, above + 1)
+    if first + count - 1 > limits.WRITER_NUMBER:
+        raise IFAPError("This device has no numbers left in the folder's history: a new writer has to be drawn.")
+    return first
+
+
+@implementer(IWriterIdentity)
+class MemoryWriter:
+    """The identity of a connection without a basedir: a new writer each time, nothing is kept."""
+
+    def __init__(self, random: Random) -> None:
+        self.writer = new_writer(random)
+        self._random = random
+        self._following = 1
+
+    @deferred
+    async def take(self, count: int, above: int = 0) -> int:
+        """Reserve ``count`` numbers greater than ``above``; fires with the first."""
+        first = _first_of(count, self._following, above)
+        self._following = first + count
+        return first
+
+    @deferred
+    async def renew(self) -> None:
+        """Draw a new writer."""
+        self.writer = _other_writer(self._random, self.writer)
+        self._following = 1
+
+
+class _Shelf:
+    """``writer.json``, written in threads: a write that was overtaken by a later one is left out."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._guard = threading.Lock()
+        self._latest = 0
+
+    def read(self) -> tuple[str, int] | None:
+        """The writer and the first number that is not reserved; None before the first write."""
+        content = read_versioned(self._directory, NAME, FORMAT, UPGRADES)
+        if content is None:
+            return None
+        writer: JSON = content.get("writer")
+        following: JSON = content.get("next")
+        named = isinstance(writer, str) and WRITER.fullmatch(writer)
+        if named and type(following) is int and 1 <= following <= limits.WRITER_NUMBER + 1:
+            return writer, following
+        place = self._directory.path / NAME
+        raise BadSettings(f"{place} is damaged: move it away, and this device gets a new name in the history.")
+
+    def write(self, ticket: int, writer: str, following: int) -> None:
+        """Store durably what the ticket's owner decided, unless somebody with a later ticket has."""
+        with self._guard:
+            if ticket > self._latest:
+                write_versioned(self._directory, NAME, {"writer": writer, "next": following}, FORMAT)
+                self._latest = ticket
+
+
+@implementer(IWriterIdentity)
+class FileWriter:
+    """The identity of the device that a basedir belongs to; made by :meth:`open`."""
+
+    def __init__(self, shelf: _Shelf, writer: str, following: int, random: Random, worker: Worker) -> None:
+        self.writer = writer
+        self._shelf = shelf
+        self._random = random
+        self._worker = worker
+        self._following = following
+        self._reserved = following
+        self._tickets = 0
+        self._turn = DeferredLock()
+
+    @classmethod
+    @deferred
+    async def open(cls, basedir: Basedir, random: Random, worker: Worker) -> FileWriter:
+        """Read ``journal/writer.json``, or draw a new writer, which the first :meth:`take` stores.
+
+        :raises BadSettings: the file is damaged or of a newer version.
+        """
+        basedir.require_hold()
+        shelf = await worker(lambda: _Shelf(basedir.journal))
+        stored = await worker(shelf.read)
+        writer, following = (new_writer(random), 1) if stored is None else stored
+        return cls(shelf, writer, following, random, worker)
+
+    @deferred
+    async def take(self, count: int, above: int = 0) -> int:
+        """Reserve ``count`` numbers greater than ``above`` and than all taken before; fires with the first.
+
+        They are stored durably before this fires. One that is cancelled or fails leaves numbers out.
+
+        :raises IFAPError: they cannot be stored.
+        """
+        async with self._turn:
+            first = _first_of(count, self._following, above)
+            following = first + count
+            if following > self._reserved:
+                reserved = min(following + limits.WRITER_BLOCK, limits.WRITER_NUMBER + 1)
+                await self._store(self.writer, reserved)
+                self._reserved = reserved
+            self._following = following
+            return first
+
+    @deferred
+    async def renew(self) -> None:
+        """Draw a new writer, which is stored durably before this fires; its numbers begin anew."""
+        async with self._turn:
+            writer = _other_writer(self._random, self.writer)
+            await self._store(writer, 1)
+            self.writer, self._following, self._reserved = writer, 1, 1
+
+    async def _store(self, writer: str, following: int) -> None:
+        self._tickets += 1
+        await self._worker(partial(self._shelf.write, self._tickets, writer, following))
