@@ -172,7 +172,7 @@ class Connection(IMAP4Server):
         """Read on only while there is room; before login, only one command at a time."""
         alone = self.state == "unauth" and (self._busy or len(self.inflow) > 0)
         hold = self._stopping or self.inflow.full or (alone and not self.inflow.awaited)
-        if hold != self.paused and not self._lost:
+        if hold != self.paused and self.state != "logout":
             if hold:
                 self.pauseProducing()
             else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from twisted.mail.imap4 import decoder
+from twisted.mail.imap4 import decoder, encoder
 
 from ifap_twisted.errors import InvalidPath
 from ifap_twisted.server import limits
@@ -23,9 +23,11 @@ def parse_name(name: bytes) -> str:
     """
     try:
         text = name.decode("ascii")
-        decoder(name)
+        canonical = encoder(decoder(name)[0])[0] == name
     except (UnicodeError, ValueError) as error:
         raise InvalidPath("The name is not in modified UTF-7.") from error
+    if not canonical:
+        raise InvalidPath("The name is not in modified UTF-7.")
     first, slash, rest = text.partition(DELIMITER)
     if first.upper() == INBOX:
         text = INBOX + slash + rest

@@ -29,6 +29,7 @@ class Outflow:
         self._transport = transport
         self._on_room = on_room
         self._paused = False
+        self._ended = False
         self._waiting: Deferred[None] | None = None
         transport.registerProducer(self, True)
 
@@ -69,7 +70,9 @@ class Outflow:
 
     def end(self) -> None:
         """Let the transport close when it has sent what it has, or because it is lost."""
-        self._transport.unregisterProducer()
+        if not self._ended:
+            self._ended = True
+            self._transport.unregisterProducer()
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.errback(Closed())
