@@ -24,7 +24,10 @@ HEADER_FIELDS: Final = 64 * KIB
 """The longest metadata header that is read; ours stay below 1 KiB, a path of 4,096 bytes below 12 KiB."""
 JSON_DEPTH: Final = 16
 SNAPSHOT_INFLATED: Final = 64 * MIB
-"""A snapshot that inflates beyond this is refused (vector sec-snapshot-bomb): about 500,000 files."""
+"""A snapshot that inflates beyond this is refused: about 500,000 files."""
+SNAPSHOT_RATIO: Final = 200
+"""One above 1 MiB that inflates to more than this many times its size is refused (vector sec-snapshot-bomb has 1,027);
+paths of 4,096 bytes that hardly differ reach about 100."""
 
 # Names (FORMAT 11.1)
 SEGMENT_BYTES: Final = 255

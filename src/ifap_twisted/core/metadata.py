@@ -3,7 +3,8 @@
 It refuses every text that two readers could understand differently, and believes nothing that only a newer version
 may understand.
 
-What is odd in the reference's texts (the vectors' verdict ``policy``):
+What is odd in a text that is otherwise the reference's (the vectors' verdict ``policy`` has these oddities in texts
+of no known serialization, which are malformed anyhow):
 
 - listed, under exactly that name: ``fn`` absolute, with ``..``, NUL, control characters or lone surrogates. Such a
   name is not :func:`ifap_twisted.core.paths.is_writable`, and
@@ -143,6 +144,9 @@ _CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "writer": _text(_WRITER),
 }
 """Every key of the format (FORMAT 1, table), and what its value must be in our texts."""
+
+FORMAT_KEYS: Final = frozenset(_CHECKS)
+"""The names that ``extra`` never has."""
 
 
 # ---------------------------------------------------------------- reading

@@ -40,7 +40,8 @@ def encode(tree: Tree) -> bytes:
 def decode(content: bytes) -> dict[str, tuple[int, dict[str, JSON], tuple[int, ...]]]:
     """The tree of a snapshot.
 
-    :raises SnapshotCorrupt: anything odd, or more than ``limits.SNAPSHOT_INFLATED`` bytes when inflated.
+    :raises SnapshotCorrupt: anything odd, or more when inflated than ``limits.SNAPSHOT_INFLATED`` bytes or
+        ``limits.SNAPSHOT_RATIO`` times its size.
     """
     try:
         value = strict_json(_inflated(content).decode())
@@ -53,9 +54,10 @@ def decode(content: bytes) -> dict[str, tuple[int, dict[str, JSON], tuple[int, .
 
 
 def _inflated(content: bytes) -> bytes:
+    most = min(max(len(content) * limits.SNAPSHOT_RATIO, limits.MIB), limits.SNAPSHOT_INFLATED)
     inflater = zlib.decompressobj()
-    text = inflater.decompress(content, limits.SNAPSHOT_INFLATED + 1)
-    if len(text) > limits.SNAPSHOT_INFLATED:
+    text = inflater.decompress(content, most + 1)
+    if len(text) > most:
         raise ValueError("it inflates too far")
     if not inflater.eof or inflater.unused_data:
         raise ValueError("it is cut or goes on after its end")
