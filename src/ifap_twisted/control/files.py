@@ -1,0 +1,208 @@
+"""``/v1/files/PATH``: the content of files, streamed both ways (DESIGN 4.3).
+
+Content of the folder is hostile to browsers: it goes out as an attachment, never sniffed, in a sandbox without any
+right. Nothing is decided here that the filesystem decides.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
+
+from ifap_twisted.control import conditions
+from ifap_twisted.control.answers import Answer, entry_answer, etag_header
+from ifap_twisted.control.body import read_whole
+from ifap_twisted.control.call import Call, parse_time
+from ifap_twisted.control.problems import RequestProblem, bad_request
+from ifap_twisted.core.values import Entry
+from ifap_twisted.errors import IsADirectory, NotADirectory, NotFound, TooLarge
+from ifap_twisted.interfaces import IFilesystem
+
+ENTRY_HEADER: Final = "X-IFAP-Entry"
+"""The Entry of what is sent, as JSON in ASCII."""
+MODE_HEADER: Final = "X-IFAP-Mode"
+MODIFIED_HEADER: Final = "X-IFAP-Modified"
+DEFAULT_TYPE: Final = "application/octet-stream"
+
+_WORD: Final = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
+_MEDIA_TYPE: Final = re.compile(rf'{_WORD}/{_WORD}(?: ?; ?{_WORD}=(?:{_WORD}|"[^"\\\x00-\x1f\x7f-\uffff]{{0,127}}"))*')
+_MODE: Final = re.compile(r"[0-7]{1,5}")
+_RANGE: Final = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
+_PLAIN_NAME: Final = re.compile(r"[^A-Za-z0-9._-]")
+
+
+class Files:
+    """The files of a filesystem as HTTP has them.
+
+    :param max_file_size: bytes; a longer body is refused when its header has come.
+    """
+
+    def __init__(self, filesystem: IFilesystem, *, max_file_size: int) -> None:
+        self._filesystem = filesystem
+        self._max_file_size = max_file_size
+
+    async def get(self, call: Call) -> Answer:
+        """GET and HEAD."""
+        version = call.query.get("version")
+        if call.flag("stat"):
+            return entry_answer(await self._filesystem.stat(call.path or "/", version=version))
+        head = call.request.method == b"HEAD"
+        if call.slash or head or conditions.has_read_conditions(call):
+            entry = await self._filesystem.stat(call.path or "/", version=version)
+            _require_file(entry, slash=call.slash)
+            if conditions.unchanged(call, entry):
+                return Answer(status=HTTPStatus.NOT_MODIFIED, headers=_headers(entry))
+            if head:
+                return Answer(headers=_headers(entry), length=entry.size)
+        record = await self._filesystem.read(call.path or "/", version=version)
+        return _content(call, record.entry, record.data)
+
+    async def put(self, call: Call) -> Answer:
+        """PUT: a file, or an empty directory."""
+        body = call.body()
+        if body.length is not None and body.length > self._max_file_size:
+            raise TooLarge(
+                f"The file has {body.length} bytes; at most {self._max_file_size} can be stored here.",
+                path=call.path,
+                limit=self._max_file_size,
+                size=body.length,
+            )
+        if call.slash:
+            return await self._make_directory(call)
+        if call.flag("recursive"):
+            raise bad_request("The parameter 'recursive' is for directories: the path must end with a slash.")
+        mode, mime, modified = _mode(call), _mime(call), _modified(call)
+        expect = await conditions.expectation(call, self._filesystem)
+        before = await conditions.present(call, self._filesystem)
+        entry = await self._filesystem.put(
+            call.path, body, expect=expect, mode=mode, mime=mime, modified=modified, size=body.length
+        )
+        return _written(entry, before)
+
+    async def _make_directory(self, call: Call) -> Answer:
+        await read_whole(call.body(), 0)
+        await conditions.expectation(call, self._filesystem)
+        before = await conditions.present(call, self._filesystem)
+        entry = await self._filesystem.make_directory(call.path or "/", parents=call.flag("recursive"))
+        return _written(entry, before)
+
+    async def delete(self, call: Call) -> Answer:
+        """DELETE: a file, an empty directory, or a tree."""
+        recursive = call.flag("recursive")
+        expect = await conditions.expectation(call, self._filesystem)
+        if call.slash:
+            await self._remove_directory(call, recursive=recursive)
+        else:
+            await self._filesystem.remove(call.path, recursive=recursive, expect=expect)
+        return Answer(status=HTTPStatus.NO_CONTENT)
+
+    async def _remove_directory(self, call: Call, *, recursive: bool) -> None:
+        path = call.path or "/"
+        if not recursive:
+            await self._filesystem.remove_directory(path)
+            return
+        entry = await self._filesystem.stat(path)
+        if entry.type != "directory":
+            raise NotADirectory(path=call.path)
+        await self._filesystem.remove(path, recursive=True)
+
+
+def _require_file(entry: Entry, *, slash: bool) -> None:
+    if entry.deleted:
+        raise NotFound(path=entry.path)
+    if entry.type == "directory":
+        raise IsADirectory(path=entry.path)
+    if slash:
+        raise NotADirectory(path=entry.path)
+
+
+def _written(entry: Entry, before: Entry | None) -> Answer:
+    return entry_answer(entry, status=HTTPStatus.CREATED if before is None else HTTPStatus.OK)
+
+
+def _content(call: Call, entry: Entry, data: bytes) -> Answer:
+    headers = _headers(entry)
+    asked = call.header("Range")
+    chosen = parse_range(asked, len(data)) if asked and conditions.range_allowed(call, entry) else None
+    if chosen is None:
+        return Answer(headers=headers, body=data)
+    start, end = chosen
+    if start >= end:
+        raise RequestProblem(
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+            "range-not-satisfiable",
+            f"The file has only {len(data)} bytes.",
+            headers={"Content-Range": f"bytes */{len(data)}"},
+        )
+    headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
+    return Answer(status=HTTPStatus.PARTIAL_CONTENT, headers=headers, body=data[start:end])
+
+
+def parse_range(text: str, size: int) -> tuple[int, int] | None:
+    """The one range that is asked for as (first, behind the last); None when the whole is to be sent (RFC 9110 14.2).
+
+    A range that cannot be satisfied is empty.
+    """
+    match = _RANGE.fullmatch(text)
+    if match is None or not (match[1] or match[2]):
+        return None
+    if not match[1]:
+        return max(0, size - int(match[2])), size
+    start = int(match[1])
+    if match[2] and int(match[2]) < start:
+        return None
+    return start, min(int(match[2]) + 1, size) if match[2] else size
+
+
+def _headers(entry: Entry) -> dict[str, str]:
+    media_type = entry.mime if entry.mime and _MEDIA_TYPE.fullmatch(entry.mime) else DEFAULT_TYPE
+    return {
+        **etag_header(entry),
+        "Content-Type": media_type,
+        "Content-Disposition": disposition(entry.path),
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Accept-Ranges": "bytes",
+        "Last-Modified": conditions.http_date(entry),
+        MODE_HEADER: f"{entry.mode:04o}",
+        MODIFIED_HEADER: entry.to_json()["modified"],
+        ENTRY_HEADER: json.dumps(entry.to_json(), separators=(",", ":")).replace("\x7f", "\\u007f"),
+    }
+
+
+def disposition(path: str) -> str:
+    """``Content-Disposition`` that names the file (RFC 6266, RFC 8187): no name can leave its quotes."""
+    name = path.rsplit("/", 1)[-1]
+    encoded = quote(name, safe="", errors="replace")
+    return f"attachment; filename=\"{_PLAIN_NAME.sub('_', name)}\"; filename*=UTF-8''{encoded}"
+
+
+def _mode(call: Call) -> int | None:
+    value = call.header(MODE_HEADER)
+    if value is None:
+        return None
+    if not _MODE.fullmatch(value) or int(value, 8) > 0o7777:
+        raise bad_request(f"{MODE_HEADER} must be permission bits in octal, such as 644.")
+    return int(value, 8)
+
+
+def _mime(call: Call) -> str | None:
+    value = call.header("Content-Type")
+    if value is not None and not _MEDIA_TYPE.fullmatch(value):
+        raise bad_request("Content-Type must be a media type such as text/plain.")
+    return value
+
+
+def _modified(call: Call) -> float | None:
+    value = call.header(MODIFIED_HEADER)
+    if value is not None:
+        return parse_time(value, MODIFIED_HEADER)
+    value = call.header("Last-Modified")
+    if value is None:
+        return None
+    date = conditions.parse_http_date(value)
+    if date is None:
+        raise bad_request("Last-Modified must be an HTTP date.")
+    return date.timestamp()

@@ -1,0 +1,76 @@
+"""Names, versions and conflicts: everything of the filesystem that is asked for and answered in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from ifap_twisted.control.answers import Answer, entries_answer, entry_answer
+from ifap_twisted.control.call import Call
+from ifap_twisted.control.problems import bad_request
+from ifap_twisted.control.routes import Route
+from ifap_twisted.core.values import Entry
+from ifap_twisted.errors import NotADirectory
+from ifap_twisted.interfaces import IFilesystem
+
+Verb = Callable[..., Deferred[Entry]]
+
+
+class Folder:
+    """The folder of a filesystem as HTTP has it."""
+
+    def __init__(self, filesystem: IFilesystem) -> None:
+        self._filesystem = filesystem
+
+    async def list(self, call: Call) -> Answer:
+        """``GET /v1/list/PATH``; with a final slash it must be a directory."""
+        at = call.time("at")
+        if call.slash and call.path and at is None and (await self._filesystem.stat(call.path)).type != "directory":
+            raise NotADirectory(path=call.path)
+        return entries_answer(
+            await self._filesystem.list(
+                call.path or "/", recursive=call.flag("recursive"), everything=call.flag("everything"), at=at
+            )
+        )
+
+    async def versions(self, call: Call) -> Answer:
+        """``GET /v1/versions/PATH``."""
+        return entries_answer(await self._filesystem.versions(call.path or "/"))
+
+    async def conflicts(self, call: Call) -> Answer:
+        """``GET /v1/conflicts``."""
+        return entries_answer(await self._filesystem.conflicts(call.query.get("path")))
+
+    async def verb(self, name: str, call: Call, route: Route) -> Answer:
+        """One of the POST routes whose body is what a method of the filesystem takes."""
+        found = dict(await call.json(route))
+        return entry_answer(await getattr(self, f"_{name}")(found))
+
+    def _move(self, body: Mapping[str, Any]) -> Deferred[Entry]:
+        return self._two_names(self._filesystem.move, body)
+
+    def _copy(self, body: Mapping[str, Any]) -> Deferred[Entry]:
+        return self._two_names(self._filesystem.copy, body)
+
+    def _two_names(self, verb: Verb, body: Mapping[str, Any]) -> Deferred[Entry]:
+        return verb(body["source"], body["destination"], expect=body.get("expect"))
+
+    def _mkdir(self, body: Mapping[str, Any]) -> Deferred[Entry]:
+        return self._filesystem.make_directory(body["path"], parents=body.get("parents", False))
+
+    def _restore(self, body: Mapping[str, Any]) -> Deferred[Entry]:
+        return self._filesystem.restore(body["path"], body["version"], expect=body.get("expect"))
+
+    def _undelete(self, body: Mapping[str, Any]) -> Deferred[Entry]:
+        return self._filesystem.undelete(body["path"], expect=body.get("expect"))
+
+    def _keep(self, body: Mapping[str, Any]) -> Deferred[Entry]:
+        return self._filesystem.keep(body["path"], body["count"], expect=body.get("expect"))
+
+    def _resolve(self, body: Mapping[str, Any]) -> Deferred[Entry]:
+        version, both = body.get("version"), body.get("both", False)
+        if both == (version is not None):
+            raise bad_request("Say which version becomes current, or that both stay: one of 'version' and 'both'.")
+        return self._filesystem.resolve(body["path"], version=version, both=both, expect=body.get("expect"))

@@ -1,0 +1,175 @@
+"""The JSON objects of the control resource (DESIGN 4.5) as JSON Schema, and a strict check of request bodies.
+
+The check knows the few words of JSON Schema that bodies use; openapi.json shows the same objects.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+from ifap_twisted.control.problems import bad_request
+from ifap_twisted.core.values import JSON
+
+Schema: TypeAlias = Mapping[str, JSON]
+
+ABSENT_WORD: Final = "absent"
+"""``"expect": "absent"``: only when there is no such file."""
+
+TEXT: Final[Schema] = {"type": "string"}
+BOOLEAN: Final[Schema] = {"type": "boolean"}
+PATH: Final[Schema] = {"type": "string", "description": "A path in the folder; a leading slash is not needed."}
+TIME: Final[Schema] = {"type": "string", "examples": ["2026-01-31T12:00:00Z", "1769860800"]}
+_VERSION: Final[Schema] = {"type": "string", "description": "A version id, or a unique prefix of 4 or more characters."}
+_EXPECT: Final[Schema] = {
+    "type": "string",
+    "description": f"The version that must be current, or `{ABSENT_WORD}`: there must be no such file.",
+}
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+_MAYBE_TEXT: Final[Schema] = {"type": ["string", "null"]}
+_MAYBE_TIME: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
+
+
+def _body(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:
+    return {
+        "type": "object",
+        "properties": {**required, **(optional or {})},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+BODIES: Final[Mapping[str, Schema]] = {
+    "Nothing": _body({}),
+    "Move": _body({"source": PATH, "destination": PATH}, {"expect": _EXPECT}),
+    "Copy": _body({"source": PATH, "destination": PATH}, {"expect": _EXPECT}),
+    "Mkdir": _body({"path": PATH}, {"parents": BOOLEAN}),
+    "Restore": _body({"path": PATH, "version": _VERSION}, {"expect": _EXPECT}),
+    "Undelete": _body({"path": PATH}, {"expect": _EXPECT}),
+    "Keep": _body({"path": PATH, "count": {"type": "integer", "minimum": 1}}, {"expect": _EXPECT}),
+    "Resolve": _body({"path": PATH}, {"version": _VERSION, "both": BOOLEAN, "expect": _EXPECT}),
+}
+"""What is sent to us: a key that is not here is refused."""
+
+
+def _object(properties: Mapping[str, Schema]) -> Schema:
+    """What comes from us: keys may be added later, so others are allowed."""
+    return {"type": "object", "properties": dict(properties), "required": list(properties)}
+
+
+OBJECTS: Final[Mapping[str, Schema]] = {
+    "Entry": _object(
+        {
+            "path": TEXT,
+            "type": {"enum": ["file", "directory"]},
+            "size": _COUNT,
+            "modified": {"type": "string", "format": "date-time"},
+            "version": TEXT,
+            "parents": {"type": "array", "items": TEXT},
+            "versions": _COUNT,
+            "keep": _COUNT,
+            "deleted": BOOLEAN,
+            "mode": _COUNT,
+            "mime": _MAYBE_TEXT,
+            "writer": TEXT,
+            "conflict": BOOLEAN,
+            "locked": {},
+            "bound": BOOLEAN,
+            "sha256": _MAYBE_TEXT,
+        }
+    ),
+    "Entries": _object({"entries": {"type": "array", "items": {"$ref": "#/components/schemas/Entry"}}}),
+    "Status": _object(
+        {
+            "state": {"enum": ["connected", "connecting", "offline", "stopped"]},
+            "account": TEXT,
+            "folder": TEXT,
+            "dialect": _MAYBE_TEXT,
+            "pending": _COUNT,
+            "failing": _COUNT,
+            "conflicts": _COUNT,
+            "locks": _COUNT,
+            "damaged": _COUNT,
+            "foreign": _COUNT,
+            "warnings": {
+                "type": "array",
+                "items": _object({"code": TEXT, "text": TEXT, "path": _MAYBE_TEXT}),
+            },
+            "last_refresh": _MAYBE_TIME,
+        }
+    ),
+    "Info": {
+        "type": "object",
+        "properties": {"max_file_size": _COUNT, "counts": {"type": "object", "additionalProperties": _COUNT}},
+        "required": ["max_file_size"],
+    },
+    "Job": _object(
+        {
+            "id": TEXT,
+            "kind": TEXT,
+            "state": {"enum": ["running", "done", "failed", "cancelled"]},
+            "done": _COUNT,
+            "total": {"type": ["integer", "null"]},
+            "unit": _MAYBE_TEXT,
+            "result": {},
+            "error": {"oneOf": [{"$ref": "#/components/schemas/Problem"}, {"type": "null"}]},
+        }
+    ),
+    "Problem": _object(
+        {
+            "type": TEXT,
+            "title": TEXT,
+            "status": {"type": "integer"},
+            "detail": TEXT,
+            "code": TEXT,
+            "path": _MAYBE_TEXT,
+            "retryable": BOOLEAN,
+        }
+    ),
+    "Object": {"type": "object"},
+}
+
+_TYPES: Final[Mapping[str, type]] = {"string": str, "boolean": bool, "integer": int}
+
+
+def parse_body(data: bytes, schema: Schema) -> Mapping[str, Any]:
+    """A JSON body that holds exactly what a schema of :data:`BODIES` allows; an empty one counts as ``{}``.
+
+    :raises RequestProblem: it is no JSON object, names a key twice, or a key is missing, unknown or of a wrong type.
+    """
+    try:
+        value = json.loads(data or b"{}", object_pairs_hook=_unique, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise bad_request("The body is not JSON as RFC 8259 has it.") from None
+    if not isinstance(value, dict):
+        raise bad_request("The body must be a JSON object.")
+    properties: Mapping[str, Schema] = schema["properties"]
+    for name in value.keys() - properties.keys():
+        raise bad_request(f"The body has a key that is not known here: {name[:40]!r}.")
+    for name in schema["required"]:
+        if name not in value:
+            raise bad_request(f"The body lacks the key {name!r}.")
+    for name, given in value.items():
+        _check(name, given, properties[name])
+    return value
+
+
+def _check(name: str, given: object, schema: Schema) -> None:
+    expected = _TYPES[schema["type"]]
+    if not isinstance(given, expected) or (expected is int and isinstance(given, bool)):
+        raise bad_request(f"The key {name!r} must be a JSON {schema['type']}.")
+    minimum = schema.get("minimum")
+    if isinstance(given, int) and minimum is not None and given < minimum:
+        raise bad_request(f"The key {name!r} must be {minimum} or more.")
+
+
+def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key twice")
+    return found
+
+
+def _refuse(constant: str) -> JSON:
+    raise ValueError(constant)

@@ -1,0 +1,78 @@
+"""The web site of the node: our Request, bounds on what a client may send, and no access log.
+
+It opens no port and no file. Paths of requests are logged at debug level only, query and headers never.
+"""
+
+# mypy: allow-untyped-calls
+# (twisted.web is hardly annotated; what is ours here is.)
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IAddress
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+from twisted.web.resource import IResource
+from twisted.web.server import Site
+
+from ifap_twisted.control.requests import Request
+from ifap_twisted.core import limits
+
+
+class Channel(HTTPChannel):
+    """One connection of a client."""
+
+    maxHeaders = limits.CONTROL_HEADERS
+    site: ControlSite
+
+    def connectionMade(self) -> None:
+        """Refuse to be one too many."""
+        self.site.connections += 1
+        super().connectionMade()
+        if self.site.connections > limits.CONTROL_CLIENTS:
+            self.loseConnection()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        """Make room for another."""
+        self.site.connections -= 1
+        super().connectionLost(reason)
+
+
+class ControlSite(Site):
+    """A site for a control resource; see :func:`control_site`."""
+
+    connections = 0
+
+    def startFactory(self) -> None:
+        """Without an access log there is nothing to open and no clock to keep."""
+
+    def stopFactory(self) -> None:
+        """Nothing was opened."""
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:  # noqa: ARG002 -- Twisted's interface
+        """A channel of HTTP/1.1 with our bounds."""
+        channel: Any = Channel()
+        channel.factory = self
+        channel.site = self
+        channel.requestFactory = self.requestFactory
+        channel.callLater = self.reactor.callLater
+        channel.timeOut = self.timeOut
+        return channel
+
+    def log(self, request: Any) -> None:
+        """Keep no access log."""
+
+
+def control_site(resource: IResource, *, reactor: Any) -> ControlSite:
+    """A site for ``resource``, to listen with on any endpoint.
+
+    :param reactor: the clock of its timeouts.
+    """
+    return ControlSite(
+        resource,
+        requestFactory=Request,
+        parsePOSTFormSubmission=False,
+        reactor=reactor,
+        timeout=limits.CONTROL_IDLE_SECONDS,
+    )
