@@ -31,19 +31,16 @@ def check_json(value: JSON, depth: int = limits.JSON_DEPTH) -> None:
     :raises ValueError: nested deeper than ``depth``, an integer of more than 64 bits, a float that is not finite.
     """
     level: list[JSON] = [value]
-    for _ in range(depth + 1):
-        if not level:
-            return
+    for remaining in range(depth, -1, -1):
         below: list[JSON] = []
         for item in level:
-            if isinstance(item, dict):
-                below.extend(item.values())
-            elif isinstance(item, list):
-                below.extend(item)
-            else:
+            if not isinstance(item, dict | list):
                 _check_number(item)
+            elif remaining:
+                below.extend(item.values() if isinstance(item, dict) else item)
+            else:
+                raise ValueError("nested too deeply")
         level = below
-    raise ValueError("nested too deeply")
 
 
 def _check_number(item: JSON) -> None:
