@@ -10,18 +10,29 @@ import re
 from collections.abc import Iterator
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:.*(?:\n[ \t].*)*(?:\n|\Z)")
+_EMPTY = re.compile(rb"\r?\n|\r?\Z")
+_LINE = re.compile(rb".*(?:\n|\Z)")
 _METADATA = frozenset({b"x-ifap", b"x-mailfile"})
+
+
+def header_end(message: bytes) -> int:
+    """Where the header ends: at the first empty line, which does not belong to it, or with the message."""
+    end = 0
+    for end in _ends(message):  # noqa: B007 -- the last one is wanted
+        pass
+    return end
 
 
 def fields(message: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The fields of the header in their order: the name in lower case, and all bytes with the line end.
 
-    The header ends at the first empty line, or at the first line that is no field.
+    A line of the header that is no field is passed over.
     """
-    position = 0
-    while found := _FIELD.match(message, position):
-        yield found[1].lower(), found[0]
-        position = found.end()
+    start = 0
+    for end in _ends(message):
+        if found := _FIELD.match(message, start, end):
+            yield found[1].lower(), found[0]
+        start = end
 
 
 def metadata_fields(message: bytes) -> bytes:
@@ -33,3 +44,12 @@ def names_sealed_id(message: bytes, sealed_id: str) -> bool:
     """Whether a Message-ID field holds this sealed id (FORMAT 2.4), as ``SEARCH HEADER`` would say."""
     wanted = sealed_id.lower().encode("utf-8", "surrogateescape")
     return any(name == b"message-id" and wanted in field.lower() for name, field in fields(message))
+
+
+def _ends(message: bytes) -> Iterator[int]:
+    """Where the fields, and the lines that are none, end."""
+    position = 0
+    while not _EMPTY.match(message, position):
+        found = _FIELD.match(message, position) or _LINE.match(message, position)
+        position = found.end() if found else len(message)
+        yield position
