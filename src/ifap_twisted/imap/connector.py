@@ -1,0 +1,319 @@
+"""Keeps one connection to a folder: dials, secures, logs in, selects; and again when it is lost.
+
+Not ``ClientService``: that one tries for ever, but hammering a server with a wrong password locks the account. A
+refused login, a server that is not trusted and a folder that is absent stop the attempts until :meth:`Connector.retry`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from ifap_twisted.core import limits
+from ifap_twisted.deferreds import deferred, detach, within
+from ifap_twisted.errors import (
+    AuthenticationRefused,
+    CallerError,
+    IFAPError,
+    NotTrusted,
+    Throttled,
+    TimedOut,
+    Unavailable,
+)
+from ifap_twisted.imap.folder import FolderObserver
+from ifap_twisted.imap.sasl import Authenticate
+from ifap_twisted.imap.security import Security
+from ifap_twisted.imap.session import Session
+from ifap_twisted.imap.wire import Wire
+
+__all__ = ["Connector", "ConnectorObserver", "EndpointSource"]
+
+EndpointSource = IStreamClientEndpoint | Callable[[], IStreamClientEndpoint]
+"""An endpoint, or what makes one for each attempt."""
+
+_JITTER: Final = 0.25
+_STEEPEST: Final = 10
+_FINAL: Final = (AuthenticationRefused, NotTrusted, CallerError)
+
+
+class ConnectorObserver(FolderObserver, Protocol):
+    """Told of connections and of what happens in the folder."""
+
+    def connected(self, session: Session) -> None:
+        """The folder is open on a new connection."""
+
+    def disconnected(self, reason: IFAPError) -> None:
+        """The connection is lost."""
+
+
+class _Silent:
+    """An observer for a connector that nobody observes yet."""
+
+    def arrived(self, state: object) -> None:
+        """Nothing to do."""
+
+    def vanished(self, uids: object) -> None:
+        """Nothing to do."""
+
+    def renumbered(self, uidvalidity: int) -> None:
+        """Nothing to do."""
+
+    def connected(self, session: Session) -> None:
+        """Nothing to do."""
+
+    def disconnected(self, reason: IFAPError) -> None:
+        """Nothing to do."""
+
+
+class Connector:
+    """One connection at a time to one folder, for as long as it is wanted.
+
+    :param endpoint: where the server is (TCP or UNIX), without TLS: that is ``security``'s.
+    :param authenticate: logs a session in; see :mod:`ifap_twisted.imap.sasl` for the ready-made ones.
+    :param folder: the folder's name as the user says it; the personal namespace and the separator are found out.
+    :param random: gives numbers from 0 to 1, for the jitter.
+    :param identity: what is told with ID to servers that have it; nothing when empty.
+    :ivar state: ``connected``, ``connecting``, ``offline`` or ``stopped`` (DESIGN 4.5).
+    :ivar last_error: why the last attempt or connection ended, or None while connected.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        endpoint: EndpointSource,
+        *,
+        security: Security,
+        authenticate: Authenticate,
+        folder: str,
+        random: Callable[[], float],
+        clock: IReactorTime | None = None,
+        identity: Mapping[str, str] | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._security = security
+        self._authenticate = authenticate
+        self._folder = folder
+        self._random = random
+        self.clock: IReactorTime = reactor if clock is None else clock
+        self._identity = dict(identity or {})
+        self._observer: ConnectorObserver = _Silent()
+        self._watchers: list[Callable[[], None]] = []
+        self._waiting: list[Deferred[Session]] = []
+        self._session: Session | None = None
+        self._attempt: Session | None = None
+        self._running: Deferred[None] | None = None
+        self._pause: Deferred[None] | None = None
+        self._create = False
+        self._failures = 0
+        self._quick = float("-inf")
+        self.state = "stopped"
+        self.last_error: IFAPError | None = None
+
+    def observe(self, observer: ConnectorObserver) -> None:
+        """Tell an observer, instead of the one before."""
+        self._observer = observer
+
+    def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Call a callable at each change of the state; returns what stops that."""
+        self._watchers.append(watcher)
+
+        def stop() -> None:
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+
+        return stop
+
+    def start(self, *, create: bool = False) -> None:
+        """Begin to connect, or try again at once when the attempts had stopped.
+
+        :param create: create the folder when it is absent on the next connection; later it is not created again.
+        """
+        self._create = create
+        if self._running is None:
+            self._running = Deferred.fromCoroutine(self._run())
+            detach(self._running.addErrback(_expected), self._log, "keeping the connection")
+        elif self.state == "stopped":
+            self.retry()
+
+    def retry(self) -> None:
+        """Try now, without waiting any longer; nothing happens when connected."""
+        pause, self._pause = self._pause, None
+        if pause is not None:
+            pause.callback(None)
+
+    def session(self) -> Deferred[Session]:
+        """The connection, or the next one.
+
+        :raises IFAPError: why the attempts have stopped, or why one ended that was no matter of reaching the server.
+        """
+        if self._session is not None and self._session.alive and self.state == "connected":
+            return succeed(self._session)
+        if self._running is None:
+            return fail(Unavailable("The folder is not open."))
+        if self.state == "stopped" and self.last_error is not None:
+            return fail(copy.copy(self.last_error))
+        waiting: Deferred[Session] = Deferred(self._waiting.remove)
+        self._waiting.append(waiting)
+        return waiting
+
+    @deferred
+    async def stop(self) -> None:
+        """Log out and stay away; whoever waits gets ``Unavailable``. Never raises."""
+        running, self._running = self._running, None
+        session, self._session = self._session, None
+        if session is not None:
+            await session.end()
+        if running is not None:
+            running.cancel()
+        self._fail_waiting(Unavailable("The folder was closed."))
+        self._change("stopped")
+        if self._attempt is not None:
+            await self._attempt.ended()
+
+    # The loop
+
+    async def _run(self) -> None:
+        while True:
+            self._change("connecting")
+            try:
+                session = await self._establish()
+            except CancelledError:
+                if self._running is None:
+                    raise
+                await self._after_failure(Unavailable("Logging in was given up."))
+            except IFAPError as failed:
+                await self._after_failure(failed)
+            except Exception:  # noqa: BLE001 -- the caller's login may fail in any way; it is logged and tried again
+                self._log.failure("while connecting")
+                await self._after_failure(Unavailable("Logging in failed; the log says why."))
+            else:
+                await self._serve(session)
+
+    async def _establish(self) -> Session:
+        """One attempt, all or nothing."""
+        wire = Wire(self.clock)
+        connecting = self._make_endpoint().connect(self._factory(wire))
+        try:
+            await within(connecting, limits.CONNECT_SECONDS, self.clock, "Reaching the mail server")
+        except (TimedOut, CancelledError):
+            raise
+        except Exception as failed:  # noqa: BLE001 -- endpoints fail in many ways; all mean that it was not reached
+            raise Unavailable(f"The mail server cannot be reached: {str(failed).rstrip('.')}.") from None
+        session = self._attempt = Session(wire, self.clock, self._security)
+        try:
+            await session.begin()
+            await self._authenticate(session)
+            await session.identify(self._identity)
+            await session.open_folder(self._folder, self._observer, create=self._create)
+        except BaseException:
+            wire.end(Unavailable("The connection was not to be used."))
+            raise
+        return session
+
+    def _make_endpoint(self) -> IStreamClientEndpoint:
+        if IStreamClientEndpoint.providedBy(self._endpoint):
+            return self._endpoint
+        made: IStreamClientEndpoint = self._endpoint()
+        return made
+
+    def _factory(self, wire: Wire) -> Any:
+        factory = _OneWire(wire)
+        if self._security.kind != "tls":
+            return factory
+        return TLSMemoryBIOFactory(self._security.creator, True, factory, clock=self.clock)
+
+    async def _serve(self, session: Session) -> None:
+        """Have a connection, until it is lost; then wait as long as is polite."""
+        began = self.clock.seconds()
+        self._session, self._create, self.last_error = session, False, None
+        self._change("connected")
+        self._observer.connected(session)
+        session.watch()
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.callback(session)
+        reason = await session.ended()
+        now = self.clock.seconds()
+        if now - began >= limits.RECONNECT_SECONDS:
+            self._failures = 0
+        self._session, self.last_error = None, reason
+        self._change("offline")
+        self._observer.disconnected(reason)
+        if not isinstance(reason, Throttled) and now - self._quick >= limits.RECONNECT_SECONDS:
+            self._quick = now
+        else:
+            await self._after_failure(reason)
+
+    async def _after_failure(self, error: IFAPError) -> None:
+        """Wait before the next attempt, or until told where another attempt would do harm."""
+        self.last_error = error
+        if isinstance(error, _FINAL):
+            self._change("stopped")
+            self._fail_waiting(error)
+            self._pause = Deferred()
+            await self._pause
+            self._failures = 0
+            return
+        self._failures += 1
+        self._change("offline")
+        if not isinstance(error, (Unavailable, TimedOut)):
+            self._fail_waiting(error)
+        await self._sleep(self._delay(error))
+
+    def _delay(self, error: IFAPError) -> float:
+        """Seconds to the next attempt: doubled with each failure, never less than a server asked for."""
+        step = limits.RECONNECT_SECONDS * 2.0 ** (min(self._failures, _STEEPEST) - 1)
+        delay = min(step, limits.RECONNECT_MAX_SECONDS / (1 + _JITTER)) * (1 + _JITTER * self._random())
+        if isinstance(error, Throttled) and error.seconds is not None:
+            return max(delay, error.seconds)
+        return delay
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait; :meth:`retry` ends it early."""
+        timer: Deferred[None] = deferLater(self.clock, seconds)
+        wake = self._pause = Deferred()
+        timer.addCallbacks(lambda _none: self.retry() if self._pause is wake else None, _expected)  # type: ignore[unused-awaitable]
+        try:
+            await wake
+        finally:
+            self._pause = None
+            timer.cancel()
+
+    def _change(self, state: str) -> None:
+        if state != self.state:
+            self.state = state
+            for watcher in list(self._watchers):
+                watcher()
+
+    def _fail_waiting(self, error: IFAPError) -> None:
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.errback(copy.copy(error))
+
+
+class _OneWire(Factory):
+    """Gives the one protocol that it was made for."""
+
+    noisy = False
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def buildProtocol(self, addr: Any) -> Wire:  # noqa: ARG002
+        """The wire."""
+        return self._wire
+
+
+def _expected(failure: Any) -> None:
+    """A cancelled wait is no failure."""
+    failure.trap(CancelledError)

@@ -1,0 +1,446 @@
+"""The selected folder: its state, and the commands on its messages, each by UID.
+
+Answers are recognised by UID and by what they carry, never by their place alone. A UID that was not asked for is never
+handed on (mailutils answers for an absent UID with the highest message). Nothing but the given UIDs is expunged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from twisted.internet.defer import Deferred, FirstError, gatherResults
+
+from ifap_twisted.core import limits
+from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt
+from ifap_twisted.errors import MessageGone, NotSupported, ProtocolViolation, ReadOnly, Refused, TooLarge
+from ifap_twisted.imap import names
+from ifap_twisted.imap.grammar import HIGHEST, Data, Fetch, Numbered, Reply, Search, Status, number
+from ifap_twisted.imap.refusals import APPEND, SELECT
+from ifap_twisted.imap.replies import Parts
+from ifap_twisted.imap.requests import Overlap, Request
+from ifap_twisted.imap.sequence import SequenceMap
+from ifap_twisted.imap.wire import Wire
+
+__all__ = ["Folder", "FolderObserver"]
+
+T = TypeVar("T")
+
+_SECTION: Final = b"BODY[HEADER.FIELDS]"
+_HEADERS: Final = b"(UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS (X-IFAP X-Mailfile)])"
+_LIST: Final = "list the messages"
+_SEALED_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_MOST_UIDS: Final = limits.RESPONSE_BACKLOG // 64
+"""Two million UIDs: what a listing holds at most."""
+
+
+class FolderObserver(Protocol):
+    """Told of what the server says about the folder, after each block of its answers."""
+
+    def arrived(self, state: FolderState) -> None:
+        """There may be messages that were not there before, or the folder must be looked through again."""
+
+    def vanished(self, uids: Collection[int]) -> None:
+        """Exactly these are gone."""
+
+    def renumbered(self, uidvalidity: int) -> None:
+        """All UIDs mean nothing any more."""
+
+
+class Folder:
+    """One folder on one connection, selected by :meth:`select`.
+
+    :param max_message: the largest message that the server takes, or None when it does not say.
+    """
+
+    def __init__(
+        self, wire: Wire, path: str, observer: FolderObserver, *, uidplus: bool, max_message: int | None
+    ) -> None:
+        self._wire = wire
+        self._name = names.mailbox(path)
+        self._observer = observer
+        self._uidplus = uidplus
+        self.max_message = max_message
+        self._map = SequenceMap()
+        self._selection: _Selection | None = None
+        self._state = FolderState(uidvalidity=0, uidnext=None, exists=0)
+        self._uidnext: int | None = None
+        self._exists = 0
+        self._gone: list[int] = []
+        self._look_again = False
+        self._grown = False
+        self._unseen = False
+
+    @property
+    def state(self) -> FolderState:
+        """What the server said last."""
+        return FolderState(
+            uidvalidity=self._state.uidvalidity,
+            uidnext=self._uidnext,
+            exists=self._exists,
+            read_only=self._state.read_only,
+        )
+
+    # What the server says by itself
+
+    def observe(self, reply: Reply) -> None:
+        """Take note of an untagged reply."""
+        if self._selection is not None:
+            return
+        if isinstance(reply, Fetch):
+            uid = reply.uid
+            if uid is not None:
+                self._learn(reply.sequence, uid)
+        elif isinstance(reply, Numbered):
+            if reply.name == b"EXISTS":
+                self._count(reply.number)
+            elif reply.name != b"RECENT":
+                self._expunge(reply.number)
+        elif isinstance(reply, Data) and reply.name == b"VANISHED":
+            self._map.forget()
+            self._look_again = True
+
+    def _learn(self, sequence: int, uid: int) -> None:
+        if not self._map.learn(sequence, uid):
+            self._look_again = True
+        if self._uidnext is not None and uid >= self._uidnext:
+            self._uidnext = uid + 1
+
+    def _count(self, exists: int) -> None:
+        if exists < len(self._map):
+            self._map.forget()
+        if exists > self._exists:
+            self._grown = True
+        if exists != self._exists:
+            self._look_again = True
+        self._exists = exists
+
+    def _expunge(self, sequence: int) -> None:
+        uid = self._map.expunge(sequence)
+        self._exists = max(self._exists - 1, 0)
+        if uid is None:
+            self._look_again = True
+        else:
+            self._gone.append(uid)
+
+    def settle(self) -> None:
+        """Tell the observer, once for each received block."""
+        gone, self._gone = self._gone, []
+        if gone:
+            self._observer.vanished(gone)
+        if self._look_again:
+            self._look_again = False
+            self._observer.arrived(self.state)
+
+    # Selecting
+
+    async def select(self) -> FolderState:
+        """SELECT, the first time or again; UIDVALIDITY is compared (FORMAT 2.5).
+
+        :raises NotFound: the server says that there is no such folder.
+        """
+        known = list(self._map.uids()) if self._map.complete(self._exists) else []
+        before, exists = self._state, self._exists
+        await self._take_selection()
+        if before.uidvalidity == 0:
+            return self.state
+        if before.uidvalidity != self._state.uidvalidity:
+            self._observer.renumbered(self._state.uidvalidity)
+        elif known:
+            await self._compare(known)
+        self._look_again = self._look_again or self._exists != exists
+        self.settle()
+        return self.state
+
+    async def _take_selection(self) -> None:
+        selection = self._selection = _Selection()
+        request = Request(b"SELECT " + self._name, what=SELECT, receive=selection.receive)
+        try:
+            status = await self._wire.perform(request)
+        finally:
+            self._selection = None
+        if selection.uidvalidity is None:
+            raise ProtocolViolation("The mail server does not tell the UIDVALIDITY of the folder.")
+        self._map.forget()
+        self._unseen = self._grown = False
+        self._exists, self._uidnext = selection.exists, selection.uidnext
+        read_only = status.code == b"READ-ONLY"
+        self._state = FolderState(
+            uidvalidity=selection.uidvalidity, uidnext=selection.uidnext, exists=selection.exists, read_only=read_only
+        )
+
+    async def _compare(self, known: list[int]) -> None:
+        """After selecting again, say what vanished meanwhile.
+
+        Numbers only ever close up, so the last known message having its old number proves that all before it are there.
+        """
+        last = len(known)
+        if self._exists >= last:
+            await self._fetch_numbers(last, last)
+            if self._map.last() == (last, known[-1]):
+                for sequence, uid in enumerate(known, 1):
+                    self._map.learn(sequence, uid)
+                return
+        if self._exists:
+            await self._fetch_numbers(1, self._exists)
+        self._gone.extend(sorted(set(known).difference(self._map.uids())))
+
+    async def noop(self) -> None:
+        """Let the server say what is new."""
+        self._unseen = False
+        await self._wire.perform(Request(b"NOOP", what="say what is new", overlap=Overlap.FREE))
+
+    async def poll(self, *, thorough: bool) -> FolderState:
+        """Let the server say what is new; ``thorough`` selects the folder again."""
+        await self.noop()
+        if thorough:
+            return await self.select()
+        if self._grown and self._uidnext is not None:
+            self._grown = False
+            await self._listed(b"%d:*" % self._uidnext)
+        self.settle()
+        return self.state
+
+    # Reading
+
+    async def uids(self, first: int, last: int | None) -> list[int]:
+        """The UIDs in a range, ascending."""
+        if not await self._may_hold(first, last):
+            return []
+        first, end = max(first, 1), HIGHEST if last is None else min(last, HIGHEST)
+        listed = await self._listed(b"%d:%b" % (first, b"*" if last is None else b"%d" % end))
+        if listed is None:
+            listed = await self._fetch_numbers(1, self._exists)
+        return sorted(uid for uid in listed if first <= uid <= end)
+
+    async def _may_hold(self, first: int, last: int | None) -> bool:
+        """Whether a range can hold anything, for a folder that is empty as far as is known asked again."""
+        if (last is not None and last < max(first, 1)) or first > HIGHEST:
+            return False
+        if not self._exists:
+            await self.noop()
+        return self._exists > 0
+
+    async def _listed(self, uid_set: bytes) -> set[int] | None:
+        """UIDs that the server gives for a set; None when it does not understand the set (mailutils, for a gap)."""
+        request, found = self._listing(b"UID FETCH %b (UID)" % uid_set, Overlap.FREE)
+        try:
+            await self._perform(request)
+        except Refused as refused:
+            if refused.status == "BAD":
+                return None
+            raise
+        return found
+
+    async def _fetch_numbers(self, first: int, last: int) -> set[int]:
+        """UIDs by message numbers, which every server understands; alone on the connection (RFC 9051 5.5)."""
+        request, found = self._listing(b"FETCH %d:%d (UID)" % (first, last), Overlap.NONE)
+        await self._perform(request)
+        return found
+
+    def _listing(self, text: bytes, overlap: Overlap) -> tuple[Request, set[int]]:
+        found: set[int] = set()
+
+        def receive(reply: Reply, _parts: Parts) -> bool:
+            uid = reply.uid if isinstance(reply, Fetch) else None
+            if uid is not None:
+                found.add(uid)
+                if len(found) > _MOST_UIDS:
+                    raise ProtocolViolation("The mail server lists more messages than can be held.")
+            return False
+
+        return Request(text, what=_LIST, overlap=overlap, receive=receive), found
+
+    async def headers(self, first: int, last: int | None) -> dict[int, HeaderBlock]:
+        """The metadata headers in a range, in portions that are all asked for at once."""
+        if not await self._may_hold(first, last):
+            return {}
+        first, end = max(first, 1), HIGHEST if last is None else min(last, HIGHEST)
+        if self._exists <= limits.UIDS_IN_A_RANGE:
+            asked = [b"%d:%b" % (first, b"*" if last is None else b"%d" % end)]
+        else:
+            asked = [b"%d:%d" % (portion[0], portion[-1]) for portion in await self._portions(first, end)]
+        try:
+            return await self._blocks(asked, first, end)
+        except Refused as refused:
+            if refused.status != "BAD":
+                raise
+        listed = await self._fetch_numbers(1, self._exists)
+        exact = [uid for uid in sorted(listed) if first <= uid <= end]
+        portions = [names.uid_sets(portion) for portion in _portions(exact)]
+        return await self._blocks([uid_set for sets in portions for uid_set in sets], first, end)
+
+    async def _portions(self, first: int, last: int) -> Iterator[Sequence[int]]:
+        """The UIDs in a range by portions, so that gaps in the numbering cost nothing."""
+        if self._map.complete(self._exists):
+            known = [uid for uid in self._map.uids() if first <= uid <= last]
+        else:
+            known = await self.uids(first, last)
+        return _portions(known)
+
+    async def _blocks(self, uid_sets: list[bytes], first: int, last: int) -> dict[int, HeaderBlock]:
+        found: dict[int, HeaderBlock] = {}
+        held = 0
+
+        def receive(reply: Reply, _parts: Parts) -> bool:
+            nonlocal held
+            block = _header_block(reply)
+            if block is None or not first <= block.uid <= last:
+                return False
+            found[block.uid] = block
+            held += len(block.fields)
+            if held > limits.RESPONSE_BACKLOG * len(uid_sets):
+                raise ProtocolViolation("The mail server's answer is too large.")
+            return True
+
+        requests = [
+            Request(
+                b"UID FETCH %b %b" % (uid_set, _HEADERS), what="read headers", overlap=Overlap.FREE, receive=receive
+            )
+            for uid_set in uid_sets
+        ]
+        await self._perform(*requests)
+        return dict(sorted(found.items()))
+
+    async def message(self, uid: int) -> bytes:
+        """The whole message.
+
+        :raises MessageGone: it is not there now.
+        """
+        if await self._may_hold(uid, uid):
+            try:
+                body = await self._body(uid)
+            except Refused:
+                if uid in await self._fetch_numbers(1, max(self._exists, 1)):
+                    raise
+                body = None
+            if body is not None:
+                return body
+        raise MessageGone(f"The message with UID {uid} is not there.")
+
+    async def _body(self, uid: int) -> bytes | None:
+        body: bytes | None = None
+
+        def receive(reply: Reply, _parts: Parts) -> bool:
+            nonlocal body
+            if body is not None or not isinstance(reply, Fetch) or reply.uid != uid:
+                return False
+            value = reply.items.get(b"BODY[]")
+            if isinstance(value, bytes):
+                body = value
+            return body is not None
+
+        text = b"UID FETCH %d (UID BODY.PEEK[])" % uid
+        await self._perform(Request(text, what="read a message", overlap=Overlap.FREE, receive=receive))
+        return body
+
+    async def find(self, sealed_id: str) -> list[int]:
+        """UIDs of messages whose Message-ID names a sealed id, as the server's SEARCH says."""
+        if not _SEALED_ID.match(sealed_id):
+            raise ValueError("This is no sealed id.")
+        found: list[int] = []
+
+        def receive(reply: Reply, _parts: Parts) -> bool:
+            if not isinstance(reply, Search):
+                return False
+            found.extend(reply.numbers)
+            return True
+
+        text = b'UID SEARCH HEADER Message-ID "<%b@ifap.invalid>"' % sealed_id.encode("ascii")
+        await self._perform(Request(text, what="search", overlap=Overlap.SEARCH, receive=receive))
+        return sorted(set(found))
+
+    # Writing
+
+    async def append(self, message: bytes) -> Receipt:
+        """Add a message.
+
+        :raises OutcomeUnknown: the connection broke, or this was cancelled, after a byte of it may have left.
+        """
+        if self.max_message is not None and len(message) > self.max_message:
+            raise TooLarge(
+                f"The mail server takes messages of at most {self.max_message} bytes.",
+                limit=self.max_message,
+                size=len(message),
+            )
+        request = Request(b"APPEND " + self._name, message, b"", what=APPEND, overlap=Overlap.FREE, stores=True)
+        status = await self._wire.perform(request)
+        self._unseen = True
+        return self._receipt(status)
+
+    def _receipt(self, status: Status) -> Receipt:
+        words = status.arguments.split()
+        if status.code != b"APPENDUID" or len(words) != 2:
+            return Receipt()
+        uidvalidity, uid = number(words[0]), number(words[1])
+        if uidvalidity == self._state.uidvalidity and self._uidnext is not None:
+            self._uidnext = max(self._uidnext, uid + 1)
+        return Receipt(uidvalidity=uidvalidity, uid=uid)
+
+    async def remove(self, uids: Iterable[int]) -> None:
+        """Expunge exactly these of the messages that are there now (FORMAT 5.4).
+
+        :raises NotSupported: the server has no UID EXPUNGE. :raises ReadOnly: the folder may not be changed.
+        """
+        if not self._uidplus:
+            raise NotSupported("The mail server cannot remove single messages (UIDPLUS).")
+        if self._state.read_only:
+            raise ReadOnly("The folder was opened read-only.")
+        wanted = {uid for uid in uids if 0 < uid <= HIGHEST}
+        for uid_set in names.uid_sets(wanted):
+            seen = await self._listed(uid_set)
+            present = sorted(wanted.intersection(seen or ()))
+            for exact in names.uid_sets(present):
+                await self._command(b"UID STORE %b +FLAGS.SILENT (\\Deleted)" % exact, "mark messages for removal")
+                await self._command(b"UID EXPUNGE " + exact, "remove messages")
+        self.settle()
+
+    async def _command(self, text: bytes, what: str) -> None:
+        await self._wire.perform(Request(text, what=what, overlap=Overlap.FREE))
+
+    async def _perform(self, *requests: Request) -> None:
+        """Send reading commands together; behind a NOOP where an append may not be visible yet (Courier)."""
+        works: list[Deferred[Any]] = [Deferred.fromCoroutine(self.noop())] if self._unseen else []
+        works.extend(self._wire.perform(request) for request in requests)
+        try:
+            await gatherResults(works, consumeErrors=True)
+        except FirstError as first:
+            raise cast("BaseException", first.subFailure.value) from None
+
+
+class _Selection:
+    """What a SELECT says."""
+
+    def __init__(self) -> None:
+        self.uidvalidity: int | None = None
+        self.uidnext: int | None = None
+        self.exists = 0
+
+    def receive(self, reply: Reply, _parts: Parts) -> bool:
+        """Take note of one untagged reply."""
+        if isinstance(reply, Numbered) and reply.name == b"EXISTS":
+            self.exists = reply.number
+        elif isinstance(reply, Status) and reply.code == b"UIDVALIDITY":
+            self.uidvalidity = number(reply.arguments)
+        elif isinstance(reply, Status) and reply.code == b"UIDNEXT":
+            self.uidnext = number(reply.arguments)
+        return True
+
+
+def _header_block(reply: Reply) -> HeaderBlock | None:
+    """The headers in a FETCH, or None when it is about something else.
+
+    Headers longer than any of ours are cut: whoever reads them finds them too long, and they cost no more memory.
+    """
+    if not isinstance(reply, Fetch):
+        return None
+    uid, size, fields = reply.uid, reply.items.get(b"RFC822.SIZE"), reply.items.get(_SECTION, b"")
+    if uid is None or size is None or _SECTION not in reply.items or isinstance(fields, list):
+        return None
+    return HeaderBlock(uid=uid, size=number(size), fields=(fields or b"")[: limits.HEADER_FIELDS + 1])
+
+
+def _portions(uids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(uids), limits.UIDS_IN_A_RANGE):
+        yield uids[start : start + limits.UIDS_IN_A_RANGE]
