@@ -1,0 +1,62 @@
+"""``ifap login``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ifap_twisted.cli.loading import reactor_verb
+
+if TYPE_CHECKING:
+    from ifap_twisted.cli.session import Session
+
+
+async def login(
+    session: Session, *, password_file: str | None, password_command: str | None, key_file: str | None, **given: Any
+) -> None:
+    """Check an account, create or open its folder, and remember how.
+
+    Without --account the embedded account is taken: an IMAP server of our own, in the basedir. Others are
+    imaps://USER@HOST[:PORT], imap://USER@HOST[:PORT], imap+unix:///PATH, maildir:///PATH and memory:.
+
+    The password is asked for on a terminal; else it comes from --password-file or --password-command. A key is made
+    only in an empty folder; any other folder needs its key, from --key-file or asked for. Secrets are never taken from
+    the command line. F is the name of a file, whose first line counts, or - for stdin.
+
+    With --json an object is printed: account, folder, dialect, encryption, fingerprint, made_key.
+
+    Example::
+
+        ifap login --account imaps://me@imap.example.org
+        pass show mail | ifap login --account imaps://me@imap.example.org --password-file -
+    """
+    from ifap_twisted.cli.logging_in import run_login  # noqa: PLC0415 -- imports Twisted
+
+    if password_file is not None and password_command is not None:
+        raise click.UsageError("--password-file and --password-command exclude each other.")
+    if (password_file, key_file) == ("-", "-"):
+        raise click.UsageError("Only one secret can come from stdin.")
+    options: Mapping[str, Any] = {**given, "password_command": password_command}
+    report = await run_login(session, options, password_file=password_file, key_file=key_file)
+    if session.console.json:
+        session.console.object(report)
+        return
+    session.console.line(f"Logged in to {report['account']}, folder {report['folder']}.")
+    if report.get("made_key"):
+        session.console.note("A new key was made. Without it nobody can read the folder, you included: keep a copy of")
+        session.console.note("what `ifap info --show-key` prints in a safe place.")
+
+
+command = reactor_verb(
+    login,
+    click.Option(["--account"], metavar="URL", help="The account [default: the configured one, else embedded]."),
+    click.Option(["--folder"], metavar="F", help="The folder [default: the configured one, else IFAP_DATA]."),
+    click.Option(["--dialect"], type=click.Choice(["ifap", "mailfile"]), help="How messages are written."),
+    click.Option(["--encryption"], type=click.Choice(["required", "off"]), help="[default: required]"),
+    click.Option(["--password-file"], metavar="F", help="The password is in the first line of F."),
+    click.Option(["--password-command"], metavar="C", help="C prints the password, now and whenever it is needed."),
+    click.Option(["--key-file"], metavar="F", help="The key of the folder is in the first line of F."),
+    click.Option(["--ca-file"], metavar="F", help="Trust the certificates in F (PEM) for this account."),
+)

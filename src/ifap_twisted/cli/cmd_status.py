@@ -1,0 +1,35 @@
+"""``ifap status``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ifap_twisted.cli.loading import filesystem_verb
+
+if TYPE_CHECKING:
+    from ifap_twisted.cli.session import Session
+    from ifap_twisted.interfaces import IFilesystem
+
+
+async def status(filesystem: IFilesystem, session: Session) -> None:
+    """Say whether everything is uploaded, and what is pending, failing or in conflict.
+
+    With --json the Status is printed: state, account, folder, dialect, pending, failing, conflicts, locks, damaged,
+    foreign, warnings (objects with code, text and path), last_refresh.
+
+    Example::
+
+        ifap status
+        ifap --json status | jq .pending
+    """
+    from ifap_twisted.cli.reports import status_lines  # noqa: PLC0415 -- with what imports Twisted
+
+    found = await filesystem.status()
+    if session.console.json:
+        session.console.object(found.to_json())
+        return
+    for line in status_lines(found):
+        session.console.line(line)
+
+
+command = filesystem_verb(status)

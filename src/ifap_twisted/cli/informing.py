@@ -1,0 +1,105 @@
+"""What ``info`` tells: of the basedir without opening the account, of the account with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ifap_twisted.basedir import Basedir
+from ifap_twisted.basedir.keyfile import KeyFile
+from ifap_twisted.basedir.passwords import PasswordFile
+from ifap_twisted.cli import opening
+from ifap_twisted.cli.printing import table
+from ifap_twisted.cli.progress import waiting
+from ifap_twisted.core.values import Entry
+from ifap_twisted.credentials import read_secret_file
+from ifap_twisted.errors import NotFound
+from ifap_twisted.settings import Settings
+
+if TYPE_CHECKING:
+    from ifap_twisted.cli.session import Session
+
+
+def show_local(session: Session, *, key: bool, password: bool, settings: bool) -> None:
+    """Print what is kept in the basedir.
+
+    :raises NotFound: there is no key, or no embedded account.
+    """
+    console = session.console
+    with opening.open_basedir(session.options) as basedir:
+        chosen = opening.settings_of(basedir)
+        told: dict[str, Any] = {}
+        if key:
+            told["key"] = _key(basedir, chosen)
+        if password:
+            told["password"] = _password(basedir)
+        if settings:
+            told["settings"] = [{"name": n, "value": value, "source": source} for n, value, source in chosen.rows()]
+    if console.json:
+        console.object(told)
+        return
+    for name in ("key", "password"):
+        if name in told:
+            console.line(told[name])
+    if settings:
+        rows = [(row["name"], "-" if row["value"] is None else row["value"], row["source"]) for row in told["settings"]]
+        for line in table(rows):
+            console.line(line)
+
+
+def _key(basedir: Basedir, settings: Settings) -> str:
+    entry = KeyFile(basedir).find(settings.account, settings.folder)
+    if entry is not None and entry.key is not None:
+        return entry.key.reveal()
+    if settings.key_file is not None:
+        return read_secret_file(settings.key_file)[0].reveal()
+    raise NotFound(f"No key of the folder {settings.folder} is kept here: `ifap login` makes or takes one.")
+
+
+def _password(basedir: Basedir) -> str:
+    found = PasswordFile(basedir).embedded()
+    if found is None:
+        raise NotFound("There is no embedded account here yet: it is made when it is first used.")
+    return found.password.reveal()
+
+
+async def show_account(session: Session) -> None:
+    """Open the account, and print what is known of it."""
+    async with session.options.opener(session) as filesystem:
+        with waiting(session.console, session.reactor, "Looking"):
+            status = await filesystem.status()
+            entries = await filesystem.list("/", recursive=True)
+            facts = await opening.facts(filesystem)
+    told = {**status.to_json(), **_fingerprint(session), "counts": counts(entries), **facts}
+    if session.console.json:
+        session.console.object(told)
+        return
+    shown = {name: value for name, value in told.items() if name not in {"warnings", "last_refresh", "locks"}}
+    for line in table(_rows(shown)):
+        session.console.line(line)
+
+
+def _fingerprint(session: Session) -> dict[str, str | None]:
+    with opening.open_basedir(session.options) as basedir:
+        settings = opening.settings_of(basedir)
+        entry = KeyFile(basedir).find(settings.account, settings.folder)
+    return {"fingerprint": None if entry is None else entry.fingerprint}
+
+
+def counts(entries: Iterable[Entry]) -> dict[str, int]:
+    """How much is in a folder."""
+    listed = list(entries)
+    files = [entry for entry in listed if entry.type == "file"]
+    return {"files": len(files), "directories": len(listed) - len(files), "bytes": sum(entry.size for entry in files)}
+
+
+def _rows(told: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for name, value in told.items():
+        if isinstance(value, Mapping):
+            rows += _rows(value, f"{prefix}{name} ")
+        elif isinstance(value, list):
+            rows.append((prefix + name, " ".join(map(str, value)) or "-"))
+        else:
+            rows.append((prefix + name.replace("_", " "), "-" if value is None else str(value)))
+    return rows

@@ -1,0 +1,131 @@
+"""The group of verbs, each imported when it is asked for: nothing here imports Twisted.
+
+A verb lives in ``cmd_VERB.py`` as ``command``. Its docstring is its help text: paragraphs are wrapped, indented blocks
+are shown as they are.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from ifap_twisted.cli.options import Options, common_options
+
+VERBS: Final = (
+    "login",
+    "logout",
+    "info",
+    "ls",
+    "put",
+    "get",
+    "cat",
+    "mv",
+    "cp",
+    "mkdir",
+    "rmdir",
+    "rm",
+    "undelete",
+    "versions",
+    "vers",
+    "restore",
+    "conflicts",
+    "resolve",
+    "sync",
+    "snapshot",
+    "status",
+    "watch",
+    "create-node",
+    "start",
+    "stop",
+    "restart",
+    "help",
+    "completion",
+)
+
+
+class Verb(click.Command):
+    """A verb: a click command whose help keeps indented blocks as they are."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the docstring: paragraphs wrapped, indented blocks untouched."""
+        del ctx
+        write_docstring(self.help or "", formatter)
+
+
+class VerbGroup(click.Group):
+    """All verbs, loaded one by one on demand."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the verbs, in the order of the manual."""
+        del ctx
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a verb."""
+        del ctx
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"ifap_twisted.cli.cmd_{cmd_name.replace('-', '_')}").command
+        return command
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the docstring: paragraphs wrapped, indented blocks untouched."""
+        del ctx
+        write_docstring(self.help or "", formatter)
+
+
+def write_docstring(text: str, formatter: click.HelpFormatter) -> None:
+    """Write a docstring in reST as help: inline literals lose their quotes, ``::`` its second colon."""
+    for paragraph in inspect.cleandoc(text).split("\n\n"):
+        formatter.write_paragraph()
+        if paragraph.startswith("    "):
+            formatter.write(paragraph.rstrip() + "\n")
+            continue
+        with formatter.indentation():
+            formatter.write_text(paragraph.replace("``", "").replace("::", ":").replace("\n", " "))
+
+
+def plain_verb(name: str, callback: Callable[..., int | None], *parameters: click.Parameter) -> Verb:
+    """A verb that needs neither a filesystem nor a reactor.
+
+    :param callback: called with the :class:`Options` and the values of the parameters; gives the exit status.
+    """
+
+    def invoke(**values: Any) -> int:
+        options = click.get_current_context().find_object(Options)
+        assert options is not None
+        return callback(options, **values) or 0
+
+    return Verb(
+        name,
+        params=[*parameters, *common_options(hidden=True)],
+        callback=invoke,
+        help=inspect.cleandoc(callback.__doc__ or ""),
+    )
+
+
+def filesystem_verb(function: Callable[..., Any], *parameters: click.Parameter, name: str | None = None) -> Verb:
+    """A verb ``async def function(filesystem, session, **values)``; its docstring is the help text."""
+    return reactor_verb(function, *parameters, name=name, opens=True)
+
+
+def reactor_verb(
+    function: Callable[..., Any], *parameters: click.Parameter, name: str | None = None, opens: bool = False
+) -> Verb:
+    """A verb ``async def function(session, **values)`` that needs a reactor, and a filesystem when ``opens``."""
+
+    def invoke(options: Options, **values: Any) -> int:
+        from ifap_twisted.cli.session import working_on  # noqa: PLC0415 -- imports Twisted
+
+        if opens:
+            return options.runner(
+                options, working_on(lambda filesystem, session: function(filesystem, session, **values))
+            )
+        return options.runner(options, lambda session: function(session, **values))
+
+    invoke.__doc__ = function.__doc__
+    return plain_verb(name or function.__name__, invoke, *parameters)

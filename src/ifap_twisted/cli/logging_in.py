@@ -1,0 +1,87 @@
+"""A login: which secrets it needs, where they come from, and asking for the key of a folder that has one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ifap_twisted.basedir import Basedir
+from ifap_twisted.basedir.passwords import PasswordFile
+from ifap_twisted.cli import asking, opening
+from ifap_twisted.cli.progress import waiting
+from ifap_twisted.credentials import run_secret_command
+from ifap_twisted.errors import BasedirInUse, KeyRequired
+from ifap_twisted.secrecy import Secret
+from ifap_twisted.settings import Settings
+
+if TYPE_CHECKING:
+    from ifap_twisted.cli.session import Session
+
+
+async def run_login(
+    session: Session, options: Mapping[str, Any], *, password_file: str | None, key_file: str | None
+) -> Mapping[str, Any]:
+    """Log in, and give what is to be told of it.
+
+    :param options: settings that were given, by name; None is "not given".
+    """
+    with opening.open_basedir(session.options) as basedir:
+        settings = opening.settings_of(basedir, options)
+        await hold_alone(session, basedir)
+        password = await _password(session, basedir, settings, options, password_file)
+        key = None if key_file is None else await asking.secret_from(session, key_file)
+        try:
+            return await _attempt(session, basedir, options, password, key)
+        except KeyRequired:
+            if key is not None:
+                raise
+        key = _asked_key(settings)
+        return await _attempt(session, basedir, options, password, key)
+
+
+async def hold_alone(session: Session, basedir: Basedir) -> None:
+    """Hold the basedir, for a change that a running node must not miss.
+
+    :raises BasedirInUse: a node runs.
+    """
+    if not await opening.hold_unless_node_runs(session, basedir):
+        raise BasedirInUse("The node of this basedir is running: `ifap stop` first.", pid=basedir.holder())
+
+
+async def _attempt(
+    session: Session, basedir: Basedir, options: Mapping[str, Any], password: Secret | None, key: Secret | None
+) -> Mapping[str, Any]:
+    with waiting(session.console, session.reactor, "Logging in"):
+        return await opening.log_in(session, basedir, options, password, key)
+
+
+async def _password(
+    session: Session, basedir: Basedir, settings: Settings, options: Mapping[str, Any], file: str | None
+) -> Secret | None:
+    """The password to try and store; None where none is needed, or the settings say where it comes from."""
+    if not settings.account.takes_password:
+        if file is not None or options["password_command"] is not None:
+            raise click.UsageError(f"The account {settings.account} takes no password.")
+        return None
+    if file is not None:
+        return await asking.secret_from(session, file)
+    if options["password_command"] is not None:
+        return await run_secret_command(options["password_command"], session.reactor, session.reactor)
+    if settings.password_command is not None or settings.password_file is not None:
+        return None
+    if asking.has_person():
+        return asking.ask_secret(f"Password for {settings.account}: ")
+    if PasswordFile(basedir).password(settings.account) is not None:
+        return None
+    raise click.UsageError("A password is needed, and there is no terminal to ask: give --password-file F.")
+
+
+def _asked_key(settings: Settings) -> Secret:
+    if not asking.has_person():
+        raise click.UsageError(
+            f"The folder {settings.folder} holds encrypted files, and there is no terminal to ask for its key: "
+            "give --key-file F."
+        )
+    return asking.ask_secret(f"Key of the folder {settings.folder}: ")

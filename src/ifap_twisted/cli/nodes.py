@@ -1,0 +1,123 @@
+"""The node of a basedir as a process: whether it runs and answers, starting it, stopping it. No reactor is needed.
+
+A node runs when it answers on ``control.socket``; who holds ``node.pid`` is known by its lock, not by its number.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from ifap_twisted.basedir import Basedir
+from ifap_twisted.errors import TimedOut, Unavailable
+
+GLANCE_SECONDS: Final = 5.0
+"""How long a node may take to say that it is there."""
+POLL_SECONDS: Final = 0.05
+LOG_LINES: Final = 20
+LOG_TAIL_BYTES: Final = 64 * 1024
+LIVING: Final = b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n"
+TWISTD: Final = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
+LOGGER: Final = "ifap_twisted.cli.nodelog.observer"
+
+Pause = Callable[[float], None]
+"""Waits some seconds."""
+
+
+def pause(seconds: float) -> None:
+    """Wait; a signal still interrupts."""
+    threading.Event().wait(seconds)
+
+
+def answers(basedir: Basedir) -> bool:
+    """Whether a node of ours answers on the control socket now."""
+    address = basedir.control_socket
+    try:
+        if os.stat(address).st_uid != os.geteuid():  # noqa: PTH116 -- may go through a descriptor
+            return False
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(GLANCE_SECONDS)
+            connection.connect(address)
+            connection.sendall(LIVING)
+            return connection.recv(64).startswith(b"HTTP/1.")
+    except OSError:  # nobody listens, or not yet
+        return False
+
+
+def start(basedir: Basedir, seconds: float, wait: Pause = pause) -> None:
+    """Start a node in a process of its own, and wait until it answers.
+
+    :raises Unavailable: it ended; :raises TimedOut: it does not answer in time, and was stopped.
+    """
+    process = _spawn(basedir)
+    for _glance in range(int(seconds / POLL_SECONDS) + 1):
+        if answers(basedir):
+            return
+        status = process.poll()
+        if status is not None:
+            raise Unavailable(f"The node ended with status {status}: {basedir.node_log} says why.")
+        wait(POLL_SECONDS)
+    process.terminate()
+    raise TimedOut(f"The node does not answer after {seconds:g} seconds and was stopped: see {basedir.node_log}.")
+
+
+def _spawn(basedir: Basedir) -> subprocess.Popen[bytes]:
+    descriptor = os.open(basedir.node_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    arguments = ["--nodaemon", "--pidfile=", f"--logger={LOGGER}", "ifap", "--basedir", str(basedir.path)]
+    try:
+        return subprocess.Popen(  # noqa: S603 -- our own interpreter
+            [sys.executable, "-c", TWISTD, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            cwd=basedir.path,
+            env={**os.environ, "IFAP_BASEDIR": str(basedir.path)},
+            start_new_session=True,
+            umask=0o077,
+        )
+    finally:
+        os.close(descriptor)
+
+
+def stop(basedir: Basedir, seconds: float, wait: Pause = pause) -> int | None:
+    """Ask whoever holds the basedir to end, and wait until it has; gives its pid, None when nobody does.
+
+    :raises TimedOut: it goes on.
+    """
+    pid = _holder(basedir, wait)
+    if pid is None:
+        return None
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return pid
+    for _glance in range(int(seconds / POLL_SECONDS) + 1):
+        if not basedir.is_held():
+            return pid
+        wait(POLL_SECONDS)
+    raise TimedOut(f"Process {pid} is still there after {seconds:g} seconds: it may be finishing an upload.")
+
+
+def _holder(basedir: Basedir, wait: Pause) -> int | None:
+    """The pid of the holder, who may just be about to write it."""
+    while basedir.is_held():
+        pid = basedir.holder()
+        if pid is not None:
+            return pid
+        wait(POLL_SECONDS)
+    return None
+
+
+def log_tail(path: Path, lines: int = LOG_LINES) -> list[str]:
+    """The last lines of a log."""
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - LOG_TAIL_BYTES))
+        return file.read().decode("utf-8", "replace").splitlines()[-lines:]

@@ -1,0 +1,110 @@
+"""From the command line to a filesystem: the running node's, or the account opened in this process.
+
+Everything that the verbs need of ``ifap_twisted.service`` and of the control client is called here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.task import deferLater
+
+from ifap_twisted.basedir import Basedir, default_basedir
+from ifap_twisted.cli import nodes
+from ifap_twisted.cli.progress import waiting
+from ifap_twisted.core import limits
+from ifap_twisted.errors import BasedirInUse
+from ifap_twisted.secrecy import Secret
+from ifap_twisted.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from ifap_twisted.cli.options import Options
+    from ifap_twisted.cli.session import Session
+    from ifap_twisted.interfaces import IFilesystem
+
+
+def open_basedir(options: Options) -> Basedir:
+    """The basedir that was asked for, made when it is absent."""
+    return Basedir(options.basedir or default_basedir(os.environ))
+
+
+def settings_of(basedir: Basedir, options: Mapping[str, object] | None = None) -> Settings:
+    """The settings in force for a basedir."""
+    return load_settings(options=options, environment=os.environ, basedir=basedir.path)
+
+
+@asynccontextmanager
+async def open_filesystem(session: Session) -> AsyncIterator[IFilesystem]:
+    """The filesystem that a verb works on; closed at the end, also when the verb fails."""
+    with open_basedir(session.options) as basedir:
+        with waiting(session.console, session.reactor, "Opening the account"):
+            filesystem = await _open(session, basedir)
+        try:
+            yield filesystem
+        except BaseException:
+            with suppress(Exception):  # what made the verb fail is told, not what follows from it
+                await filesystem.close()
+            raise
+        with waiting(session.console, session.reactor, "Closing the account"):
+            await filesystem.close()
+
+
+async def _open(session: Session, basedir: Basedir) -> IFilesystem:
+    if await hold_unless_node_runs(session, basedir):
+        from ifap_twisted.service import open_local  # noqa: PLC0415 -- not needed while a node runs
+
+        return await open_local(session.reactor, basedir, settings_of(basedir))
+    from ifap_twisted.control.client import HttpFilesystem  # noqa: PLC0415 -- imports treq
+
+    token = basedir.read_control_token()
+    assert token is not None, "a node that answers has written its token"
+    return HttpFilesystem(session.reactor, basedir.control_socket, token)
+
+
+async def hold_unless_node_runs(session: Session, basedir: Basedir) -> bool:
+    """Hold the basedir and give True, or give False because a node answers on it.
+
+    Another verb, a node that starts and one that stops are waited for, as long as ``--wait`` says.
+
+    :raises BasedirInUse: somebody has it still, who does not answer.
+    """
+    deadline = session.reactor.seconds() + session.options.wait
+    while True:
+        try:
+            await basedir.hold(0, session.reactor)
+        except BasedirInUse:
+            if await session.worker(lambda: nodes.answers(basedir)):
+                return False
+            if session.reactor.seconds() >= deadline:
+                raise
+            await deferLater(session.reactor, limits.BASEDIR_POLL_SECONDS)
+        else:
+            return True
+
+
+async def log_in(
+    session: Session, basedir: Basedir, options: Mapping[str, object], password: Secret | None, key: Secret | None
+) -> Mapping[str, Any]:
+    """Check an account, create or open its folder, and store what is needed to open it again.
+
+    :param basedir: held.
+    :param options: settings that were given, by name; those that are None were not.
+    :raises KeyRequired: the folder has messages, and neither a key was given nor is one stored.
+    """
+    from ifap_twisted.service import login  # noqa: PLC0415 -- with all that a login needs
+
+    settings = settings_of(basedir, options)
+    return await login(session.reactor, basedir, settings, password=password, key=key)
+
+
+async def facts(filesystem: IFilesystem) -> Mapping[str, Any]:
+    """What a filesystem tells of its account besides its status: capabilities, quota and the like.
+
+    A filesystem that has no ``info()`` tells nothing more.
+    """
+    info = getattr(filesystem, "info", None)
+    told: Mapping[str, Any] = {} if info is None else await info()
+    return told

@@ -1,0 +1,82 @@
+"""Progress on a terminal's stderr: a bar where there is something to count, a clock where there is not.
+
+Nothing is drawn with ``-q`` or ``--json``, without a terminal, or in the first second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Protocol
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from ifap_twisted.cli.printing import Console, printable
+from ifap_twisted.deferreds import detach
+
+_log = Logger()
+
+DELAY_SECONDS: Final = 1.0
+REDRAW_SECONDS: Final = 0.25
+
+
+class Progress(Protocol):
+    """Something that is told of what was done."""
+
+    def advance(self, count: int) -> None:
+        """So much more was done."""
+
+
+class _Nothing:
+    def advance(self, count: int) -> None:
+        """Draw nothing."""
+        del count
+
+
+class _Bar:
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+
+    def advance(self, count: int) -> None:
+        """Draw it, at most some times a second."""
+        self._bar.update(count)
+
+
+@contextmanager
+def counting(console: Console, text: str, total: int, unit: str = "B") -> Iterator[Progress]:
+    """A bar for work of a known size."""
+    if not console.draws:
+        yield _Nothing()
+        return
+    with _tqdm(desc=printable(text), total=total, unit=unit, unit_scale=True) as bar:
+        yield _Bar(bar)
+
+
+@contextmanager
+def waiting(console: Console, clock: IReactorTime, text: str) -> Iterator[None]:
+    """A clock for work that tells nothing of how far it is."""
+    if not console.draws:
+        yield
+        return
+    with _tqdm(desc=printable(text), bar_format="{desc} ... {elapsed}") as bar:
+        redrawing = LoopingCall(_redraw, bar)
+        redrawing.clock = clock
+        detach(redrawing.start(REDRAW_SECONDS, now=False), _log, "show how long it takes")
+        try:
+            yield
+        finally:
+            redrawing.stop()
+
+
+def _redraw(bar: Any) -> None:
+    bar.update(0)
+    bar.refresh()
+
+
+def _tqdm(**arguments: Any) -> Any:
+    from tqdm import tqdm  # noqa: PLC0415 -- costs more than most verbs
+
+    tqdm.monitor_interval = 0  # a thread of its own to redraw would outlive the verb
+    return tqdm(**arguments, delay=DELAY_SECONDS, leave=False, dynamic_ncols=True)

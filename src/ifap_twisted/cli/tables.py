@@ -1,0 +1,26 @@
+"""Tables of entries for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ifap_twisted.cli.printing import Console, table
+from ifap_twisted.cli.times import local_time
+from ifap_twisted.core.values import Entry
+
+
+def show_versions(console: Console, entries: Sequence[Entry], *, paths: bool) -> None:
+    """One line for each version; with its path where several files are shown."""
+    if console.json:
+        for entry in entries:
+            console.object(entry.to_json())
+        return
+    rows = [_version(entry) + ((f"/{entry.path}",) if paths else ()) for entry in entries]
+    for line in table(rows, right=(2,)):
+        console.line(line)
+
+
+def _version(entry: Entry) -> tuple[str, ...]:
+    marks = [word for word, holds in (("removed", entry.deleted), ("conflict", entry.conflict)) if holds]
+    size = "-" if entry.type == "directory" else str(entry.size)
+    return entry.version, local_time(entry.modified), size, entry.writer or "-", " ".join(marks)

@@ -1,0 +1,181 @@
+"""Where a download is written: below one local directory, through descriptors, never outside it.
+
+Names come from the folder and are hostile. Every component below the directory is opened without following symbolic
+links, relative to the one above it; a file appears whole or not at all. Everything here blocks: use a worker.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import secrets
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from ifap_twisted.cli.localfiles import PERMISSIONS
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+"""What file systems without hard links say (FAT, some network ones)."""
+_LATEST: Final = 2**40
+"""Times beyond are not given to the system: no file system keeps them."""
+
+
+class Target:
+    """A local directory that files are written below.
+
+    :param directory: as the user named it; symbolic links up to and including it are followed.
+    :param create: make it, and what is missing above it.
+    :ivar identity: equal for two names of one directory.
+    """
+
+    def __init__(self, directory: str, *, create: bool = False) -> None:
+        self._name = directory or "."
+        if create:
+            os.makedirs(self._name, exist_ok=True)  # noqa: PTH103 -- text in, text out
+        self._descriptor = os.open(self._name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        found = os.fstat(self._descriptor)
+        self.identity = found.st_dev, found.st_ino
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def shown(self, parts: Sequence[str]) -> str:
+        """The local name, for people."""
+        return os.path.join(self._name, *parts)  # noqa: PTH118 -- for people
+
+    def make_directory(self, parts: Sequence[str]) -> None:
+        """Make a directory and those above it; one that exists is fine.
+
+        :raises OSError: something else is in its place, be it a symbolic link to a directory.
+        """
+        with self._below(parts, create=True):
+            pass
+
+    def find(self, parts: Sequence[str]) -> os.stat_result | None:
+        """What is at a name, a symbolic link as itself; None when nothing is."""
+        try:
+            with self._below(parts[:-1], create=False) as parent, self._naming(parts):
+                return os.stat(parts[-1], dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def open(self, parts: Sequence[str]) -> int:
+        """A descriptor of a regular file, to read; the caller closes it."""
+        with self._below(parts[:-1], create=False) as parent, self._naming(parts):
+            return os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+
+    def write(self, parts: Sequence[str], data: bytes, *, mode: int, modified: float, replace: bool) -> None:
+        """Write a file: beside its name first, to the disk, then under its name (DESIGN 4.2).
+
+        :param mode: only the permission bits are taken, never setuid, setgid or sticky.
+        :raises FileExistsError: there is something, and ``replace`` is not set.
+        """
+        temporary = f".ifap-{secrets.token_hex(8)}"
+        with self._below(parts[:-1], create=True) as parent, self._naming(parts):
+            descriptor = os.open(temporary, _NEW, 0o600, dir_fd=parent)
+            try:
+                try:
+                    _fill(descriptor, data, mode, modified)
+                finally:
+                    os.close(descriptor)
+                _name(temporary, parts[-1], parent, replace=replace)
+            except BaseException:
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary, dir_fd=parent)
+                raise
+            os.fsync(parent)
+
+    def touch(self, parts: Sequence[str], modified: float) -> None:
+        """Set the time of a regular file."""
+        descriptor = self.open(parts)
+        try:
+            os.utime(descriptor, ns=_nanoseconds(modified))
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _naming(self, parts: Sequence[str]) -> Iterator[None]:
+        """Let errors name what the user knows instead of a name relative to a descriptor."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.shown(parts)) from error
+
+    @contextmanager
+    def _below(self, parts: Sequence[str], *, create: bool) -> Iterator[int]:
+        descriptor = os.dup(self._descriptor)
+        try:
+            for count, part in enumerate(parts, 1):
+                with self._naming(parts[:count]):
+                    below = _enter(part, descriptor, create=create)
+                os.close(descriptor)
+                descriptor = below
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def is_local_directory(name: str) -> bool:
+    """Whether a name on the command line is that of a directory that exists."""
+    return os.path.isdir(name)  # noqa: PTH112 -- a final slash has a meaning that Path forgets
+
+
+def _enter(name: str, parent: int, *, create: bool) -> int:
+    if create:
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=parent)
+    try:
+        return os.open(name, _DIRECTORY, dir_fd=parent)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENOTDIR} and _is_link(name, parent):
+            raise OSError(errno.ELOOP, "A symbolic link is in the way, which is not followed", name) from error
+        raise
+
+
+def _is_link(name: str, parent: int) -> bool:
+    return stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+
+
+def _fill(descriptor: int, data: bytes, mode: int, modified: float) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+    os.fchmod(descriptor, mode & PERMISSIONS)
+    os.utime(descriptor, ns=_nanoseconds(modified))
+    os.fsync(descriptor)
+
+
+def _nanoseconds(unix: float) -> tuple[int, int]:
+    whole = int(min(max(unix, -_LATEST), _LATEST) * 1_000_000) * 1000 if math.isfinite(unix) else 0
+    return whole, whole
+
+
+def _name(temporary: str, name: str, parent: int, *, replace: bool) -> None:
+    if not replace and _linked(temporary, name, parent):
+        os.unlink(temporary, dir_fd=parent)
+        return
+    os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+
+
+def _linked(temporary: str, name: str, parent: int) -> bool:
+    """Give the file its name if that is free, in one step; False where the file system cannot."""
+    try:
+        os.link(temporary, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    else:
+        return True
+    try:
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
