@@ -21,6 +21,7 @@ from ifap_twisted.core.values import Draft, HeaderBlock, Sealed
 from ifap_twisted.errors import (
     DataError,
     ForeignFolder,
+    ForeignKey,
     KeyRequired,
     Malformed,
     Plaintext,
@@ -167,6 +168,11 @@ def folder_objects(index: Index) -> list[Placed]:
         if not placed.version.deleted and placed.version.ours
     ]
     return sorted(found, key=lambda placed: placed.rank)
+
+
+def sealed_by_others(index: Index, first: int, before: int) -> bool:
+    """Whether a message under an unknown key came at a UID from ``first`` on, below ``before``: its writer won."""
+    return any(first <= uid < before and isinstance(error, ForeignKey) for uid, error in index.rejected().items())
 
 
 async def read_object(store: IMessageStore, placed: Placed, dialect: Dialect, keys: Sequence[Key]) -> FolderObject:

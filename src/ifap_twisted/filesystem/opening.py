@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -12,7 +12,7 @@ from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.values import FolderState, HeaderBlock, Notice
-from ifap_twisted.errors import DataError, KeyRequired, NotSupported, ProtocolViolation, StoreError
+from ifap_twisted.errors import DataError, KeyRequired, NotSupported, ProtocolViolation, StoreError, WrongKey
 from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.admission import Budget
 from ifap_twisted.filesystem.desk import Desk, Options
@@ -65,18 +65,24 @@ async def open_folder(
     *,
     options: Options | None = None,
     make_key: bool = False,
+    remember: Callable[[Membership], Awaitable[None]] | None = None,
     account: str = "",
     name: str = "",
 ) -> Opened:
     """Open a folder as a filesystem.
 
     :param make_key: make a key where the folder has no message of either dialect and none is given (FORMAT 8.2).
+    :param remember: keeps what the device has to know; called before anything is written under a new key, and again
+        when the folder is known.
     :raises KeyRequired, WrongKey, Plaintext, UnsupportedDialect, ForeignFolder, ReadOnly: nothing was written.
     """
     options = options or Options()
     state = await store.open()
     blocks = await store.headers(1)
     dialect, keys, other, made = await surroundings.worker(lambda: _decide(blocks, membership, make_key, surroundings))
+    known = Membership(dialect=dialect.name, encrypted=membership.encrypted, keys=keys, home=membership.home)
+    if remember is not None:
+        await remember(known)
     watchers = Watchers()
     view = View(
         store, dialect=dialect, keys=keys, clock=surroundings.clock, worker=surroundings.worker, watchers=watchers
@@ -93,8 +99,10 @@ async def open_folder(
     filesystem = Filesystem(
         desk, watchers=watchers, clock=surroundings.clock, account=account, folder=name, warnings=warnings
     )
-    remembered = Membership(dialect=dialect.name, encrypted=membership.encrypted, keys=keys, home=home)
-    return Opened(filesystem=filesystem, membership=remembered, made_key=made)
+    known = replace(known, home=home)
+    if remember is not None:
+        await remember(known)
+    return Opened(filesystem=filesystem, membership=known, made_key=made)
 
 
 def _decide(
@@ -194,6 +202,9 @@ async def _make_object(view: View, surroundings: Surroundings, state: FolderStat
         raise
     if own is not None and folder.folder_objects(view.index)[0] != own:
         await _withdraw(view, uid)
+    if own is not None and folder.sealed_by_others(view.index, first, own.rank):
+        await _withdraw(view, uid)
+        raise WrongKey("Somebody else set up this folder at the same time, with a key that is not known here.")
 
 
 async def _withdraw(view: View, uid: int | None) -> None:

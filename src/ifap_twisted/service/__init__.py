@@ -1,0 +1,7 @@
+"""Composition: settings and a reactor become a filesystem, a service, a node; the only room that knows all others."""
+
+from ifap_twisted.service.joining import connect, login, open_local
+from ifap_twisted.service.node import make_node
+from ifap_twisted.service.service import IFAPService
+
+__all__ = ["IFAPService", "connect", "login", "make_node", "open_local"]

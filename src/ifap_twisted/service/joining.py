@@ -1,0 +1,150 @@
+"""Opening an account for one caller: ``connect`` for scripts, ``login`` and ``open_local`` for the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from ifap_twisted.accounts import Account, parse_account
+from ifap_twisted.basedir import Basedir
+from ifap_twisted.basedir.passwords import PasswordFile
+from ifap_twisted.core.values import JSON
+from ifap_twisted.deferreds import deferred
+from ifap_twisted.errors import BadSettings
+from ifap_twisted.interfaces import IFilesystem
+from ifap_twisted.secrecy import Credentials, Secret
+from ifap_twisted.service.facts import facts
+from ifap_twisted.service.service import IFAPService
+from ifap_twisted.service.shelves import Means
+from ifap_twisted.service.standby import Standby
+from ifap_twisted.settings import Settings
+from ifap_twisted.settings.editing import save_settings
+
+
+@implementer(IFilesystem)
+class OwnFilesystem(Standby):
+    """A filesystem with a service of its own, which ends with it."""
+
+    def __init__(self, service: IFAPService) -> None:
+        super().__init__(service)
+        self._service = service
+
+    @deferred
+    async def close(self) -> None:
+        """Finish what was accepted, log out and stop everything that belongs to it."""
+        self.retire()
+        await self._service.stopService()
+
+    @deferred
+    async def info(self) -> Mapping[str, JSON]:
+        """What is told of the account besides the status."""
+        return facts(self._service)
+
+
+async def _ready(service: IFAPService) -> OwnFilesystem:
+    """Start a service and wait until its folder is open; when that fails, everything is stopped again."""
+    service.startService()
+    filesystem = OwnFilesystem(service)
+    try:
+        filesystem.announce(await filesystem.ready())
+    except BaseException:
+        await service.stopService()
+        raise
+    return filesystem
+
+
+@deferred
+async def connect(
+    reactor: Any,
+    account: str | Account = "embedded",
+    *,
+    folder: str = "IFAP_DATA",
+    password: str | Secret | None = None,
+    key: str | Secret | None = None,
+    dialect: str | None = None,
+    encryption: str = "required",
+    endpoint: Any = None,
+    tls: Any = None,
+    authenticate: Any = None,
+    basedir: str | Path | None = None,
+    **settings: Any,
+) -> IFilesystem:
+    """Open a folder of an account as a filesystem (DESIGN 4.4).
+
+    :param account: an account URL; the password is never part of it.
+    :param key: the folder's key string, as ``ifap info --show-key`` prints it; without it the basedir's is used.
+    :param endpoint: an ``IStreamClientEndpoint`` to reach the server through, instead of the URL's host and port.
+    :param tls: an ``IOpenSSLClientConnectionCreator``, instead of verification against the system's authorities.
+    :param authenticate: ``async (session) -> None`` that logs in, instead of a password.
+    :param basedir: where key, writer and rollback marks are kept; without one nothing is kept on disk and each
+        connection is a new writer.
+    :param settings: any other setting by name (``max_file_size``, ``compat``, ``ca_file`` …).
+    :raises KeyRequired, WrongKey, AuthenticationRefused, NotTrusted, Unavailable, BadSettings:
+    """
+    parsed = account if isinstance(account, Account) else parse_account(account)
+    if password is not None and parsed.user is None:
+        raise BadSettings("A password was given for an account without a user.")
+    service = IFAPService(
+        Settings(
+            account=parsed,
+            folder=folder,
+            dialect=dialect,
+            encryption=encryption,
+            basedir=None if basedir is None else Path(basedir),
+            **settings,
+        ),
+        credentials=None if password is None else Credentials(parsed.user or "", _secret(password)),
+        reactor=reactor,
+        key=None if key is None else _secret(key),
+        means=Means(endpoint=endpoint, tls=tls, authenticate=authenticate),
+    )
+    return await _ready(service)
+
+
+def open_local(reactor: Any, basedir: Basedir, settings: Settings) -> Deferred[OwnFilesystem]:
+    """Open the account of a basedir in this process; the basedir is held by the caller and stays its own."""
+    return Deferred.fromCoroutine(_ready(IFAPService(settings, reactor=reactor, basedir=basedir)))
+
+
+@deferred
+async def login(
+    reactor: Any, basedir: Basedir, settings: Settings, *, password: Secret | None = None, key: Secret | None = None
+) -> Mapping[str, JSON]:
+    """Check an account, create or open its folder, and store what is needed to open it again.
+
+    :param basedir: held by the caller.
+    :param password: one that was typed; it is stored. Without it that of the settings or of the basedir is used.
+    :param key: a key string that was given; without one and without a remembered one a key is made in an empty folder.
+    :return: what ``facts`` tells.
+    """
+    account = settings.account
+    if password is not None and account.user is None:
+        raise BadSettings("A password was given for an account without a user.")
+    credentials = None if password is None else Credentials(account.user or "", password)
+    service = IFAPService(
+        settings, credentials=credentials, reactor=reactor, key=key, basedir=basedir, make_key=True, random=os.urandom
+    )
+    filesystem = await _ready(service)
+    try:
+        told = await filesystem.info()
+    finally:
+        await filesystem.close()
+    if password is not None:
+        PasswordFile(basedir).store_password(account, password)
+    save_settings(basedir, _to_save(settings))
+    return told
+
+
+def _to_save(settings: Settings) -> dict[str, object]:
+    """Everything that was chosen for this login and is not in the file yet."""
+    names = ["account", "folder", "dialect", "encryption", "password_file", "password_command", "key_file", "ca_file"]
+    return {name: getattr(settings, name) for name in names if settings.sources[name] == "option"}
+
+
+def _secret(value: str | Secret) -> Secret:
+    return value if isinstance(value, Secret) else Secret(value)

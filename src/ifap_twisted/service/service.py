@@ -1,0 +1,299 @@
+"""The filesystem as an ``IService``: it starts with nothing reachable and nobody logged in, and never fails its parent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from ifap_twisted.basedir import Basedir
+from ifap_twisted.core import limits
+from ifap_twisted.core.values import Notice, Status
+from ifap_twisted.credentials import credentials_for
+from ifap_twisted.deferreds import deferred
+from ifap_twisted.errors import AuthenticationRefused, IFAPError, Unavailable
+from ifap_twisted.filesystem.desk import Options
+from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.filesystem.opening import Opened, Surroundings, open_folder
+from ifap_twisted.interfaces import IFilesystem, IMessageStore
+from ifap_twisted.secrecy import Credentials, Secret
+from ifap_twisted.server.service import EmbeddedServer
+from ifap_twisted.service.remembering import Remembering
+from ifap_twisted.service.shelves import Means, shelf_for
+from ifap_twisted.service.standby import Standby
+from ifap_twisted.settings import Settings
+from ifap_twisted.workers import ThreadWorker
+
+Random = Callable[[int], bytes]
+
+
+class IFAPService(Service):
+    """One account and folder as a filesystem, for another application's ``MultiService``.
+
+    Several in one process need different basedirs. It reads no environment and no file outside its basedir but those
+    that the settings name, installs no signal handler and no log observer.
+
+    :param settings: made with keyword arguments; ``settings.basedir`` None keeps nothing on disk.
+    :param credentials: what the account is opened with; without them those of the basedir, else ``login`` is waited for.
+    :param reactor: None takes the one that is installed when the service starts.
+    :param key: the folder's key string; without it the one that the basedir remembers.
+    :param means: how to reach the account otherwise than by its URL (endpoint, TLS, authentication).
+    :param basedir: one that the caller holds already; it is not closed here.
+    :param make_key: make a key when the folder is empty (FORMAT 8.2); always so for the embedded account.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        credentials: Credentials | None = None,
+        reactor: Any = None,
+        key: Secret | None = None,
+        means: Means | None = None,
+        basedir: Basedir | None = None,
+        make_key: bool = False,
+        random: Random = os.urandom,
+    ) -> None:
+        self.settings = settings
+        self._standby = Standby(self)
+        self._credentials = credentials
+        self._reactor = reactor
+        self._key = key
+        self._means = means or Means()
+        self._basedir = basedir
+        self._owns_basedir = basedir is None
+        self._make_key = make_key or settings.account.kind in {"embedded", "memory"}
+        self._random = random
+        self._worker: ThreadWorker | None = None
+        self._server: EmbeddedServer | None = None
+        self._store: IMessageStore | None = None
+        self._opened: Opened | None = None
+        self._opening: Deferred[None] | None = None
+        self._error: IFAPError | None = None
+        self._waiting: list[Deferred[IFilesystem]] = []
+
+    # For everybody
+
+    def when_ready(self) -> Deferred[IFilesystem]:
+        """Fires with the filesystem; fails when opening it failed for a reason that waiting does not mend."""
+        if self._opened is not None:
+            return succeed(self._opened.filesystem)
+        if self._error is not None and not self._error.retryable:
+            return fail(self._error)
+        waiter: Deferred[IFilesystem] = Deferred()
+        self._waiting.append(waiter)
+        return waiter
+
+    @property
+    def filesystem(self) -> IFilesystem:
+        """The filesystem, usable at any time: its calls wait until the folder is open."""
+        return self._standby
+
+    @property
+    def clock(self) -> Any:
+        """The reactor, as a clock."""
+        return self._reactor
+
+    @property
+    def opened(self) -> Filesystem | None:
+        """The open filesystem itself, or None while there is none."""
+        return None if self._opened is None else self._opened.filesystem
+
+    @property
+    def store(self) -> IMessageStore | None:
+        """The shelf below it, for what is told of the account."""
+        return self._store
+
+    def status(self) -> Deferred[Status]:
+        """The present state, at any time."""
+        if self._opened is not None:
+            return self._opened.filesystem.status()
+        notices = () if self._error is None else (Notice(code=self._error.code, text=self._error.detail),)
+        if not self.running:
+            state = "stopped"
+        else:
+            state = "connecting" if self._error is None else "offline"
+        return succeed(
+            Status(
+                state=state,
+                account=str(self.settings.account),
+                folder=self.settings.folder,
+                dialect=self.settings.dialect,
+                warnings=notices,
+            )
+        )
+
+    @deferred
+    async def login(self, credentials: Credentials) -> None:
+        """Use these credentials from now on; ``when_ready`` tells what came of it."""
+        await self._let_go()
+        self._credentials = credentials
+        if self.running:
+            self._begin()
+
+    @deferred
+    async def logout(self) -> None:
+        """Forget the credentials and close the account; what was accepted is finished first."""
+        await self._let_go()
+        self._credentials = None
+        self._error = AuthenticationRefused("Nobody is logged in.")
+
+    # IService
+
+    def startService(self) -> None:
+        """Begin; nothing that goes wrong later reaches the parent."""
+        super().startService()
+        if self._reactor is None:
+            from twisted.internet import reactor  # noqa: PLC0415, TID251 -- the caller gave none
+
+            self._reactor = reactor
+        self._worker = ThreadWorker(self._reactor)
+        self._begin()
+
+    @deferred
+    async def stopService(self) -> None:
+        """Wait until what was accepted is safe, then let go of everything."""
+        super().stopService()
+        await self._let_go()
+        self._fail(Unavailable("The service is stopped."))
+        if self._server is not None:
+            await self._server.stopService()
+            self._server = None
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+        if self._owns_basedir and self._basedir is not None:
+            self._basedir.close()
+            self._basedir = None
+
+    # Opening
+
+    def _begin(self) -> None:
+        self._error = None
+        self._opening = Deferred.fromCoroutine(self._open_until_it_is())
+
+    async def _open_until_it_is(self) -> None:
+        try:
+            while True:
+                try:
+                    self._opened = await self._open()
+                except IFAPError as error:
+                    self._log.warn("the folder cannot be opened: {error}", error=error.detail)
+                    self._error = error
+                    if not error.retryable:
+                        self._fail(error)
+                        return
+                    await deferLater(self._reactor, limits.RECONNECT_SECONDS, lambda: None)
+                else:
+                    self._succeed(self._opened)
+                    return
+        except CancelledError:
+            return
+        except Exception as bug:  # noqa: BLE001 -- the parent goes on; who waits is told
+            self._log.failure("opening the folder failed")
+            self._error = IFAPError(f"Opening the folder failed for an unexpected reason ({type(bug).__name__}).")
+            self._fail(self._error)
+
+    async def _open(self) -> Opened:
+        assert self._worker is not None
+        basedir = await self._held_basedir()
+        await self._serve_embedded(basedir)
+        remembering = Remembering(self.settings, basedir, self._key, self._worker)
+        membership = await remembering.recall()
+        if self._store is None:
+            self._store = await self._shelf(basedir)
+        surroundings = Surroundings(
+            clock=self._reactor,
+            worker=self._worker,
+            random=self._random,
+            identity=await remembering.identity(self._random),
+        )
+        opened = await open_folder(
+            self._store,
+            membership,
+            surroundings,
+            options=Options(
+                max_file_size=self.settings.max_file_size,
+                keep=self.settings.retention_keep,
+                compat=self.settings.compat,
+                require_bound=self.settings.require_bound,
+            ),
+            make_key=self._make_key,
+            remember=remembering.remember,
+            account=str(self.settings.account),
+            name=self.settings.folder,
+        )
+        if opened.made_key:
+            self._log.warn(
+                "A new key was made for this folder and is kept in the basedir. Without it nothing can be read: "
+                "keep a copy of what 'ifap info --show-key' prints."
+            )
+        return opened
+
+    async def _held_basedir(self) -> Basedir | None:
+        if self._basedir is None and self.settings.basedir is not None:
+            basedir = Basedir(self.settings.basedir)
+            try:
+                await basedir.hold(0, self._reactor)
+            except BaseException:
+                basedir.close()
+                raise
+            self._basedir = basedir
+        return self._basedir
+
+    async def _serve_embedded(self, basedir: Basedir | None) -> None:
+        if self.settings.account.kind != "embedded" or self._server is not None:
+            return
+        from ifap_twisted.service.embedded import start_embedded  # noqa: PLC0415 -- only this account needs it
+
+        self._server = await start_embedded(self.settings, basedir, self._reactor, self._random, self._worker)
+
+    async def _shelf(self, basedir: Basedir | None) -> IMessageStore:
+        assert self._worker is not None
+        credentials = self._credentials
+        if credentials is None and self._means.authenticate is None:
+            obtained = await credentials_for(
+                self.settings,
+                basedir,
+                processes=self._reactor,
+                clock=self._reactor,
+                worker=self._worker,
+                random=self._random,
+            )
+            credentials = obtained.credentials
+        return shelf_for(self.settings, basedir, credentials, self._means, self._reactor, self._worker, self._random)
+
+    # Letting go
+
+    async def _let_go(self) -> None:
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.cancel()
+        opened, self._opened = self._opened, None
+        store, self._store = self._store, None
+        if opened is not None:
+            await opened.filesystem.close()
+            self._standby.retire()
+        elif store is not None:
+            await store.close()
+
+    def _succeed(self, opened: Opened) -> None:
+        self._error = None
+        self._standby.announce(opened.filesystem)
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.called:
+                waiter.callback(opened.filesystem)
+
+    def _fail(self, error: IFAPError) -> None:
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.called:
+                waiter.errback(error)

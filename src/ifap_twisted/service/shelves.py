@@ -1,0 +1,104 @@
+"""From an account to a shelf: which endpoint, how secure, who logs in, how politely."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
+
+from ifap_twisted._version import __version__
+from ifap_twisted.accounts import Account
+from ifap_twisted.basedir import Basedir
+from ifap_twisted.core import limits
+from ifap_twisted.errors import BadSettings
+from ifap_twisted.imap.connector import Connector
+from ifap_twisted.imap.sasl import Authenticate, Dancer, password
+from ifap_twisted.imap.security import Security, client_tls
+from ifap_twisted.interfaces import IMessageStore
+from ifap_twisted.secrecy import Credentials
+from ifap_twisted.service.embedded import SOCKET
+from ifap_twisted.settings import Settings
+from ifap_twisted.store.imap import ImapStore
+from ifap_twisted.store.maildir import MaildirStore
+from ifap_twisted.store.memory import MemoryStore
+from ifap_twisted.workers import Worker
+
+Random = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """How to reach an account otherwise than by its URL (DESIGN 4.4).
+
+    :ivar endpoint: an ``IStreamClientEndpoint``.
+    :ivar tls: an ``IOpenSSLClientConnectionCreator``; with an endpoint and without it, the URL decides about TLS.
+    :ivar authenticate: ``async (session) -> None``.
+    """
+
+    endpoint: IStreamClientEndpoint | None = None
+    tls: Any = None
+    authenticate: Callable[[Any], Awaitable[None]] | None = None
+
+
+def shelf_for(
+    settings: Settings,
+    basedir: Basedir | None,
+    credentials: Credentials | None,
+    means: Means,
+    reactor: Any,
+    worker: Worker,
+    random: Random,
+) -> IMessageStore:
+    """The shelf of an account; nothing is opened yet."""
+    account = settings.account
+    if account.kind == "memory":
+        return MemoryStore()
+    if account.kind == "maildir":
+        return MaildirStore(account.path or "", settings.folder, worker=worker, clock=reactor, random=random)
+    connector = Connector(
+        reactor,
+        means.endpoint or _endpoint(account, basedir, reactor),
+        security=_security(settings, means),
+        authenticate=means.authenticate or _authenticate(credentials),
+        folder=settings.folder,
+        random=lambda: int.from_bytes(random(4)) / 2**32,
+        identity={"name": "ifap-twisted", "version": __version__},
+    )
+    return ImapStore(connector)
+
+
+def _endpoint(account: Account, basedir: Basedir | None, reactor: Any) -> IStreamClientEndpoint:
+    if account.kind == "embedded":
+        if basedir is None:
+            raise BadSettings("The embedded account keeps its mail in a basedir; give one.")
+        return UNIXClientEndpoint(reactor, basedir.socket_address(SOCKET))
+    if account.kind == "imap+unix":
+        return UNIXClientEndpoint(reactor, account.path or "")
+    return HostnameEndpoint(reactor, account.host or "", account.port or 0, timeout=limits.CONNECT_SECONDS)
+
+
+def _security(settings: Settings, means: Means) -> Security:
+    account = settings.account
+    if means.tls is not None:
+        return Security.tls(means.tls) if account.implicit_tls else Security.starttls(means.tls)
+    if account.implicit_tls:
+        return Security.tls(client_tls(account.host or "", settings.ca_file))
+    if account.requires_starttls or (account.kind == "imap" and settings.ca_file is not None):
+        return Security.starttls(client_tls(account.host or "", settings.ca_file))
+    return Security.plain()
+
+
+def _authenticate(credentials: Credentials | None) -> Authenticate:
+    if credentials is not None:
+        return password(credentials.user.encode(), credentials.password.reveal_bytes())
+    return _preauthenticated
+
+
+async def _preauthenticated(_session: Dancer) -> None:
+    """For a socket whose server knows who we are."""
+
+
+__all__ = ["Means", "shelf_for"]
