@@ -144,9 +144,7 @@ class AuthenticateTests(ConversationTestCase):
         """A response that is no Base64, or not of three parts, is BAD."""
         for response in (b"=", b"!!!!", b64encode(b"me\0secret")):
             with self.subTest(response):
-                self.assertEqual(
-                    self.connect().say(b"a AUTHENTICATE PLAIN " + response), [b"a BAD Malformed response"]
-                )
+                self.assertEqual(self.connect().say(b"a AUTHENTICATE PLAIN " + response), [b"a BAD Malformed response"])
 
     def test_as_another(self) -> None:
         """Nobody may act as another user."""

@@ -99,9 +99,7 @@ class MailboxTests(ConversationTestCase):
         client = self.client()
         for name in (b'"a*"', b'"a%"', b'""', b"a//b", b"/a", b'"a\x01"', b'"\xc3\xa4"', b'"&"', b"a" * 1025):
             with self.subTest(name):
-                self.assertEqual(
-                    client.say(b"a CREATE " + name), [b"a NO [CANNOT] A mailbox cannot have this name"]
-                )
+                self.assertEqual(client.say(b"a CREATE " + name), [b"a NO [CANNOT] A mailbox cannot have this name"])
 
     def test_name_in_utf7(self) -> None:
         """Names in modified UTF-7 come back as they were given."""
@@ -159,9 +157,7 @@ class MailboxTests(ConversationTestCase):
 
     def test_list_root(self) -> None:
         """LIST with an empty name tells the delimiter."""
-        self.assertEqual(
-            self.client().say(b'a LIST "" ""'), [b'* LIST (\\Noselect) "/" ""', b"a OK LIST completed"]
-        )
+        self.assertEqual(self.client().say(b'a LIST "" ""'), [b'* LIST (\\Noselect) "/" ""', b"a OK LIST completed"])
 
     def test_list_wildcards(self) -> None:
         """``%`` stops at the delimiter, ``*`` does not; INBOX has no case; a reference comes before."""
@@ -185,9 +181,7 @@ class MailboxTests(ConversationTestCase):
         client = self.client()
         self.assertEqual(client.say(b'a LSUB "" *'), [b"a OK LSUB completed"])
         self.assertEqual(client.say(b"b SUBSCRIBE box"), [b"b OK SUBSCRIBE completed"])
-        self.assertEqual(
-            client.say(b'c LSUB "" *'), [b'* LSUB (\\HasNoChildren) "/" "box"', b"c OK LSUB completed"]
-        )
+        self.assertEqual(client.say(b'c LSUB "" *'), [b'* LSUB (\\HasNoChildren) "/" "box"', b"c OK LSUB completed"])
         self.assertEqual(client.say(b"d UNSUBSCRIBE box"), [b"d OK UNSUBSCRIBE completed"])
         self.assertEqual(client.say(b'e LSUB "" *'), [b"e OK LSUB completed"])
         self.assertEqual(client.say(b"f SUBSCRIBE x")[0][:18], b"f NO [NONEXISTENT]")
@@ -253,9 +247,7 @@ class AppendTests(ConversationTestCase):
     def test_missing_mailbox(self) -> None:
         """A missing mailbox is NO [TRYCREATE], and is not made."""
         client = self.client()
-        self.assertEqual(
-            client.say(b"a APPEND x {1+}\r\na"), [b"a NO [TRYCREATE] There is no such mailbox"]
-        )
+        self.assertEqual(client.say(b"a APPEND x {1+}\r\na"), [b"a NO [TRYCREATE] There is no such mailbox"])
         self.assertEqual(client.say(b'b LIST "" x'), [b"b OK LIST completed"])
 
     def test_syntax(self) -> None:
@@ -292,9 +284,7 @@ class AppendTests(ConversationTestCase):
             client.send(b"x" * 10000)
             self.assertLess(client.connection._assembler._command.size, 100)
         client.send(b"\r\nb NOOP\r\n")
-        self.assertEqual(
-            client.lines(), [b"a NO [TOOBIG] The message is too large", b"b OK NOOP completed"]
-        )
+        self.assertEqual(client.lines(), [b"a NO [TOOBIG] The message is too large", b"b OK NOOP completed"])
 
     def test_just_over_the_limit(self) -> None:
         """The limit is exact."""

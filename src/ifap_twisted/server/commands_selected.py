@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ifap_twisted.errors import ReadOnly
+from ifap_twisted.errors import ReadOnly, Unavailable
 from ifap_twisted.server import limits
 from ifap_twisted.server.fetching import parse_plan
 from ifap_twisted.server.flags import added, removed, rendered, replaced_by
@@ -101,7 +101,11 @@ async def store(connection: Connection, reader: Reader, *, by_uid: bool = False)
 
 
 async def by_uid(connection: Connection, reader: Reader) -> bytes:
-    """UID FETCH, SEARCH, STORE and EXPUNGE (RFC 9051 section 6.4.9, RFC 4315)."""
+    """UID FETCH, SEARCH, STORE and EXPUNGE (RFC 9051 section 6.4.9, RFC 4315).
+
+    What others did until now is told first, so that what they appended is found.
+    """
+    connection.announce(expunge=True)
     reader.space()
     name = reader.atom()
     if name == b"EXPUNGE":
@@ -137,7 +141,8 @@ def _completed(mailbox: Mailbox, name: bytes, *, by_uid: bool) -> bytes:
 
 def _mailbox(connection: Connection) -> Mailbox:
     mailbox = connection.mailbox
-    assert mailbox is not None
+    if mailbox is None:
+        raise Unavailable  # it was deleted, as the session was told just now
     return mailbox
 
 

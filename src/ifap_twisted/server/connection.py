@@ -189,9 +189,13 @@ class Connection(IMAP4Server):
             pass
         finally:
             self._busy = False
-        if self._stopping and self.state != "logout":
+        if self._lost:
+            return
+        if self.state == "logout":
+            self.hang_up()
+        elif self._stopping:
             self.say_goodbye(b"The server stops")
-        elif not self._lost:
+        else:
             self._regulate()
 
     async def _perform_next(self) -> None:
@@ -229,8 +233,6 @@ class Connection(IMAP4Server):
         else:
             self._announce(command)
             self._respond(b"OK", tag, text)
-        if self.state == "logout" and not self._lost:
-            self.hang_up()
 
     def _announce(self, command: Command) -> None:
         if self.mailbox is not None:

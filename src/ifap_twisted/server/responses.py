@@ -34,7 +34,7 @@ _REFUSALS: Final[tuple[tuple[type[Exception], bytes], ...]] = (
     (errors.ReadOnly, b"[CANNOT] This cannot be changed"),
     (errors.TooLarge, b"[TOOBIG] The message is too large"),
     (errors.QuotaExceeded, b"[LIMIT] This is more than the server keeps"),
-    (errors.Unavailable, b"[UNAVAILABLE] The server stops"),
+    (errors.Unavailable, b"[UNAVAILABLE] The server cannot do this now"),
     (errors.NotSupported, b"[CANNOT] The server does not do this"),
 )
 
