@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 
 from hypothesis import strategies as st
@@ -33,13 +34,14 @@ hostile_paths = st.text(max_size=60) | st.lists(
 
 integers = st.integers(-(2**63) + 1, 2**63 - 1)
 numbers = integers | st.floats(allow_nan=False, allow_infinity=False)
-texts = st.text(max_size=20)
+texts = st.text(max_size=20) | st.text(st.characters(), max_size=8).map(lambda text: json.loads(json.dumps(text)))
+"""Texts as JSON can give them, lone surrogates among them."""
 json_values = st.recursive(
     st.none() | st.booleans() | numbers | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
-"""JSON values that are carried along; lone surrogates in the texts are among them."""
+"""JSON values that are carried along."""
 
 
 def ids(length: int) -> st.SearchStrategy[str]:

@@ -54,6 +54,6 @@ class CheckTests(SynchronousTestCase):
     def test_depth(self) -> None:
         """A value as deep as the bound is allowed, a deeper one refused."""
         check_json([[[1]]], depth=3)
-        check_json({"a": {"b": {}}}, depth=2)
+        check_json({"a": {"b": {}}}, depth=3)
         self.assertRaises(ValueError, check_json, [[[[1]]]], depth=3)
         self.assertRaises(ValueError, check_json, [1], depth=0)
