@@ -2,7 +2,8 @@
 
 Knows no transport, no clock and no command, keeps bytes as bytes, and does no work per byte: a literal is collected in
 the pieces in which it came and joined once. The same bytes give the same responses however they were cut up on the way.
-It refuses what is too large or not ended by CRLF; what a response means is :mod:`ifap_twisted.imap.grammar`'s.
+A line ends with CRLF, or with LF alone (mailutils, after AUTHENTICATE). It refuses what is too large; what a response
+means is :mod:`ifap_twisted.imap.grammar`'s.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Splitter:
 
         The iterator must be exhausted before the next block is fed, or the splitter be left alone.
 
-        :raises ProtocolViolation: a line or literal is too long, or a line ends with a bare LF.
+        :raises ProtocolViolation: a line or literal is too long.
         """
         self._block, self._at = block, 0
         while self._at < len(self._block):
@@ -114,9 +115,7 @@ class Splitter:
         if self._pieces.size:
             self._pieces.add(line)
             line = self._pieces.take()
-        if line[-1:] != b"\r":
-            raise ProtocolViolation("The mail server sent a line that does not end with CRLF.")
-        return self._end_line(line[:-1])
+        return self._end_line(line.removesuffix(b"\r"))
 
     def _end_line(self, line: bytes) -> bool:
         self._lines += len(line)
