@@ -1,0 +1,282 @@
+"""Opening a folder: keys, dialects, the folder object, and what must leave it untouched (FORMAT 4.5, 8.2, 8.6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ifap_twisted.core.dialects import IFAP, MAILFILE
+from ifap_twisted.core.keys import Key
+from ifap_twisted.core.values import Receipt
+from ifap_twisted.deferreds import deferred
+from ifap_twisted.errors import (
+    ForeignFolder,
+    IFAPError,
+    KeyRequired,
+    Plaintext,
+    ProtocolViolation,
+    ReadOnly,
+    UnsupportedDialect,
+    WrongKey,
+)
+from ifap_twisted.filesystem.folder import FolderObject
+from ifap_twisted.filesystem.opening import Membership, Opened
+from ifap_twisted.store.memory import MemoryShelf, MemoryStore
+from tests.filesystem.folders import KEY, Folder, result
+from tests.reference_writer import encode
+
+OTHER = Key.from_text("another key entirely")
+MAIL = b"From: a@example.org\r\nSubject: hello\r\n\r\nnot ours\r\n"
+
+
+def reference(path: str, content: bytes = b"x", dialect: Any = IFAP, key: Key | None = KEY) -> bytes:
+    """A message as a reference program writes it."""
+    name = "ifaplib" if dialect is IFAP else dialect.name
+    return encode(path, content, {"ts": 1_573_400_000}, dialect=name, key=None if key is None else key.text)
+
+
+class Opening(SynchronousTestCase):
+    """A folder with messages in it."""
+
+    def setUp(self) -> None:
+        self.folder = Folder()
+        self.store = self.folder.store()
+        result(self.store.open())
+
+    def add(self, *messages: bytes) -> None:
+        """Messages of somebody else."""
+        for message in messages:
+            result(self.store.append(message))
+
+    def contents(self) -> dict[int, bytes]:
+        """Everything that lies in the folder."""
+        return {uid: result(self.store.message(uid)) for uid in result(self.store.uids(1))}
+
+    def open(self, membership: Membership, **options: Any) -> Opened:
+        """Open the folder on a device."""
+        opened: Opened = result(self.folder.opening(membership, **options))
+        return opened
+
+    def assertRefusedUntouched(self, kind: type[IFAPError], membership: Membership, **options: Any) -> None:
+        """Opening fails, and nothing of the folder is changed."""
+        before = self.contents()
+        self.assertRaises(kind, self.open, membership, **options)
+        self.assertEqual(self.contents(), before)
+
+
+class KeyTests(Opening):
+    """Which key opens what."""
+
+    def test_a_key_is_made_in_an_empty_folder_when_asked(self) -> None:
+        """And the device is told it before anything is written under it."""
+        told: list[tuple[Membership, int]] = []
+
+        @deferred
+        async def remember(membership: Membership) -> None:
+            told.append((membership, len(self.contents())))
+
+        opened = self.open(Membership(), make_key=True, remember=remember)
+        self.assertTrue(opened.made_key)
+        self.assertEqual([(bool(known.keys), known.home is None, count) for known, count in told], [
+            (True, True, 0), (True, False, 1)])  # fmt: skip
+        self.assertEqual(told[-1][0], opened.membership)
+
+    def test_no_key_is_made_unless_asked(self) -> None:
+        """The user has to log in."""
+        self.assertRefusedUntouched(KeyRequired, Membership())
+
+    def test_no_key_is_made_where_a_message_of_either_dialect_is(self) -> None:
+        """Even if it is only one (FORMAT 8.2)."""
+        for dialect in (IFAP, MAILFILE):
+            self.add(reference("a", dialect=dialect))
+            self.assertRefusedUntouched(KeyRequired, Membership(), make_key=True)
+
+    def test_foreign_mail_is_in_nobody_s_way(self) -> None:
+        """It is counted, and stays."""
+        self.add(MAIL)
+        opened = self.open(Membership(), make_key=True)
+        self.assertEqual(result(opened.filesystem.status()).foreign, 1)
+        self.assertEqual(self.contents()[1], MAIL)
+
+    def test_a_wrong_key_is_refused(self) -> None:
+        """Nothing is written with it."""
+        self.folder.device()
+        self.assertRefusedUntouched(WrongKey, Membership(keys=(OTHER,)))
+
+    def test_one_of_several_keys_is_enough(self) -> None:
+        """They are tried in order."""
+        result(self.folder.device().put("a", b"1"))
+        opened = self.open(Membership(keys=(OTHER, KEY)))
+        self.assertEqual(result(opened.filesystem.get("a")), b"1")
+
+    def test_a_folder_of_the_reference_opens_with_its_key(self) -> None:
+        """And gets a folder object (FORMAT 8.2)."""
+        self.add(reference("dir/a.txt", b"hello"))
+        filesystem = self.open(Membership(keys=(KEY,))).filesystem
+        self.assertEqual(result(filesystem.get("dir/a.txt")), b"hello")
+        self.assertFalse(result(filesystem.stat("dir/a.txt")).bound)
+        self.assertEqual(len(self.contents()), 2)
+
+    def test_plaintext_in_the_only_messages_is_not_taken_for_a_folder_of_ours(self) -> None:
+        """Encryption is required unless somebody says otherwise (FORMAT 8.6)."""
+        self.add(reference("a", key=None))
+        self.assertRefusedUntouched(Plaintext, Membership(keys=(KEY,)))
+        self.assertRefusedUntouched(Plaintext, Membership())
+
+    def test_encryption_cannot_be_off_where_files_are_encrypted(self) -> None:
+        """Or new files would lie in the open (FORMAT 8.6)."""
+        self.folder.device()
+        self.assertRefusedUntouched(KeyRequired, Membership(encrypted=False))
+
+    def test_plaintext_in_an_encrypted_folder_is_never_served(self) -> None:
+        """It is counted and reported (WIRE-FORMAT 7.1)."""
+        filesystem = self.folder.device()
+        result(filesystem.put("a", b"ours"))
+        self.add(reference("a", b"injected", key=None), reference("b", b"injected", key=None))
+        result(filesystem.refresh())
+        self.assertEqual(result(filesystem.get("a")), b"ours")
+        self.assertEqual([entry.path for entry in result(filesystem.list())], ["a"])
+        status = result(filesystem.status())
+        self.assertEqual((status.damaged, [notice.code for notice in status.warnings]), (2, ["plaintext"]))
+
+    def test_a_read_only_folder_without_a_folder_object_is_refused(self) -> None:
+        """There is nothing that says whose it is."""
+        store = self.folder.store(read_only=True)
+        self.assertRaises(ReadOnly, result, self.folder.opening(store=store))
+
+
+class DialectTests(Opening):
+    """Which dialect a folder has (DESIGN 4.1)."""
+
+    def test_an_empty_folder_gets_the_one_asked_for(self) -> None:
+        """``ifap`` when nobody asks."""
+        self.assertEqual(self.open(Membership(keys=(KEY,))).membership.dialect, "ifap")
+        other = Folder()
+        opened = result(other.opening(Membership(dialect="mailfile", keys=(KEY,))))
+        self.assertEqual(opened.membership.dialect, "mailfile")
+
+    def test_the_only_one_present_is_taken(self) -> None:
+        """Without asking."""
+        self.add(reference("a", dialect=MAILFILE))
+        self.assertEqual(self.open(Membership(keys=(KEY,))).membership.dialect, "mailfile")
+
+    def test_the_other_one_asked_for_is_a_warning(self) -> None:
+        """Not a conversion."""
+        self.add(reference("a", dialect=MAILFILE))
+        opened = self.open(Membership(dialect="ifap", keys=(KEY,)))
+        self.assertEqual(opened.membership.dialect, "mailfile")
+        self.assertEqual([n.code for n in result(opened.filesystem.status()).warnings], ["other-dialect"])
+
+    def test_both_present_needs_a_choice(self) -> None:
+        """Two file systems in one folder."""
+        self.add(reference("a", b"1", MAILFILE), reference("a", b"2", IFAP))
+        self.assertRefusedUntouched(UnsupportedDialect, Membership(keys=(KEY,)))
+        opened = self.open(Membership(dialect="mailfile", keys=(KEY,)))
+        self.assertEqual(result(opened.filesystem.get("a")), b"1")
+
+    def test_a_message_that_is_not_authentic_decides_nothing(self) -> None:
+        """Anybody can drop a plaintext message of the other dialect into the folder (FORMAT 8.6)."""
+        self.add(reference("a", dialect=IFAP), reference("a", dialect=MAILFILE, key=None))
+        self.assertEqual(self.open(Membership(keys=(KEY,))).membership.dialect, "ifap")
+
+    def test_a_dialect_that_there_is_not_is_refused(self) -> None:
+        """With the names of those that there are."""
+        self.assertRefusedUntouched(UnsupportedDialect, Membership(dialect="gopher", keys=(KEY,)))
+
+
+class FolderObjectTests(Opening):
+    """Whose folder it is (FORMAT 8.2)."""
+
+    def test_all_devices_agree_on_the_home(self) -> None:
+        """The second adopts the first one's."""
+        first = self.open(Membership(keys=(KEY,)))
+        second = self.open(Membership(keys=(KEY,)))
+        self.assertEqual(first.membership.home, second.membership.home)
+        self.assertEqual(len(self.contents()), 1)
+
+    def test_of_two_that_are_made_at_once_the_lowest_uid_wins(self) -> None:
+        """The loser takes its own back and adopts the winner's."""
+        rival = Folder(shelf=self.folder.shelf, seed=1)
+        store = Racing(self.folder.shelf, lambda: result(rival.opening()))
+        opened: Opened = result(self.folder.opening(store=store))
+        self.assertEqual(len(self.contents()), 1)
+        self.assertEqual(result(rival.opening()).membership.home, opened.membership.home)
+
+    def test_the_loser_that_cannot_open_the_winner_s_fails(self) -> None:
+        """Two keys were made for one folder: the second user must be told."""
+        rival = Folder(shelf=self.folder.shelf, seed=1)
+        store = Racing(self.folder.shelf, lambda: result(rival.opening(Membership(keys=(OTHER,)))))
+        self.assertRaises(WrongKey, result, self.folder.opening(store=store))
+        self.assertEqual(len(self.contents()), 1)
+
+    def test_messages_of_another_folder_under_the_same_key_are_refused(self) -> None:
+        """``home`` tells (FORMAT 1, table)."""
+        elsewhere = Folder(seed=5)
+        result(elsewhere.device().put("a", b"from elsewhere"))
+        ours = self.folder.device()
+        moved = elsewhere.store()
+        result(moved.open())
+        self.add(result(moved.message(2)))
+        result(ours.refresh())
+        self.assertEqual(list(result(ours.list())), [])
+        self.assertEqual([n.code for n in result(ours.status()).warnings], ["foreign-folder"])
+
+    def test_another_folder_in_the_place_of_the_known_one_is_refused(self) -> None:
+        """The server swapped it."""
+        known = self.open(Membership(keys=(KEY,))).membership
+        swapped = Folder(seed=5)
+        swapped.device()
+        self.assertRaises(ForeignFolder, result, swapped.opening(known))
+
+    def test_a_folder_object_survives_its_encoding(self) -> None:
+        """Canonical JSON."""
+        drawn = FolderObject.draw(KEY, self.folder.random)
+        self.assertEqual(FolderObject.decode(drawn.encode()), drawn)
+
+    def test_a_damaged_folder_object_is_a_data_error(self) -> None:
+        """Whatever it is."""
+        for content in [b"", b"{}", b"[]", b"\xff", b'{"home":1}', b"[" * 9999, b'{"home":"AAAA","chunks":"","key":"",'
+                        b'"generation":true}']:  # fmt: skip
+            self.assertRaises(IFAPError, FolderObject.decode, content)
+
+    def test_a_server_that_changes_messages_is_refused(self) -> None:
+        """Header and body are read back; the folder object is taken back (FORMAT 4.5)."""
+        for change in (lambda m: m.replace(b"\r\n\r\n!", b"\r\n\r\n?"), lambda m: m[: len(m) // 2]):
+            folder = Folder()
+            store = Changing(folder.shelf, change)
+            self.assertRaises(ProtocolViolation, result, folder.opening(store=store))
+
+    def test_a_final_line_end_and_a_blank_after_the_colon_are_allowed(self) -> None:
+        """Courier and mailutils add them (FORMAT 4.5)."""
+        for change in (lambda m: m + b"\r\n", lambda m: m.replace(b"X-IFAP:\r\n", b"X-IFAP: \r\n", 1)):
+            folder = Folder()
+            opened: Opened = result(folder.opening(store=Changing(folder.shelf, change)))
+            result(opened.filesystem.put("a", b"1"))
+            self.assertEqual(result(opened.filesystem.get("a")), b"1")
+
+
+class Racing(MemoryStore):
+    """A session in which somebody else is quicker with the first append."""
+
+    def __init__(self, shelf: MemoryShelf, before: Any) -> None:
+        super().__init__(shelf)
+        self._before = before
+
+    def append(self, message: bytes) -> Any:
+        before, self._before = self._before, None
+        if before is not None:
+            before()
+        return super().append(message)
+
+
+class Changing(MemoryStore):
+    """A session of a server that changes what it is given."""
+
+    def __init__(self, shelf: MemoryShelf, change: Any) -> None:
+        super().__init__(shelf)
+        self._change = change
+
+    @deferred
+    async def append(self, message: bytes) -> Receipt:
+        return await super().append(self._change(message))
