@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from ifap_twisted.core import limits
 from ifap_twisted.core.dialects import DIALECTS
 from ifap_twisted.core.keys import Key
-from ifap_twisted.core.metadata import FORMAT_KEYS
 from ifap_twisted.core.values import Draft
+from ifap_twisted.core.vocabulary import FORMAT_KEYS
 
 URLSAFE = string.ascii_letters + string.digits + "-_"
 

@@ -14,6 +14,7 @@ from ifap_twisted.core import limits, metadata
 from ifap_twisted.core.dialects import DIALECTS, IFAP
 from ifap_twisted.core.metadata import reference_metadata
 from ifap_twisted.core.values import Draft, Version
+from ifap_twisted.core.vocabulary import FORMAT_KEYS
 from ifap_twisted.errors import CallerError, InvalidPath, Malformed, TooLarge
 from tests.core.strategies import drafts, json_values, texts
 from tests.reference_writer import json_text
@@ -198,6 +199,29 @@ class RoundTripTests(SynchronousTestCase):
         expected = {name: value for name, value in json.loads(text).items() if name not in {"fn", "_"}}
         self.assertEqual(reference_metadata(decode(text)), expected)
 
+    def test_reference_metadata_of_newer(self) -> None:
+        """Of a version that is not understood it is what was understood of it."""
+        kept = reference_metadata(decode(ours(needs=["later"], size=99, sha256=GONE)))
+        left_out = {"fn", "sha256"}
+        expected = {name: value for name, value in OURS.items() if name not in left_out}
+        self.assertEqual(kept, expected | {"needs": ["later"], "size": 99})
+        self.assertNotIn("v", reference_metadata(decode(ours(v=2))))
+
+    def test_reference_metadata_of_the_reference(self) -> None:
+        """Of a version of the reference it is what a new version of it would inherit that still counts."""
+        values = {
+            "versions": 4,
+            "deleted": True,
+            "vid": VID,
+            "clock": {"wwwwww": 7},
+            "mode": 0o755,
+            "mime": "a/b",
+            "x": 1,
+        }
+        expected = {name: value for name, value in (REFERENCE | values).items() if name != "fn"}
+        self.assertEqual(reference_metadata(decode(reference(**values))), expected)
+        self.assertEqual(reference_metadata(decode(reference(ts=GONE, home="hhhhhhhh"))), {"bytes": 12})
+
     def test_written(self) -> None:
         """The time of the sealing is kept; without one it is the modification time."""
         self.assertEqual(decode(encode(DRAFT), 5).written, 5.0)
@@ -264,7 +288,7 @@ class OursTests(SynchronousTestCase):
             "vid": ["", VID[:-1], VID + "x", 1, "é" * 22],
             "writer": ["", "w" * 7, "wwwww.", 1],
         }
-        self.assertEqual(set(wrong), metadata.FORMAT_KEYS)
+        self.assertEqual(set(wrong), FORMAT_KEYS)
         for name, values in wrong.items():
             for value in values:
                 self.assertRaises(Malformed, decode, ours(**{name: value}))
@@ -380,12 +404,12 @@ class ReferenceTests(SynchronousTestCase):
         self.assertEqual((version.inherits, version.clock, version.mode, version.mime), (None, {}, 0o644, None))
         self.assertEqual(version.extra, {})
 
-    @given(st.dictionaries(texts | st.sampled_from(sorted(metadata.FORMAT_KEYS)), json_values, max_size=6))
+    @given(st.dictionaries(texts | st.sampled_from(sorted(FORMAT_KEYS)), json_values, max_size=6))
     def test_any_values(self, values: dict[str, Any]) -> None:
         """Any values of any keys but the two required ones are read, and unknown keys are kept."""
         version = decode(json_text(values | {"fn": "a", "bytes": 3}))
         self.assertEqual((version.path, version.length), ("a", 3))
-        self.assertEqual(set(version.extra), set(values) - metadata.FORMAT_KEYS)
+        self.assertEqual(set(version.extra), set(values) - FORMAT_KEYS)
 
 
 class AnyTextTests(SynchronousTestCase):
@@ -396,7 +420,7 @@ class AnyTextTests(SynchronousTestCase):
         """Any bytes are malformed."""
         self.assertRaises(Malformed, decode, text)
 
-    @given(st.dictionaries(st.sampled_from(sorted(metadata.FORMAT_KEYS)) | texts, json_values))
+    @given(st.dictionaries(st.sampled_from(sorted(FORMAT_KEYS)) | texts, json_values))
     def test_any_object(self, values: dict[str, Any]) -> None:
         """Any object in our serialization is a version or malformed."""
         try:

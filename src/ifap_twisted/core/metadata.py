@@ -20,14 +20,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.paths import clean, suggested_mime
 from ifap_twisted.core.strictjson import check_json, strict_json
 from ifap_twisted.core.values import JSON, Draft, Version
+from ifap_twisted.core.vocabulary import FORMAT_KEYS, LATEST, Values, is_right, sorted_out
 from ifap_twisted.errors import CallerError, InvalidPath, Malformed, TooLarge
 
 __all__ = [
@@ -45,108 +45,13 @@ VERSION: Final = 1
 UNDERSTOOD_NEEDS: Final[frozenset[str]] = frozenset()
 """The words of ``needs`` that this release understands."""
 
-_NOBODYS_TIME: Final = 0.0
-_EARLIEST: Final = -62135596800
-_LATEST: Final = 253402300799
-_INTEGER: Final = 2**63 - 1
-_NUMBER: Final = 2**53 - 1
-_MANY: Final = 256
-_VERSIONS: Final = 2**31 - 1
+_NO_TIME: Final = 0.0
 _MODE: Final = 0o644
-_MIME_LENGTH: Final = 127
 _HASH_LENGTH: Final = 43
 _PADDING_KEY: Final = len('"_":"",')
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
-_WRITER: Final = re.compile(r"[A-Za-z0-9_-]{6}")
-_HOME: Final = re.compile(r"[A-Za-z0-9_-]{8}")
-_HASH: Final = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
-_WORD: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-_ATOM: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
-_MIME: Final = re.compile(rf'{_ATOM}/{_ATOM}(?: ?; ?{_ATOM}=(?:{_ATOM}|"[ !#-\[\]-~]*"))*')
-
-
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-# ---------------------------------------------------------------- the keys
-
-
-def _integer(least: int, most: int) -> Callable[[Any], bool]:
-    return lambda value: type(value) is int and least <= value <= most
-
-
-def _text(pattern: re.Pattern[str], longest: int = 64) -> Callable[[Any], bool]:
-    matches = pattern.fullmatch
-    return lambda value: type(value) is str and len(value) <= longest and matches(value) is not None
-
-
-def _is_boolean(value: Any) -> bool:
-    return type(value) is bool
-
-
-def _is_time(value: Any) -> bool:
-    return type(value) in {int, float} and _EARLIEST <= value <= _LATEST
-
-
-def _is_path(value: Any) -> bool:
-    return type(value) is str and value != ""
-
-
-def _is_clock(value: Any) -> bool:
-    return (
-        type(value) is dict
-        and 0 < len(value) <= _MANY
-        and all(_WRITER.fullmatch(writer) for writer in value)
-        and all(type(number) is int and 0 < number <= _NUMBER for number in value.values())
-    )
-
-
-def _list_of(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
-    return lambda value: (
-        type(value) is list
-        and len(value) <= _MANY
-        and all(type(item) is str and pattern.fullmatch(item) is not None for item in value)
-        and len(set(value)) == len(value)
-    )
-
-
-_is_length: Final = _integer(0, limits.LITERAL)
-_is_id: Final = _text(_ID)
-_is_count: Final = _integer(1, _VERSIONS)
-_is_mode: Final = _integer(0, 0o7777)
-_is_mime: Final = _text(_MIME, _MIME_LENGTH)
-
-_CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {
-    "_": lambda value: type(value) is str,
-    "bytes": _is_length,
-    "chunks": _integer(1, _VERSIONS),
-    "clock": _is_clock,
-    "deleted": _is_boolean,
-    "dir": _is_boolean,
-    "fn": _is_path,
-    "from": _is_id,
-    "home": _text(_HOME),
-    "keep": _is_count,
-    "lock": _is_id,
-    "mime": _is_mime,
-    "mode": _is_mode,
-    "needs": _list_of(_WORD),
-    "parents": _list_of(_ID),
-    "sha256": _text(_HASH),
-    "size": _integer(0, _INTEGER),
-    "t": _is_time,
-    "ts": _is_time,
-    "v": _integer(1, _INTEGER),
-    "versions": _is_count,
-    "vid": _is_id,
-    "writer": _text(_WRITER),
-}
-"""Every key of the format (FORMAT 1, table), and what its value must be in our texts."""
-
-FORMAT_KEYS: Final = frozenset(_CHECKS)
-"""The names that ``extra`` never has."""
 
 
 # ---------------------------------------------------------------- reading
@@ -172,20 +77,22 @@ def _decode(text: bytes, sealed_id: str, written: int | None) -> Version:
     characters = text.decode()
     if ours and not characters.isprintable() and _CONTROL.search(characters):
         raise ValueError("it holds a control character")
-    values: dict[str, JSON] = strict_json(characters)
+    values: Values = strict_json(characters)
+    known, extra = sorted_out(values)
     for name in ("fn", "bytes"):
-        if not _CHECKS[name](values.get(name)):
-            raise ValueError(f"the value of {name} is wrong")
-    return _ours(values, sealed_id, written) if ours else _references(values, sealed_id, written)
+        if name not in known:
+            raise ValueError(f"it has no right {name}")
+    if ours:
+        return _ours(values, known, extra, sealed_id, written)
+    return _references(known, extra, sealed_id, written, deleted=bool(values.get("deleted")))
 
 
-def _ours(values: dict[str, JSON], sealed_id: str, written: int | None) -> Version:
-    known, extra = _sorted_out(values)
+def _ours(values: Values, known: Values, extra: Values, sealed_id: str, written: int | None) -> Version:
     if "v" not in known:
         raise ValueError("it has no v")
     current = known["v"] == VERSION
     if current:
-        _check_ours(values, known)
+        _check_ours(values, known, extra)
     needs = tuple(known.get("needs", ()))
     understood = current and UNDERSTOOD_NEEDS.issuperset(needs)
     if not understood:
@@ -193,7 +100,7 @@ def _ours(values: dict[str, JSON], sealed_id: str, written: int | None) -> Versi
         extra = {name: value for name, value in extra.items() if len(name) > 1}
     length: int = known["bytes"]
     versions: int = known.get("versions", 1)
-    modified: float = known["t"] if "t" in known else known.get("ts", _NOBODYS_TIME)
+    modified: float = known["t"] if "t" in known else known.get("ts", _NO_TIME)
     return Version(
         path=known["fn"],
         vid=known.get("vid", sealed_id),
@@ -203,7 +110,7 @@ def _ours(values: dict[str, JSON], sealed_id: str, written: int | None) -> Versi
         length=length,
         size=known.get("size", length),
         modified=float(modified),
-        written=float(modified if written is None else min(written, _LATEST)),
+        written=float(modified if written is None else min(written, LATEST)),
         writer=known.get("writer", ""),
         clock=known.get("clock", {}),
         parents=tuple(known.get("parents", ())),
@@ -222,24 +129,10 @@ def _ours(values: dict[str, JSON], sealed_id: str, written: int | None) -> Versi
     )
 
 
-def _sorted_out(values: dict[str, JSON]) -> tuple[dict[str, JSON], dict[str, JSON]]:
-    known: dict[str, JSON] = {}
-    extra: dict[str, JSON] = {}
-    for name, value in values.items():
-        check = _CHECKS.get(name)
-        if check is None:
-            extra[name] = value
-        elif check(value):
-            known[name] = value
-    if extra:
-        check_json(extra)
-    return known, extra
-
-
-def _check_ours(values: Mapping[str, JSON], known: Mapping[str, JSON]) -> None:
-    for name in values:
-        if name in _CHECKS and name not in known:
-            raise ValueError(f"the value of {name} is wrong")
+def _check_ours(values: Values, known: Values, extra: Values) -> None:
+    if len(known) + len(extra) != len(values):
+        wrong = sorted(values.keys() - known.keys() - extra.keys())
+        raise ValueError(f"the value of {wrong[0]} is wrong")
     for name in ("vid", "writer", "clock", "home"):
         if name not in known:
             raise ValueError(f"it has no {name}")
@@ -252,10 +145,9 @@ def _check_ours(values: Mapping[str, JSON], known: Mapping[str, JSON]) -> None:
         raise ValueError("the value of size is wrong")
 
 
-def _references(values: dict[str, JSON], sealed_id: str, written: int | None) -> Version:
-    known, extra = _sorted_out(values)
+def _references(known: Values, extra: Values, sealed_id: str, written: int | None, *, deleted: bool) -> Version:
     versions: int = known.get("versions", 1)
-    modified: float = known["ts"] if "ts" in known else known.get("t", _NOBODYS_TIME)
+    modified: float = known["ts"] if "ts" in known else known.get("t", _NO_TIME)
     return Version(
         path=known["fn"],
         vid=sealed_id,
@@ -265,12 +157,12 @@ def _references(values: dict[str, JSON], sealed_id: str, written: int | None) ->
         length=known["bytes"],
         size=known["bytes"],
         modified=float(modified),
-        written=float(modified if written is None else min(written, _LATEST)),
+        written=float(modified if written is None else min(written, LATEST)),
         clock=known.get("clock", {}),
         inherits=known.get("vid"),
         mode=known.get("mode", _MODE),
         mime=known.get("mime"),
-        deleted=bool(values.get("deleted", False)),
+        deleted=deleted,
         versions=versions,
         keep=versions,
         extra=extra,
@@ -310,7 +202,7 @@ def exceeds_reference(draft: Draft, dialect: Dialect, *, length: int = limits.MA
     return text_length(draft, length=length) > dialect.reference_metadata
 
 
-def reference_metadata(version: Version) -> dict[str, JSON]:
+def reference_metadata(version: Version) -> Values:
     """The metadata of a version as the reference keeps it in its index: without ``fn`` and ``_`` (WIRE-FORMAT 2.1)."""
     values = dict(version.extra)
     values["bytes"] = version.length
@@ -330,9 +222,9 @@ def reference_metadata(version: Version) -> dict[str, JSON]:
     return values
 
 
-def _inherited(version: Version) -> dict[str, JSON]:
-    values: dict[str, JSON] = {}
-    if version.modified != _NOBODYS_TIME:
+def _inherited(version: Version) -> Values:
+    values: Values = {}
+    if version.modified != _NO_TIME:
         values["ts"] = math.floor(version.modified)
     if version.versions != 1:
         values["versions"] = version.versions
@@ -349,29 +241,26 @@ def _inherited(version: Version) -> dict[str, JSON]:
     return values
 
 
-def _values(draft: Draft, length: int, sha256: str) -> dict[str, JSON]:
+def _values(draft: Draft, length: int, sha256: str) -> Values:
     if not draft.path or clean(draft.path) != draft.path:
         raise InvalidPath("The path is not canonical.", path=draft.path)
-    if draft.mime is not None and not _is_mime(draft.mime):
+    if draft.mime is not None and not is_right("mime", draft.mime):
         raise CallerError("The media type is not one.", path=draft.path)
-    if not _is_time(draft.modified):
+    if not is_right("t", draft.modified):
         raise CallerError("The modification time is not one.", path=draft.path)
-    values: dict[str, JSON] = {name: value for name, value in draft.extra.items() if name not in _CHECKS}
+    values: Values = {name: value for name, value in draft.extra.items() if name not in FORMAT_KEYS}
     check_json(values)
     facts = _facts(draft) | {"bytes": length, "fn": draft.path, "sha256": sha256, "v": VERSION}
-    for name, value in facts.items():
-        if not _CHECKS[name](value):
-            raise ValueError(f"the value of {name} is wrong")
-    _check_ours(facts, facts)
+    _check_ours(facts, sorted_out(facts)[0], {})
     return values | facts
 
 
-def _facts(source: Draft | Version) -> dict[str, JSON]:
+def _facts(source: Draft | Version) -> Values:
     """What a draft and the version that it becomes say in the same keys; defaults are left out."""
     modified = round(source.modified, 3)
     seconds = math.floor(modified)
     versions = max(source.keep, limits.WIRE_VERSIONS)
-    facts: dict[str, JSON] = {"ts": seconds, "versions": versions}
+    facts: Values = {"ts": seconds, "versions": versions}
     optional: dict[str, tuple[JSON, JSON]] = {
         "vid": (source.vid, None),
         "writer": (source.writer, ""),
@@ -390,7 +279,7 @@ def _facts(source: Draft | Version) -> dict[str, JSON]:
     return facts
 
 
-def _encoded(values: Mapping[str, JSON]) -> bytes:
+def _encoded(values: Values) -> bytes:
     text = _ENCODER.encode(values)
     if not text.isprintable():
         text = _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
