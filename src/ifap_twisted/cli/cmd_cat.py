@@ -9,7 +9,6 @@ import click
 
 from ifap_twisted.cli.loading import filesystem_verb
 from ifap_twisted.cli.problems import EXPECTED
-from ifap_twisted.cli.progress import waiting
 from ifap_twisted.cli.remote import remote_path, version_prefix
 
 if TYPE_CHECKING:
@@ -38,8 +37,7 @@ async def cat(filesystem: IFilesystem, session: Session, *, path: Sequence[str],
 
 async def write_out(filesystem: IFilesystem, session: Session, path: str, version: str | None) -> None:
     """Write one file to stdout, off the reactor's thread."""
-    with waiting(session.console, session.reactor, f"Reading /{path}"):
-        data = await filesystem.get(path, version=version)
+    data = await session.during(f"Reading /{path}", filesystem.get(path, version=version))
     await session.worker(lambda: session.console.data(data))
 
 

@@ -27,7 +27,7 @@ async def conflicts(filesystem: IFilesystem, session: Session, *, path: str | No
     """
     from ifap_twisted.cli.tables import show_versions  # noqa: PLC0415 -- with what imports Twisted
 
-    found = await filesystem.conflicts(path or None)
+    found = await session.during("Looking", filesystem.conflicts(path or None))
     show_versions(session.console, found, paths=True)
     if not found:
         session.console.note("No conflicts.")

@@ -25,12 +25,8 @@ async def cp(filesystem: IFilesystem, session: Session, *, source: RemoteName, d
         ifap cp notes/a.txt notes/b.txt
         ifap cp notes archive/
     """
-    from ifap_twisted.cli.progress import waiting  # noqa: PLC0415 -- imports Twisted
-
     target = await place_in(filesystem, source, destination)
-    with waiting(session.console, session.reactor, f"Copying /{source.path}"):
-        entry = await filesystem.copy(source.path, target)
-    session.console.entry(entry)
+    session.console.entry(await session.during(f"Copying /{source.path}", filesystem.copy(source.path, target)))
 
 
 command = filesystem_verb(

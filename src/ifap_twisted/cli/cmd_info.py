@@ -18,7 +18,7 @@ async def info(session: Session, *, show_key: bool, show_password: bool, setting
     The flags show what is kept in the basedir instead, without opening the account: the key as the text that ifaplib
     takes, the password of the embedded account, each setting and where it came from.
 
-    With --json an object is printed: the Status, and fingerprint, counts (files, directories, bytes) and what the
+    With --json an object is printed: the Status, and key_fingerprint, counts (files, bytes, ...) and what the
     server tells; with the flags an object with key, password, settings (objects with name, value, source).
 
     Example::

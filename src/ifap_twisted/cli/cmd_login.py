@@ -25,7 +25,7 @@ async def login(
     only in an empty folder; any other folder needs its key, from --key-file or asked for. Secrets are never taken from
     the command line. F is the name of a file, whose first line counts, or - for stdin.
 
-    With --json an object is printed: account, folder, dialect, encryption, fingerprint, made_key.
+    With --json an object is printed: account, folder, dialect, encryption, key_fingerprint, made_key.
 
     Example::
 

@@ -49,7 +49,8 @@ async def ls(
     """
     for each in path or ("",):
         try:
-            entries = await filesystem.list(each, recursive=recursive, everything=everything, at=at)
+            listed = filesystem.list(each, recursive=recursive, everything=everything, at=at)
+            entries = await session.during("Listing", listed)
         except EXPECTED as error:
             session.console.failed(error)
         else:

@@ -23,7 +23,8 @@ async def mkdir(filesystem: IFilesystem, session: Session, *, path: str, parents
 
         ifap mkdir -p notes/2026/january
     """
-    session.console.entry(await filesystem.make_directory(path, parents=parents))
+    made = filesystem.make_directory(path, parents=parents)
+    session.console.entry(await session.during(f"Making /{path}", made))
 
 
 command = filesystem_verb(

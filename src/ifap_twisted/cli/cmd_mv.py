@@ -25,12 +25,8 @@ async def mv(filesystem: IFilesystem, session: Session, *, source: RemoteName, d
         ifap mv notes/a.txt notes/b.txt
         ifap mv notes/a.txt archive/
     """
-    from ifap_twisted.cli.progress import waiting  # noqa: PLC0415 -- imports Twisted
-
     target = await place_in(filesystem, source, destination)
-    with waiting(session.console, session.reactor, f"Moving /{source.path}"):
-        entry = await filesystem.move(source.path, target)
-    session.console.entry(entry)
+    session.console.entry(await session.during(f"Moving /{source.path}", filesystem.move(source.path, target)))
 
 
 command = filesystem_verb(

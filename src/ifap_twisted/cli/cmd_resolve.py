@@ -28,7 +28,8 @@ async def resolve(filesystem: IFilesystem, session: Session, *, path: str, keep:
     if both == (keep is not None):
         raise click.UsageError("Give either --keep V or --both.")
     version = None if keep is None else await full_version(filesystem, path, keep)
-    session.console.entry(await filesystem.resolve(path, version=version, both=both))
+    resolved = filesystem.resolve(path, version=version, both=both)
+    session.console.entry(await session.during(f"Resolving /{path}", resolved))
 
 
 command = filesystem_verb(

@@ -24,7 +24,8 @@ async def restore(filesystem: IFilesystem, session: Session, *, path: str, versi
         ifap versions notes/a.txt
         ifap restore notes/a.txt --version q9fX
     """
-    session.console.entry(await filesystem.restore(path, await full_version(filesystem, path, version)))
+    wanted = await full_version(filesystem, path, version)
+    session.console.entry(await session.during(f"Restoring /{path}", filesystem.restore(path, wanted)))
 
 
 command = filesystem_verb(

@@ -23,7 +23,7 @@ async def rmdir(filesystem: IFilesystem, session: Session, *, path: str) -> None
 
         ifap rmdir notes/2026
     """
-    await filesystem.remove_directory(path)
+    await session.during(f"Removing /{path}", filesystem.remove_directory(path))
     session.console.removed(path)
 
 

@@ -21,10 +21,7 @@ async def snapshot(filesystem: IFilesystem, session: Session) -> None:
 
         ifap snapshot
     """
-    from ifap_twisted.cli.progress import waiting  # noqa: PLC0415 -- imports Twisted
-
-    with waiting(session.console, session.reactor, "Writing a snapshot"):
-        await filesystem.snapshot()
+    await session.during("Writing a snapshot", filesystem.snapshot())
     if session.console.json:
         session.console.object((await filesystem.status()).to_json())
     session.console.detail("The snapshot was written.")

@@ -20,10 +20,7 @@ async def sync(filesystem: IFilesystem, session: Session) -> None:
 
         ifap sync
     """
-    from ifap_twisted.cli.progress import waiting  # noqa: PLC0415 -- imports Twisted
-
-    with waiting(session.console, session.reactor, "Refreshing"):
-        await filesystem.refresh()
+    await session.during("Refreshing", filesystem.refresh())
     if session.console.json:
         session.console.object((await filesystem.status()).to_json())
     session.console.detail("Refreshed.")

@@ -27,7 +27,8 @@ async def versions(filesystem: IFilesystem, session: Session, *, path: str) -> N
     """
     from ifap_twisted.cli.tables import show_versions  # noqa: PLC0415 -- with what imports Twisted
 
-    show_versions(session.console, await filesystem.versions(path), paths=False)
+    found = await session.during("Looking", filesystem.versions(path))
+    show_versions(session.console, found, paths=False)
 
 
 command = filesystem_verb(versions, click.Argument(["path"], type=remote_path, metavar="PATH"))

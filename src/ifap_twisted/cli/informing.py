@@ -10,7 +10,6 @@ from ifap_twisted.basedir.keyfile import KeyFile
 from ifap_twisted.basedir.passwords import PasswordFile
 from ifap_twisted.cli import opening
 from ifap_twisted.cli.printing import table
-from ifap_twisted.cli.progress import waiting
 from ifap_twisted.core.values import Entry
 from ifap_twisted.credentials import read_secret_file
 from ifap_twisted.errors import NotFound
@@ -66,11 +65,12 @@ def _password(basedir: Basedir) -> str:
 async def show_account(session: Session) -> None:
     """Open the account, and print what is known of it."""
     async with session.options.opener(session) as filesystem:
-        with waiting(session.console, session.reactor, "Looking"):
-            status = await filesystem.status()
-            entries = await filesystem.list("/", recursive=True)
-            facts = await opening.facts(filesystem)
-    told = {**status.to_json(), **_fingerprint(session), "counts": counts(entries), **facts}
+        status = await filesystem.status()
+        facts = await session.during("Looking", opening.facts(filesystem))
+        counted = facts.get("counts") or counts(await session.during("Looking", filesystem.list("/", recursive=True)))
+    told = {**status.to_json(), **facts, "counts": counted}
+    if "key_fingerprint" not in told:
+        told["key_fingerprint"] = _fingerprint(session)
     if session.console.json:
         session.console.object(told)
         return
@@ -79,11 +79,11 @@ async def show_account(session: Session) -> None:
         session.console.line(line)
 
 
-def _fingerprint(session: Session) -> dict[str, str | None]:
+def _fingerprint(session: Session) -> str | None:
     with opening.open_basedir(session.options) as basedir:
         settings = opening.settings_of(basedir)
         entry = KeyFile(basedir).find(settings.account, settings.folder)
-    return {"fingerprint": None if entry is None else entry.fingerprint}
+    return None if entry is None else entry.fingerprint
 
 
 def counts(entries: Iterable[Entry]) -> dict[str, int]:

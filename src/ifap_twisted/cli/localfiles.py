@@ -21,6 +21,7 @@ BLOCK: Final = 256 * 1024
 """Read at a time, and the largest file that is read whole."""
 
 PERMISSIONS: Final = 0o777
+NOT_UTF8: Final = "The name is not UTF-8: rename it, the folder could not say it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,41 +55,54 @@ class LocalTree:
 
 
 def scan(directory: str, excluded: Callable[[str], bool]) -> LocalTree:
-    """Everything below a directory, in the order of names; symbolic links in it are not followed."""
+    """Everything below a directory; symbolic links in it are not followed."""
     tree = LocalTree()
-    _scan(directory, "", excluded, tree)
+    waiting = [(directory, "")]
+    found: list[str] = []
+    occupied: set[str] = set()
+    while waiting:
+        name, relative = waiting.pop()
+        children = _children(name, tree)
+        if children is None:
+            continue
+        found.append(relative)
+        if relative:
+            occupied.add(relative.rpartition("/")[0])
+        before = len(tree.files)
+        below = [(child, f"{relative}/{child.name}" if relative else child.name) for child in children]
+        directories = [pair for child, path in below if not excluded(path) and (pair := _sort(child, path, tree))]
+        if len(tree.files) > before:
+            occupied.add(relative)
+        waiting.extend(reversed(directories))
+    tree.empty = [relative for relative in found if relative not in occupied]
     return tree
 
 
-def _scan(directory: str, relative: str, excluded: Callable[[str], bool], tree: LocalTree) -> None:
-    found = len(tree.files) + len(tree.empty)
+def _children(directory: str, tree: LocalTree) -> list[os.DirEntry[str]] | None:
     try:
         with os.scandir(directory) as listing:
-            children = sorted(listing, key=lambda child: child.name)
+            return sorted(listing, key=lambda child: child.name)
     except OSError as error:
         tree.failures.append(error)
-        return
-    for child in children:
-        below = f"{relative}/{child.name}" if relative else child.name
-        if not excluded(below):
-            try:
-                _scan_child(child, below, excluded, tree)
-            except OSError as error:
-                tree.failures.append(error)
-    if found == len(tree.files) + len(tree.empty):
-        tree.empty.append(relative)
+        return None
 
 
-def _scan_child(child: os.DirEntry[str], below: str, excluded: Callable[[str], bool], tree: LocalTree) -> None:
-    if not is_utf8(child.name):
-        raise OSError(errno.EILSEQ, "The name is not UTF-8: rename it, the folder could not say it", child.path)
-    found = child.stat(follow_symlinks=False)
+def _sort(child: os.DirEntry[str], relative: str, tree: LocalTree) -> tuple[str, str] | None:
+    """Put what was found where it belongs; a directory is given back, to be looked into."""
+    try:
+        if not is_utf8(child.name):
+            raise OSError(errno.EILSEQ, NOT_UTF8, child.path)
+        found = child.stat(follow_symlinks=False)
+    except OSError as error:
+        tree.failures.append(error)
+        return None
     if stat.S_ISDIR(found.st_mode):
-        _scan(child.path, below, excluded, tree)
-    elif stat.S_ISREG(found.st_mode):
-        tree.files.append(described(child.path, below, found))
+        return child.path, relative
+    if stat.S_ISREG(found.st_mode):
+        tree.files.append(described(child.path, relative, found))
     else:
         tree.skipped.append(f"{child.path}: {_kind(found.st_mode)}, skipped.")
+    return None
 
 
 def described(name: str, relative: str, found: os.stat_result, *, follow: bool = False) -> LocalFile:

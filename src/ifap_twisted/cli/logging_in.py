@@ -10,7 +10,6 @@ import click
 from ifap_twisted.basedir import Basedir
 from ifap_twisted.basedir.passwords import PasswordFile
 from ifap_twisted.cli import asking, opening
-from ifap_twisted.cli.progress import waiting
 from ifap_twisted.credentials import run_secret_command
 from ifap_twisted.errors import BasedirInUse, KeyRequired
 from ifap_twisted.secrecy import Secret
@@ -53,8 +52,7 @@ async def hold_alone(session: Session, basedir: Basedir) -> None:
 async def _attempt(
     session: Session, basedir: Basedir, options: Mapping[str, Any], password: Secret | None, key: Secret | None
 ) -> Mapping[str, Any]:
-    with waiting(session.console, session.reactor, "Logging in"):
-        return await opening.log_in(session, basedir, options, password, key)
+    return await session.during("Logging in", opening.log_in(session, basedir, options, password, key))
 
 
 async def _password(

@@ -5,6 +5,7 @@ Exceptions of a verb end in ``session``; those of the command line, and of verbs
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -58,6 +59,7 @@ def run(arguments: Sequence[str] | None = None, options: Options | None = None) 
     chosen = options or Options()
     try:
         require_posix(sys.platform)
+        _let_every_name_be_printed()
         status = program().main(given, prog_name="ifap", standalone_mode=False, obj=chosen)
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
@@ -71,6 +73,12 @@ def run(arguments: Sequence[str] | None = None, options: Options | None = None) 
     except Exception as error:  # noqa: BLE001 -- told in one line, with its traceback when -v was given
         return _failed(error, chosen, given)
     return int(status or 0)
+
+
+def _let_every_name_be_printed() -> None:
+    """Where the locale's encoding has no such character a name is shown escaped, instead of ending the verb."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _failed(error: Exception, options: Options, given: Sequence[str]) -> int:

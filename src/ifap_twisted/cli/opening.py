@@ -16,7 +16,7 @@ from ifap_twisted.basedir import Basedir, default_basedir
 from ifap_twisted.cli import nodes
 from ifap_twisted.cli.progress import waiting
 from ifap_twisted.core import limits
-from ifap_twisted.errors import BasedirInUse
+from ifap_twisted.errors import BasedirInUse, Unavailable
 from ifap_twisted.secrecy import Secret
 from ifap_twisted.settings import Settings, load_settings
 
@@ -59,9 +59,13 @@ async def _open(session: Session, basedir: Basedir) -> IFilesystem:
         return await open_local(session.reactor, basedir, settings_of(basedir))
     from ifap_twisted.control.client import HttpFilesystem  # noqa: PLC0415 -- imports treq
 
-    token = basedir.read_control_token()
-    assert token is not None, "a node that answers has written its token"
-    return HttpFilesystem(session.reactor, basedir.control_socket, token)
+    def token() -> str:
+        found = basedir.read_control_token()
+        if found is None:
+            raise Unavailable(f"There is no control token in {basedir.path}: is the node starting? Try again.")
+        return found.reveal()
+
+    return HttpFilesystem(session.reactor, basedir.control_socket, token, worker=session.worker)
 
 
 async def hold_unless_node_runs(session: Session, basedir: Basedir) -> bool:

@@ -12,11 +12,13 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from ifap_twisted.cli.problems import DONE, exit_status, problem, sentence
 from ifap_twisted.core.paths import escaped
 from ifap_twisted.core.values import Entry
+
+PIECE: Final = 64 * 1024
 
 
 class OutputClosed(Exception):
@@ -71,10 +73,12 @@ class Console:
 
     def data(self, data: bytes) -> None:
         """Bytes of a file to stdout; blocks while the reader does, so large ones are written by a worker."""
+        left = memoryview(data)
         try:
             self._stdout.flush()
-            self._stdout.buffer.write(data)
-            self._stdout.flush()
+            while left:  # in pieces: a large write to a pipe whose reader goes away ends early, and without an error
+                left = left[self._stdout.buffer.write(left[:PIECE]) :]
+                self._stdout.buffer.flush()
         except BrokenPipeError:
             raise OutputClosed from None
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import (
@@ -30,9 +30,11 @@ from twisted.python.failure import Failure
 from ifap_twisted.cli.options import Options, Work
 from ifap_twisted.cli.printing import Console, OutputClosed, close_quietly
 from ifap_twisted.cli.problems import INTERRUPTED, OTHER
+from ifap_twisted.cli.progress import waiting
 from ifap_twisted.interfaces import IFilesystem
 from ifap_twisted.workers import ThreadWorker, Worker
 
+T = TypeVar("T")
 THREADS: Final = 4
 """For local files and stdin and stdout, one of which may wait for a person."""
 PATIENCE_SECONDS: Final = 3.0
@@ -47,6 +49,11 @@ class Session:
     console: Console
     worker: Worker
     reactor: Any
+
+    async def during(self, text: str, work: Awaitable[T]) -> T:
+        """Wait for work that tells nothing of how far it is, with a clock on the terminal."""
+        with waiting(self.console, self.reactor, text):
+            return await work
 
 
 def working_on(verb: Callable[[IFilesystem, Session], Awaitable[None]]) -> Work:
@@ -142,11 +149,10 @@ def leave_at_once(worker: ThreadWorker) -> None:
 
 
 def begin_logging(console: Console) -> None:
-    """Log as the person wants it: all with ``-vv``, what happens with ``-v``, else warnings in one line each."""
+    """Log everything with ``-vv``, else warnings, in one line each."""
     observer: ILogObserver
-    if console.verbosity >= 1:
-        level = LogLevel.debug if console.verbosity > 1 else LogLevel.info
-        observer = FilteringLogObserver(textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(level)])
+    if console.verbosity > 1:
+        observer = textFileLogObserver(sys.stderr)
     else:
         observer = FilteringLogObserver(_one_line(console), [LogLevelFilterPredicate(LogLevel.warn)])
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False, discardBuffer=True)

@@ -112,7 +112,7 @@ class Upload:
     async def _add(self, source: str, destination: str, *, into: bool) -> None:
         name = os.path.basename(source)  # noqa: PTH119 -- a final slash has a meaning that Path forgets
         if not localfiles.is_utf8(source):
-            raise OSError(errno.EILSEQ, "The name is not UTF-8: rename it, the folder could not say it", source)
+            raise OSError(errno.EILSEQ, localfiles.NOT_UTF8, source)
         found = await self._session.worker(lambda: os.stat(source))  # noqa: PTH116 -- as above
         contents = name in {"", ".", ".."}
         if name and not contents and localfiles.exclusion(self._wishes.exclude)(name):
