@@ -150,13 +150,23 @@ async def run_secret_command(
     :raises BadSettings: it cannot be run, fails, or prints no secret.
     :raises TimedOut: it took longer than 30 seconds, and was killed.
     """
-    words = [os.path.expanduser(word) if word.startswith("~/") else word for word in shlex.split(command)]  # noqa: PTH111
-    program = which(words[0], path=(os.environ if environment is None else environment).get("PATH"))
+    argv = _argv(command)
+    program = which(argv[0], path=(os.environ if environment is None else environment).get("PATH"))
     if program is None:
         raise BadSettings("The program of password_command was not found: give its whole path.")
     run = _Run(clock)
-    processes.spawnProcess(run, os.fsencode(program), [os.fsencode(word) for word in words], env=environment)
+    try:
+        processes.spawnProcess(run, os.fsencode(program), [os.fsencode(word) for word in argv], env=environment)
+    except OSError as error:
+        raise BadSettings(f"password_command cannot be started: {os.strerror(error.errno or 0)}.") from error
     return first_line(await run.output, "what password_command printed")
+
+
+def _argv(command: str) -> list[str]:
+    return [
+        os.path.expanduser(word) if word.startswith("~/") else word  # noqa: PTH111 -- words, not paths
+        for word in shlex.split(command)
+    ]
 
 
 class _Run(ProcessProtocol):
@@ -170,10 +180,11 @@ class _Run(ProcessProtocol):
     def __init__(self, clock: IReactorTime) -> None:
         self.output: Deferred[bytes] = Deferred(lambda _output: self._end())
         self._printed = bytearray()
-        self._deadline = clock.callLater(limits.PASSWORD_COMMAND_SECONDS, self._too_late)
+        self._clock = clock
 
     def connectionMade(self) -> None:
         """Nothing is said to it: a command that reads finds the end at once."""
+        self._deadline = self._clock.callLater(limits.PASSWORD_COMMAND_SECONDS, self._too_late)
         self.transport.closeStdin()
 
     def outReceived(self, data: bytes) -> None:

@@ -88,10 +88,13 @@ class Directory:
         if found.st_uid != self._uid:
             raise BadSettings(f"{self.path} belongs to another user (uid {found.st_uid}): use a directory of your own.")
         if found.st_mode & OPEN_TO_OTHERS:
-            with suppress(OSError):  # judged by its effect, below
-                os.fchmod(self._descriptor, PRIVATE_DIRECTORY)
+            self._tighten()
             if os.fstat(self._descriptor).st_mode & OPEN_TO_OTHERS:
                 raise BadSettings(f"{self.path} is open to other users and cannot be closed: use another directory.")
+
+    def _tighten(self) -> None:
+        with suppress(OSError):  # judged by its effect
+            os.fchmod(self._descriptor, PRIVATE_DIRECTORY)
 
     def descriptor(self) -> int:
         """The open descriptor; it stays this object's to close."""

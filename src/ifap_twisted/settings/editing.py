@@ -18,7 +18,7 @@ from ifap_twisted.basedir import Basedir
 from ifap_twisted.core import limits
 from ifap_twisted.errors import BadSettings
 from ifap_twisted.settings.layers import FILE, FORMAT, check_text, parse_text
-from ifap_twisted.settings.registry import KEYS, Key, unknown
+from ifap_twisted.settings.registry import KEYS, UNLIMITED, Key, unknown
 
 __all__ = ["edited", "save_settings"]
 
@@ -68,11 +68,14 @@ def edited(text: str, changes: Mapping[str, object], path: Path) -> str:
 
 def _literal(key: Key, raw: object, path: Path) -> str:
     value = key.value(raw, f"for {path}", path.parent)
+    if value is None:
+        return _quoted(UNLIMITED)
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, (int, float)) and key.show is str:
-        return str(value)
-    return _quoted(str(value) if key.name == "password_command" else "unlimited" if value is None else key.show(value))
+    if isinstance(value, (int, float)):
+        shown = key.show(value)
+        return shown if re.fullmatch(r"[0-9.]+", shown, re.ASCII) else _quoted(shown)
+    return _quoted(str(value))
 
 
 def _quoted(text: str) -> str:
