@@ -325,7 +325,12 @@ class HeaderTests(SynchronousTestCase):
 
     def test_too_long(self) -> None:
         """A field that is longer than any of ours or the reference's is malformed."""
-        self.assertRaises(Malformed, header, b"X-IFAP: !" + b"A" * limits.HEADER_FIELDS + b"\r\n")
+        long, longer = (
+            head(reference_writer.encode("a", b"", {"x": "y" * length}, key="abc"))
+            for length in (10_000, limits.HEADER_FIELDS)
+        )
+        self.assertEqual(header(long).extra, {"x": "y" * 10_000})
+        self.assertRaises(Malformed, header, longer)
 
     def test_payload_as_metadata(self) -> None:
         """An authentic text that ends with a blank is a payload, one of another length is no metadata (FORMAT 1.4)."""
@@ -374,6 +379,14 @@ class ContentTests(SynchronousTestCase):
         plain = sealed(key=None).message
         for other in (b"jello", b"", b"hello" * 1000):
             self.assertRaises(Spliced, read, self.swapped(plain, body(sealed(other, key=None).message)), key=None)
+
+    def test_plain_length(self) -> None:
+        """A plaintext content of the reference is exactly as long as its header says."""
+        message = reference_writer.encode("a", b"hello")
+        self.assertEqual(read(message, key=None)[1], b"hello")
+        for other in (b"hell", b"hello ", b""):
+            wrong = self.swapped(message, base64.b64encode(other))
+            self.assertRaises(Spliced, read, wrong, key=None)
 
     def test_padding(self) -> None:
         """The padding is exactly the payload's: blanks up to the next multiple of 2,048 (FORMAT 1.4)."""

@@ -71,12 +71,12 @@ def decode(text: bytes, *, sealed_id: str, written: int | None) -> Version:
 
 
 def _decode(text: bytes, sealed_id: str, written: int | None) -> Version:
-    ours = text.startswith(b'{"') and b"\n" not in text
+    ours = text.startswith(b'{"')
     if not ours and not text.startswith(b"{\n"):
         raise ValueError("it is in no known serialization")
     characters = text.decode()
     if ours and not characters.isprintable() and _CONTROL.search(characters):
-        raise ValueError("it holds a control character")
+        raise ValueError("it holds a line or another control character")
     values: Values = strict_json(characters)
     known, extra = sorted_out(values)
     for name in ("fn", "bytes"):

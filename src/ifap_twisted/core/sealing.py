@@ -271,6 +271,7 @@ def _cut_padding(buffer: io.BytesIO) -> None:
 def _padding(last: bytes) -> int:
     """How many bytes of padding an authentic token ends with (PKCS#7)."""
     count = last[-1]
-    if not 1 <= count <= _BLOCK or last[-count:] != bytes([count]) * count:
+    # Of 0 and of more than a block the two sides differ in length.
+    if last[-count:] != bytes([count]) * count:
         raise Malformed("A sealed text is padded wrongly.")
     return count
