@@ -116,7 +116,7 @@ async def send(request: Any, answer: Answer, *, reactor: Any) -> None:
     """Send an answer, as fast as the client takes it; what is left to do is ``finish()``."""
     start(request, answer)
     body = answer.body
-    if request.method == b"HEAD" or answer.status in {204, 304}:
+    if request.method == b"HEAD" or answer.status in {204, 304} or request.channel is None:
         return
     if isinstance(body, bytes):
         if len(body) <= limits.ANSWER_PIECE:

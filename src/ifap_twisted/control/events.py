@@ -63,7 +63,7 @@ class Events:
         stream = Stream(call.request, self.renewed, clock=self._clock)
         self._streams.append(stream)
         try:
-            for block in [b": these are events\n\n"] if last is None else self._missed(last):
+            for block in [self._here()] if last is None else self._missed(last):
                 stream.add(block)
             await stream.done
         finally:
@@ -86,6 +86,10 @@ class Events:
         if run != self._run or not oldest - 1 <= number <= self._number:
             return [self.renewed()]
         return [b": welcome back\n\n", *(block for kept, block in self._kept if kept > number)]
+
+    def _here(self) -> bytes:
+        """An id without an event: where to go on after a break before the first one."""
+        return f"id: {self._run}-{self._number}\n\n".encode("ascii")
 
     def _block(self, kind: str, data: object) -> bytes:
         text = json.dumps(data, separators=(",", ":"))

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
+from twisted.internet.defer import Deferred
+
 from ifap_twisted.control import conditions
-from ifap_twisted.control.answers import Answer, entry_answer, etag_header
+from ifap_twisted.control.answers import Answer, entry_answer, etag_header, start
 from ifap_twisted.control.body import read_whole
 from ifap_twisted.control.call import Call, parse_time
-from ifap_twisted.control.problems import RequestProblem, bad_request
-from ifap_twisted.core.values import Entry
-from ifap_twisted.errors import IsADirectory, NotADirectory, NotFound, TooLarge
+from ifap_twisted.control.problems import RequestProblem, bad_request, problem
+from ifap_twisted.core.values import JSON, Entry
+from ifap_twisted.errors import IFAPError, IsADirectory, NotADirectory, NotFound, TooLarge
 from ifap_twisted.interfaces import IFilesystem
 
 ENTRY_HEADER: Final = "X-IFAP-Entry"
@@ -26,6 +29,7 @@ ENTRY_HEADER: Final = "X-IFAP-Entry"
 MODE_HEADER: Final = "X-IFAP-Mode"
 MODIFIED_HEADER: Final = "X-IFAP-Modified"
 DEFAULT_TYPE: Final = "application/octet-stream"
+LINES: Final = "application/x-ndjson"
 
 _WORD: Final = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
 _MEDIA_TYPE: Final = re.compile(rf'{_WORD}/{_WORD}(?: ?; ?{_WORD}=(?:{_WORD}|"[^"\\\x00-\x1f\x7f-\uffff]{{0,127}}"))*')
@@ -60,7 +64,7 @@ class Files:
         record = await self._filesystem.read(call.path or "/", version=version)
         return _content(call, record.entry, record.data)
 
-    async def put(self, call: Call) -> Answer:
+    async def put(self, call: Call) -> Answer | None:
         """PUT: a file, or an empty directory."""
         body = call.body()
         if body.length is not None and body.length > self._max_file_size:
@@ -77,12 +81,35 @@ class Files:
         mode, mime, modified = _mode(call), _mime(call), _modified(call)
         expect = await conditions.expectation(call, self._filesystem)
         before = await conditions.present(call, self._filesystem)
-        entry = await self._filesystem.put(
-            call.path, body, expect=expect, mode=mode, mime=mime, modified=modified, size=body.length
-        )
-        return _written(entry, before)
+
+        def store() -> Deferred[Entry]:
+            return self._filesystem.put(
+                call.path, body, expect=expect, mode=mode, mime=mime, modified=modified, size=body.length
+            )
+
+        if call.flag("early"):
+            await self._store_early(call, store)
+            return None
+        return _written(await store(), before)
+
+    async def _store_early(self, call: Call, store: Callable[[], Deferred[Entry]]) -> None:
+        """Say that a file is on its way, and then how it ended: a batch of one, seen from afar."""
+        ended: IFAPError | None = None
+        try:
+            async with self._filesystem.batch():
+                entry = await store()
+                start(call.request, Answer(status=HTTPStatus.ACCEPTED, headers={"Content-Type": LINES}, body=()))
+                call.request.write(_line({"entry": entry.to_json()}))
+        except IFAPError as error:
+            if not call.request.startedWriting:
+                raise
+            ended = error
+        found = None if ended is None else problem(ended, conditional=call.conditional)
+        call.request.write(_line({"problem": found}))
 
     async def _make_directory(self, call: Call) -> Answer:
+        if call.flag("early"):
+            raise bad_request("The parameter 'early' is for files.")
         await read_whole(call.body(), 0)
         await conditions.expectation(call, self._filesystem)
         before = await conditions.present(call, self._filesystem)
@@ -108,6 +135,10 @@ class Files:
         if entry.type != "directory":
             raise NotADirectory(path=call.path)
         await self._filesystem.remove(path, recursive=True)
+
+
+def _line(value: JSON) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def _require_file(entry: Entry, *, slash: bool) -> None:

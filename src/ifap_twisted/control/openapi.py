@@ -11,7 +11,12 @@ from ifap_twisted.control.schemas import BODIES, OBJECTS
 from ifap_twisted.core.values import JSON
 
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
-_MEDIA: Final = {"bytes": "application/octet-stream", "text": "text/plain", "events": "text/event-stream"}
+_MEDIA: Final = {
+    "bytes": "application/octet-stream",
+    "text": "text/plain",
+    "lines": "application/x-ndjson",
+    "events": "text/event-stream",
+}
 _VARIABLES: Final = {
     "path": "A path of the folder, percent-encoded UTF-8; its slashes are not encoded, a final one names a directory.",
     "id": "The id of a job.",

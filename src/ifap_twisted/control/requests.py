@@ -61,8 +61,8 @@ class Request(server.Request):
         self.method, self.uri, self.clientproto = channel._command, channel._path, channel._version  # noqa: SLF001
         self.path, _, _ = self.uri.partition(b"?")
         self.args: dict[bytes, list[bytes]] = {}
-        if not self.path.startswith(b"/"):
-            return False
+        if self.path == b"*":
+            return True  # process() answers it without a resource
         self.prepath: list[bytes] = []
         self.postpath: list[bytes] = [unquote_to_bytes(segment) for segment in self.path[1:].split(b"/")]
         try:
@@ -102,9 +102,9 @@ class Request(server.Request):
     def connectionLost(self, reason: Failure) -> None:
         """The client is gone."""
         self._stop_calls()
+        super().connectionLost(reason)  # first: it cancels whoever reads the body and would answer
         if self.body is not None:
             self.body.cut()
-        super().connectionLost(reason)
 
     # -- Flow: what the body asks of its sender
 

@@ -111,9 +111,19 @@ ROUTES: Final[tuple[Route, ...]] = (
         methods=("PUT",),
         url="/v1/files/{path}",
         summary="Store a file, or with a final slash make an empty directory (`recursive`: and those above).",
-        parameters=(_RECURSIVE, _IF_MATCH, _IF_NONE_MATCH, *_FILE_HEADERS),
+        parameters=(
+            _RECURSIVE,
+            Parameter(
+                name="early",
+                schema=BOOLEAN,
+                text="Two lines of JSON: `entry` when it is on its way, `problem` (or null) when it is durable.",
+            ),
+            _IF_MATCH,
+            _IF_NONE_MATCH,
+            *_FILE_HEADERS,
+        ),
         body="bytes",
-        answers={200: "Entry", 201: "Entry"},
+        answers={200: "Entry", 201: "Entry", 202: "lines"},
     ),
     Route(
         name="delete",

@@ -1,0 +1,316 @@
+"""A filesystem at the other end of a node's control socket: ``IFilesystem`` over HTTP (DESIGN 4.3).
+
+It does what the node does and gives the same errors; it decides nothing, keeps nothing on disk and tries nothing twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IStreamClientEndpoint
+from zope.interface import implementer
+
+from ifap_twisted.control.client_link import Link, Question, Token
+from ifap_twisted.control.client_values import (
+    entries_from,
+    entry_from,
+    number_from,
+    parse_json,
+    status_from,
+)
+from ifap_twisted.control.paths import encode_path
+from ifap_twisted.control.problems import error_of
+from ifap_twisted.control.schemas import ABSENT_WORD
+from ifap_twisted.core import paths
+from ifap_twisted.core.values import ABSENT, JSON, Entry, Expect, Notice, Record, Status
+from ifap_twisted.deferreds import deferred
+from ifap_twisted.errors import IFAPError, InvalidPath, IsADirectory, ProtocolViolation
+from ifap_twisted.filesystem.batches import Batch, present_batch
+from ifap_twisted.filesystem.files import Opening
+from ifap_twisted.filesystem.sources import check_size, known_size
+from ifap_twisted.filesystem.watching import Watchers
+from ifap_twisted.interfaces import IFilesystem, Listener, RemotePath, Source
+from ifap_twisted.workers import InlineWorker, Worker
+
+
+@implementer(IFilesystem)
+class HttpFilesystem:
+    """The filesystem of a running node.
+
+    :param address: the path of the control socket, or an endpoint that leads to the node.
+    :param token: the bearer token, or what gives the present one (a node has a new one after each start).
+    :param worker: reads local files that are put.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        address: str | os.PathLike[str] | IStreamClientEndpoint,
+        token: Token,
+        *,
+        worker: Worker | None = None,
+    ) -> None:
+        self._link = Link(reactor, address, token)
+        self._worker = worker or InlineWorker()
+        self._watchers = Watchers()
+        self._listeners = 0
+        self._largest: int | None = None
+
+    # Writing
+
+    def put(
+        self,
+        path: RemotePath,
+        data: Source,
+        *,
+        expect: Expect = None,
+        mode: int | None = None,
+        mime: str | None = None,
+        modified: float | None = None,
+        size: int | None = None,
+    ) -> Deferred[Entry]:
+        """Store a file as a new version."""
+        headers = _file_headers(expect, mode, mime, modified)
+        batch = present_batch(self)
+        if batch is None:
+            return self._put(path, data, size, headers)
+        early: Deferred[Entry] = Deferred()
+        return batch.follow(early, self._put_early(path, data, size, headers, early))
+
+    @deferred
+    async def _put(self, path: RemotePath, data: Source, size: int | None, headers: Mapping[str, str]) -> Entry:
+        return entry_from(await self._link.ask(await self._upload(path, data, size, headers)))
+
+    @deferred
+    async def _put_early(
+        self, path: RemotePath, data: Source, size: int | None, headers: Mapping[str, str], early: Deferred[Entry]
+    ) -> Entry:
+        """A put inside a batch: the node says when it is on its way, and then how it ended."""
+        question = await self._upload(path, data, size, headers, query={"early": "1"})
+        told: list[Any] = []
+
+        def take(line: bytes) -> None:
+            told.append(parse_json(line))
+            if len(told) == 1 and not early.called:
+                early.callback(entry_from(told[0].get("entry")))
+
+        await self._link.lines(question, take)
+        if len(told) != 2:
+            raise ProtocolViolation("The node did not say how the put ended.")
+        if told[1].get("problem"):
+            raise error_of(told[1]["problem"])
+        return entry_from(told[0].get("entry"))
+
+    async def _upload(
+        self,
+        path: RemotePath,
+        data: Source,
+        size: int | None,
+        headers: Mapping[str, str],
+        query: Mapping[str, str] | None = None,
+    ) -> Question:
+        from ifap_twisted.control.client_stream import Upload, pieces_of  # noqa: PLC0415 -- with HTTP
+
+        name = paths.clean_file(path)
+        length = known_size(data, size)
+        if length is not None and not isinstance(data, bytes):
+            check_size(length, await self._largest_file(), name)
+        pieces = pieces_of(data, size=size, path=name, worker=self._worker)
+        return Question(method="PUT", path=_file_url(name), query=query, headers=headers, body=Upload(pieces, length))
+
+    async def _largest_file(self) -> int:
+        if self._largest is None:
+            found = await self._link.ask(Question(method="GET", path="/v1/info"))
+            self._largest = number_from(found, "max_file_size")
+        return self._largest
+
+    def open(self, path: RemotePath, mode: str = "r", *, expect: Expect = None) -> Opening:
+        """Open a file like Python's ``open``; see :mod:`ifap_twisted.filesystem.files`."""
+        return Opening(self, path, mode, expect)
+
+    @deferred
+    async def remove(self, path: RemotePath, *, recursive: bool = False, expect: Expect = None) -> None:
+        """Remove a file or a tree."""
+        name = paths.clean(path)
+        if not name:
+            raise (InvalidPath if recursive else IsADirectory)("The root directory cannot be removed.", path="")
+        query = _query(recursive=recursive)
+        question = Question(method="DELETE", path=_file_url(name), query=query, headers=_condition(expect))
+        await self._link.ask(question)
+
+    def undelete(self, path: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
+        """Bring a removed file back."""
+        return self._verb("undelete", {"path": _text(path)}, expect)
+
+    def restore(self, path: RemotePath, version: str, *, expect: Expect = None) -> Deferred[Entry]:
+        """Make an old version current again."""
+        return self._verb("restore", {"path": _text(path), "version": version}, expect)
+
+    def move(self, source: RemotePath, destination: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
+        """Move a file or a directory."""
+        return self._verb("move", {"source": _text(source), "destination": _text(destination)}, expect)
+
+    def copy(self, source: RemotePath, destination: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
+        """Copy a file or a directory."""
+        return self._verb("copy", {"source": _text(source), "destination": _text(destination)}, expect)
+
+    def make_directory(self, path: RemotePath, *, parents: bool = False) -> Deferred[Entry]:
+        """Make an empty directory."""
+        return self._verb("mkdir", {"path": _text(path), "parents": parents}, None)
+
+    @deferred
+    async def remove_directory(self, path: RemotePath) -> None:
+        """Remove an empty directory."""
+        await self._link.ask(Question(method="DELETE", path=_file_url(paths.clean(path), slash="/")))
+
+    def keep(self, path: RemotePath, count: int, *, expect: Expect = None) -> Deferred[Entry]:
+        """Set how many versions of a file are kept."""
+        return self._verb("keep", {"path": _text(path), "count": count}, expect)
+
+    def resolve(
+        self, path: RemotePath, *, version: str | None = None, both: bool = False, expect: Expect = None
+    ) -> Deferred[Entry]:
+        """End a conflict."""
+        body: dict[str, JSON] = {"path": _text(path), "both": both}
+        if version is not None:
+            body["version"] = version
+        return self._verb("resolve", body, expect)
+
+    @deferred
+    async def _verb(self, name: str, body: Mapping[str, JSON], expect: Expect) -> Entry:
+        whole = dict(body)
+        if expect is not None:
+            whole["expect"] = ABSENT_WORD if expect is ABSENT else expect
+        return entry_from(await self._link.ask(Question(method="POST", path=f"/v1/{name}", body=whole)))
+
+    def batch(self) -> Batch:
+        """Let many puts go out together; see :mod:`ifap_twisted.filesystem.batches`."""
+        return Batch(self)
+
+    # Reading
+
+    @deferred
+    async def get(self, path: RemotePath, *, version: str | None = None) -> bytes:
+        """The content of a file."""
+        return (await self._read(path, version)).data
+
+    @deferred
+    async def read(self, path: RemotePath, *, version: str | None = None) -> Record:
+        """The content of a file and its entry."""
+        return await self._read(path, version)
+
+    async def _read(self, path: RemotePath, version: str | None) -> Record:
+        await self._settled_batch()
+        question = Question(method="GET", path=_file_url(_text(path)), query=_query(version=version))
+        headers, data = await self._link.fetch(question)
+        (entry,) = headers.getRawHeaders(b"X-IFAP-Entry") or [b""]
+        return Record(entry=entry_from(parse_json(entry)), data=data)
+
+    @deferred
+    async def stat(self, path: RemotePath, *, version: str | None = None) -> Entry:
+        """The entry of a file, a directory or a version."""
+        await self._settled_batch()
+        query = _query(stat=True, version=version)
+        return entry_from(await self._link.ask(Question(method="GET", path=_file_url(_text(path)), query=query)))
+
+    def list(
+        self, path: RemotePath = "/", *, recursive: bool = False, everything: bool = False, at: float | None = None
+    ) -> Deferred[Sequence[Entry]]:
+        """The entries of a directory, or the one of a file."""
+        query = _query(recursive=recursive, everything=everything, at=None if at is None else repr(float(at)))
+        return self._entries("/v1/list/", path, query)
+
+    def versions(self, path: RemotePath) -> Deferred[Sequence[Entry]]:
+        """All versions of a path, newest first."""
+        return self._entries("/v1/versions/", path, {})
+
+    def conflicts(self, path: RemotePath | None = None) -> Deferred[Sequence[Entry]]:
+        """All heads of all files in conflict."""
+        return self._entries("/v1/conflicts", "", _query(path=None if path is None else _text(path)))
+
+    @deferred
+    async def _entries(self, route: str, path: RemotePath, query: Mapping[str, str]) -> Sequence[Entry]:
+        await self._settled_batch()
+        return entries_from(
+            await self._link.ask(Question(method="GET", path=route + encode_path(_text(path)), query=query))
+        )
+
+    async def _settled_batch(self) -> None:
+        """Inside a batch one's own writes are seen."""
+        batch = present_batch(self)
+        if batch is not None:
+            await batch.arrived()
+
+    def refresh(self) -> Deferred[None]:
+        """See what others did."""
+        return self._link.job("sync")
+
+    def snapshot(self) -> Deferred[None]:
+        """Write a snapshot."""
+        return self._link.job("snapshot")
+
+    # Around it
+
+    def watch(self, listener: Listener) -> Callable[[], None]:
+        """Tell a callable of every event; of ``renewed`` when some were missed."""
+        remove = self._watchers.add(listener)
+        self._listeners += 1
+        self._link.follow(self._watchers.tell)
+        listening = True
+
+        def stop() -> None:
+            nonlocal listening
+            if listening:
+                listening = False
+                remove()
+                self._listeners -= 1
+                if not self._listeners:
+                    self._link.follow_no_more()
+
+        return stop
+
+    @deferred
+    async def status(self) -> Status:
+        """The present state; ``stopped`` when the node does not answer."""
+        try:
+            return status_from(await self._link.ask(Question(method="GET", path="/v1/status")))
+        except IFAPError as error:
+            notice = Notice(code=error.code, text=error.detail)
+            return Status(state="stopped", account="", folder="", dialect=None, warnings=(notice,))
+
+    def close(self) -> Deferred[None]:
+        """Wait for what was asked for, and let go of the node; it goes on."""
+        return self._link.close()
+
+
+def _text(path: RemotePath) -> str:
+    """A path as it goes into a request: without slashes at its ends, otherwise as it is; the node judges it."""
+    return (path if isinstance(path, str) else path.as_posix()).strip("/")
+
+
+def _file_url(name: str, slash: str = "") -> str:
+    return "/v1/files/" + encode_path(name) + (slash if name else "")
+
+
+def _query(**given: str | bool | None) -> dict[str, str]:
+    return {name: "1" if value is True else str(value) for name, value in given.items() if value not in (None, False)}
+
+
+def _condition(expect: Expect) -> dict[str, str]:
+    if expect is None:
+        return {}
+    return {"If-None-Match": "*"} if expect is ABSENT else {"If-Match": f'"{expect}"'}
+
+
+def _file_headers(expect: Expect, mode: int | None, mime: str | None, modified: float | None) -> dict[str, str]:
+    headers = _condition(expect)
+    if mode is not None:
+        headers["X-IFAP-Mode"] = f"{mode & 0o7777:o}"
+    if mime is not None:
+        headers["Content-Type"] = mime
+    if modified is not None:
+        headers["X-IFAP-Modified"] = repr(float(modified))
+    return headers

@@ -1,0 +1,160 @@
+"""Requests to a node: a few connections that are used again, the token, and errors as what they were.
+
+Importing this imports treq and the client half of twisted.web; ``client`` does so with the first request only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from treq.client import HTTPClient
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.error import ConnectError, ConnectionClosed
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.web.client import (
+    URI,
+    Agent,
+    HTTPConnectionPool,
+    RequestGenerationFailed,
+    RequestTransmissionFailed,
+    ResponseFailed,
+    ResponseNeverReceived,
+)
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgentEndpointFactory
+from zope.interface import implementer
+
+from ifap_twisted.control.client_link import Question, Token
+from ifap_twisted.control.client_stream import Lines, Upload, collect, upload_bytes
+from ifap_twisted.control.client_values import parse_json
+from ifap_twisted.control.problems import MEDIA_TYPE, error_of
+from ifap_twisted.core import limits
+from ifap_twisted.deferreds import deferred, within
+from ifap_twisted.errors import IFAPError, OutcomeUnknown, ProtocolViolation, Unavailable
+
+BASE: Final = "http://ifap"
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+
+
+@implementer(IAgentEndpointFactory)
+class _OneEndpoint:
+    """Whatever the URL says, there is one node."""
+
+    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:  # noqa: ARG002 -- Twisted's interface
+        return self._endpoint
+
+
+class Requests:
+    """Makes requests to one node.
+
+    :param token: the bearer token, or what gives the present one (a node has a new one after each start).
+    """
+
+    def __init__(self, reactor: Any, endpoint: IStreamClientEndpoint, token: Token) -> None:
+        self._reactor = reactor
+        self._token = token
+        self._pool: Any = HTTPConnectionPool(reactor, persistent=True)  # type: ignore[no-untyped-call]
+        self._pool.maxPersistentPerHost = limits.CONTROL_CONNECTIONS
+        self._pool.cachedConnectionTimeout = int(limits.CONTROL_REUSE_SECONDS)
+        self._pool.retryAutomatically = False
+        agent: Agent = Agent.usingEndpointFactory(reactor, _OneEndpoint(endpoint), pool=self._pool)  # type: ignore[no-untyped-call]
+        self._client = HTTPClient(agent)
+        self._turns = DeferredSemaphore(limits.CONTROL_CONNECTIONS)
+
+    @deferred
+    async def json(self, question: Question) -> Any:
+        """The JSON of an answer; None for an empty one.
+
+        :raises IFAPError: as the node answered; Unavailable, OutcomeUnknown, TimedOut: as far as it did not.
+        """
+        _headers, data = await self.fetch(question)
+        return parse_json(data) if data else None
+
+    @deferred
+    async def fetch(self, question: Question) -> tuple[Headers, bytes]:
+        """Header and body of a good answer."""
+        async with self._turns:
+            response = await self.begin(question)
+            data = await within(collect(response), limits.CONTROL_ANSWER_SECONDS, self._reactor, "The node's answer")
+        return response.headers, data
+
+    @deferred
+    async def lines(self, question: Question, take: Callable[[bytes], None]) -> None:
+        """Give each line of a good answer to a callable as it comes."""
+        async with self._turns:
+            response = await self.begin(question)
+            lines = Lines(take)
+            response.deliverBody(lines)
+            await within(lines.done, limits.CONTROL_ANSWER_SECONDS, self._reactor, "The node's answer")
+
+    @deferred
+    async def begin(self, question: Question) -> Any:
+        """Make a request now; gives the answer when its header has come, if it is a good one."""
+        response = await self._send(question)
+        if response.code < 400:
+            return response
+        raise _error_in(response, await collect(response))
+
+    async def _send(self, question: Question) -> Any:
+        token = self._token if isinstance(self._token, str) else self._token()
+        headers = Headers({"Authorization": [f"Bearer {token}"]})
+        for name, value in (question.headers or {}).items():
+            headers.setRawHeaders(name, [value])
+        body: Upload | None = question.body if isinstance(question.body, Upload) else None
+        if body is None and question.body is not None:
+            headers.setRawHeaders("Content-Type", ["application/json"])
+            body = upload_bytes(json.dumps(question.body).encode("ascii"))
+        sending = self._client.request(
+            question.method,
+            BASE + question.path + (f"?{urlencode(question.query)}" if question.query else ""),
+            headers=headers,
+            data=body,
+            allow_redirects=False,
+            unbuffered=True,
+            reactor=self._reactor,
+        )
+        try:
+            return await within(sending, limits.CONTROL_ANSWER_SECONDS, self._reactor, "The node's answer")
+        except _BROKEN as error:
+            raise _translated(error, question, body) from None
+
+    def close(self) -> Deferred[None]:
+        """Close the connections that nobody uses."""
+        closing: Deferred[None] = self._pool.closeCachedConnections()
+        return closing
+
+
+_BROKEN: Final = (
+    ConnectError,
+    ConnectionClosed,
+    RequestGenerationFailed,
+    RequestTransmissionFailed,
+    ResponseFailed,
+    ResponseNeverReceived,
+    OSError,
+)
+
+
+def _translated(error: Exception, question: Question, upload: Upload | None) -> BaseException:
+    """What a broken connection means: nothing was asked, or it is not known what came of it."""
+    if upload is not None and upload.error is not None:
+        return upload.error
+    if any(failure.check(CancelledError) for failure in getattr(error, "reasons", ())):
+        return CancelledError()
+    if isinstance(error, ResponseFailed | ResponseNeverReceived) and question.method not in _SAFE_METHODS:
+        return OutcomeUnknown("The node went away before it answered: what was asked for may or may not be done.")
+    return Unavailable("The node does not answer.")
+
+
+def _error_in(response: Any, data: bytes) -> IFAPError:
+    media_type = (response.headers.getRawHeaders("content-type") or [""])[0].partition(";")[0]
+    if media_type != MEDIA_TYPE:
+        return ProtocolViolation(f"The node answered {response.code} without saying why.")
+    found = parse_json(data)
+    return error_of(found if isinstance(found, dict) else {"status": response.code})

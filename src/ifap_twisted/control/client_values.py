@@ -1,0 +1,85 @@
+"""What a node's answers and events say, as values; what does not fit is the node's fault (``protocol-violation``)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from ifap_twisted.core.values import Entry, Event, Notice, Status
+from ifap_twisted.errors import ProtocolViolation
+
+T = TypeVar("T")
+
+
+def parse_json(data: bytes | str) -> Any:
+    """JSON from a node.
+
+    :raises ProtocolViolation: it is none.
+    """
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise ProtocolViolation("The node's answer is not JSON.") from None
+
+
+def entry_from(found: Any) -> Entry:
+    """An Entry of DESIGN 4.5."""
+    return _understood(Entry.from_json, found)
+
+
+def entries_from(found: Any) -> list[Entry]:
+    """``{"entries": [Entry…]}``."""
+    return _understood(lambda value: [Entry.from_json(entry) for entry in value["entries"]], found)
+
+
+def status_from(found: Any) -> Status:
+    """A Status of DESIGN 4.5."""
+    return _understood(_status, found)
+
+
+def event_from(kind: str, found: Any) -> Event:
+    """An event of the stream: about an entry when its data is one."""
+    if isinstance(found, dict) and {"path", "version", "type"} <= found.keys():
+        return Event(kind=kind, entry=entry_from(found))
+    return Event(kind=kind, detail=_understood(dict, found))
+
+
+def text_from(found: Any, name: str) -> str:
+    """The text under a key."""
+    return _understood(lambda value: str(value[name]), found)
+
+
+def number_from(found: Any, name: str) -> int:
+    """The number under a key."""
+    return _understood(lambda value: int(value[name]), found)
+
+
+def _understood(read: Callable[[Any], T], found: Any) -> T:
+    try:
+        return read(found)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ProtocolViolation("The node's answer is not what this version understands.") from None
+
+
+def _status(found: Mapping[str, Any]) -> Status:
+    refreshed = found["last_refresh"]
+    return Status(
+        state=found["state"],
+        account=found["account"],
+        folder=found["folder"],
+        dialect=found["dialect"],
+        pending=found["pending"],
+        failing=found["failing"],
+        conflicts=found["conflicts"],
+        damaged=found["damaged"],
+        foreign=found["foreign"],
+        warnings=tuple(_notice(warning) for warning in found["warnings"]),
+        last_refresh=None if refreshed is None else datetime.fromisoformat(refreshed).timestamp(),
+    )
+
+
+def _notice(found: Mapping[str, Any]) -> Notice:
+    path = found["path"]
+    return Notice(code=found["code"], text=found["text"], path=None if path is None else path.removeprefix("/"))
