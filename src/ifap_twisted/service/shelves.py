@@ -24,6 +24,7 @@ from ifap_twisted.settings import Settings
 from ifap_twisted.store.imap import ImapStore
 from ifap_twisted.store.maildir import MaildirStore
 from ifap_twisted.store.memory import MemoryStore
+from ifap_twisted.store.polite import Politeness, PoliteStore
 from ifap_twisted.workers import Worker
 
 Random = Callable[[int], bytes]
@@ -64,10 +65,26 @@ def shelf_for(
         security=_security(settings, means),
         authenticate=means.authenticate or _authenticate(credentials),
         folder=settings.folder,
-        random=lambda: int.from_bytes(random(4)) / 2**32,
+        random=lambda: _fraction(random),
         identity={"name": "ifap-twisted", "version": __version__},
     )
-    return ImapStore(connector)
+    store = ImapStore(connector)
+    return store if account.kind == "embedded" else _polite(store, settings, reactor, random)
+
+
+def _polite(store: IMessageStore, settings: Settings, clock: Any, random: Random) -> IMessageStore:
+    """A provider's bounds are kept by default (promise P10); our own server in this process has none."""
+    politeness = Politeness(
+        commands_per_second=settings.limits_commands_per_second,
+        upload_per_day=settings.limits_upload_per_day,
+        download_per_day=settings.limits_download_per_day,
+    )
+    return PoliteStore(store, clock=clock, random=lambda: _fraction(random), politeness=politeness)
+
+
+def _fraction(random: Random) -> float:
+    """From 0 to below 1."""
+    return int.from_bytes(random(4)) / 2**32
 
 
 def _endpoint(account: Account, basedir: Basedir | None, reactor: Any) -> IStreamClientEndpoint:

@@ -1,0 +1,331 @@
+"""Writing: read back before success, unknown outcomes looked up, rivals noticed, callers who give up (FORMAT 4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from ifap_twisted.basedir.writer import MemoryWriter
+from ifap_twisted.core.values import ABSENT, Traits
+from ifap_twisted.errors import (
+    Conflict,
+    InvalidPath,
+    OutcomeUnknown,
+    QuotaExceeded,
+    StoredAsConflict,
+    TooLarge,
+    Unavailable,
+)
+from ifap_twisted.filesystem.desk import Options
+from ifap_twisted.store.memory import Fate, MemoryStore, Turnstile, Visibility
+from tests.filesystem.folders import Folder, result
+
+POOR = Traits(reports_uid=False, expunges_by_uid=False, pushes=False)
+
+
+class Writing(SynchronousTestCase):
+    """One device and what happens to its server."""
+
+    def setUp(self) -> None:
+        self.folder = Folder()
+        self.folder.device()
+
+    def device(self, store: MemoryStore, **options: Any) -> Any:
+        """A filesystem on a session of our making."""
+        return self.folder.device(store=store, **options)
+
+    def fresh(self) -> Any:
+        """What a new device sees."""
+        return self.folder.device()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass in small steps."""
+        for _ in range(int(seconds * 4)):
+            self.folder.clock.advance(0.25)
+
+
+class ReadingBackTests(Writing):
+    """Success is reported after the message has been read back (FORMAT 4.3)."""
+
+    def test_success_waits_for_the_message_to_show(self) -> None:
+        """Until then the put is pending."""
+        turnstile = Turnstile("headers")
+        store = self.folder.store()
+        filesystem = self.device(store)
+        store.gate = turnstile
+        putting = filesystem.put("a", b"1")
+        self.assertNoResult(putting)
+        self.assertEqual(result(filesystem.status()).pending, 1)
+        turnstile.release()
+        self.assertEqual(self.successResultOf(putting).size, 1)
+        self.assertEqual(result(filesystem.status()).pending, 0)
+
+    def test_servers_that_show_appends_late_are_asked_again(self) -> None:
+        """Courier after NOOP, mailutils after SELECT."""
+        for visibility in (Visibility.POLL, Visibility.THOROUGH):
+            store = self.folder.store(visibility=visibility, traits=POOR)
+            putting = self.device(store).put(visibility.name, b"1")
+            self.pass_time(2)
+            self.successResultOf(putting)
+
+    def test_a_message_that_never_shows_is_an_unknown_outcome(self) -> None:
+        """The server said OK, but it is not there."""
+        store = self.folder.store()
+        filesystem = self.device(store)
+        store.doom_next(Fate.DROPPED)
+        putting = filesystem.put("a", b"1")
+        self.pass_time(200)
+        self.failureResultOf(putting, OutcomeUnknown)
+        self.assertEqual(list(result(filesystem.list())), [])
+
+    def test_a_cut_while_reading_back_is_survived(self) -> None:
+        """What was acknowledged is looked for on the next connection."""
+        store = self.folder.store()
+        filesystem = self.device(store)
+        store.fail_next("headers", Unavailable("cut"), 2)
+        putting = filesystem.put("a", b"1")
+        self.pass_time(5)
+        self.successResultOf(putting)
+
+
+class UnknownOutcomeTests(Writing):
+    """An APPEND whose answer was lost is neither doubled nor lost (FORMAT 4.2)."""
+
+    def cut(self, fate: Fate) -> tuple[Any, Any]:
+        """A put on a connection that is cut, and comes back after a while."""
+        store = self.folder.store()
+        filesystem = self.device(store)
+        store.doom_next(fate)
+        putting = filesystem.put("a", b"1")
+        store.go_offline()
+        self.pass_time(3)
+        self.assertNoResult(putting)
+        store.go_online()
+        self.pass_time(10)
+        return filesystem, putting
+
+    def test_a_message_that_was_stored_is_found(self) -> None:
+        """And not sent again."""
+        filesystem, putting = self.cut(Fate.CUT_AFTER)
+        self.successResultOf(putting)
+        self.assertEqual(len(result(filesystem.versions("a"))), 1)
+        self.assertEqual(self.folder.shelf.uidnext, 3)
+
+    def test_a_message_that_was_not_stored_is_sent_again(self) -> None:
+        """After looking for it."""
+        filesystem, putting = self.cut(Fate.CUT_BEFORE)
+        self.successResultOf(putting)
+        self.assertEqual(len(result(filesystem.versions("a"))), 1)
+        self.assertEqual(result(self.fresh().get("a")), b"1")
+
+    def test_a_message_that_shows_up_late_is_one_version_with_its_retry(self) -> None:
+        """The same bytes at two places (FORMAT 2.2)."""
+        filesystem, putting = self.cut(Fate.CUT_LATE)
+        self.successResultOf(putting)
+        self.folder.shelf.deliver_late()
+        result(filesystem.refresh())
+        self.assertEqual(len(result(filesystem.versions("a"))), 1)
+        self.assertEqual(list(result(filesystem.conflicts())), [])
+
+    def test_a_server_that_stays_away_leaves_the_outcome_unknown(self) -> None:
+        """And the next write does not pretend to know what became of it (FORMAT 3.2)."""
+        store = self.folder.store()
+        identity = MemoryWriter(self.folder.random)
+        filesystem = self.device(store, identity=identity)
+        writer = identity.writer
+        store.doom_next(Fate.CUT_LATE)
+        putting = filesystem.put("a", b"lost?")
+        store.go_offline()
+        self.pass_time(120)
+        self.failureResultOf(putting, OutcomeUnknown)
+        self.assertNotEqual(identity.writer, writer)
+        store.go_online()
+        putting = filesystem.put("a", b"again")
+        self.pass_time(5)
+        self.successResultOf(putting)
+        self.folder.shelf.deliver_late()
+        result(filesystem.refresh())
+        heads = {result(filesystem.get("a", version=head.version)) for head in result(filesystem.conflicts())}
+        self.assertEqual(heads, {b"lost?", b"again"})
+
+    def test_a_refusal_is_told_at_once(self) -> None:
+        """A full mailbox: certainly not stored."""
+        store = self.folder.store()
+        filesystem = self.device(store)
+        store.fail_next("append", QuotaExceeded("full"))
+        self.failureResultOf(filesystem.put("a", b"1"), QuotaExceeded)
+        self.assertEqual(result(filesystem.status()).pending, 0)
+
+
+class RivalTests(Writing):
+    """Two devices write one file at the same time (FORMAT 3.4, 4.4)."""
+
+    def rivals(self, **options: Any) -> tuple[Deferred[Any], Deferred[Any], Any, Any]:
+        """Both have sent their version before either read anything back; the second expects no file."""
+        turnstiles = Turnstile("append"), Turnstile("append")
+        stores = self.folder.store(), self.folder.store(**options)
+        one, other = (self.device(store) for store in stores)
+        for store, turnstile in zip(stores, turnstiles, strict=True):
+            store.gate = turnstile
+        first, second = one.put("a", b"one"), other.put("a", b"other", expect=ABSENT)
+        for turnstile in turnstiles:
+            turnstile.release()
+        return first, second, one, other
+
+    def test_both_are_kept_and_the_conflict_is_reported(self) -> None:
+        """Without an expectation nobody loses."""
+        turnstiles = Turnstile("append"), Turnstile("append")
+        stores = self.folder.store(), self.folder.store()
+        one, other = (self.device(store) for store in stores)
+        for store, turnstile in zip(stores, turnstiles, strict=True):
+            store.gate = turnstile
+        first, second = one.put("a", b"one"), other.put("a", b"other")
+        for turnstile in turnstiles:
+            turnstile.release()
+        self.successResultOf(first)
+        self.successResultOf(second)
+        for filesystem in (one, other, self.fresh()):
+            result(filesystem.refresh())
+            heads = {result(filesystem.get("a", version=head.version)) for head in result(filesystem.conflicts())}
+            self.assertEqual(heads, {b"one", b"other"})
+            self.assertEqual(result(filesystem.get("a")), b"other")
+            self.assertEqual(result(filesystem.status()).conflicts, 1)
+
+    def test_who_expected_otherwise_takes_his_own_back(self) -> None:
+        """The lower rank wins; nothing of the loser stays."""
+        first, second, one, other = self.rivals()
+        self.successResultOf(first)
+        error = self.failureResultOf(second, Conflict).value
+        self.assertNotIsInstance(error, StoredAsConflict)
+        self.assertEqual(error.found, result(one.stat("a")).version)
+        self.assertEqual(len(result(self.fresh().versions("a"))), 1)
+        self.assertEqual(result(other.get("a")), b"one")
+
+    def test_where_it_cannot_be_taken_back_it_is_a_conflict(self) -> None:
+        """No UIDPLUS: stored-as-conflict, both readable."""
+        first, second, _one, _other = self.rivals(traits=POOR)
+        self.successResultOf(first)
+        self.failureResultOf(second, StoredAsConflict)
+        self.assertEqual(len(result(self.fresh().conflicts("a"))), 2)
+
+    def test_writes_of_one_device_to_one_file_are_one_line(self) -> None:
+        """However close together."""
+        filesystem = self.fresh()
+        for work in [filesystem.put("a", str(number).encode()) for number in range(5)]:
+            self.successResultOf(work)
+        self.assertEqual(result(filesystem.get("a")), b"4")
+        self.assertEqual(list(result(filesystem.conflicts())), [])
+
+    def test_a_device_whose_numbers_went_back_draws_a_new_name(self) -> None:
+        """A restored backup (FORMAT 3.2)."""
+        identity = MemoryWriter(self.folder.random)
+        old = identity.writer
+        result(self.device(self.folder.store(), identity=identity).put("a", b"1"))
+        restored = MemoryWriter(self.folder.random)
+        restored.writer = old
+        filesystem = self.device(self.folder.store(), identity=restored)
+        entry = result(filesystem.put("a", b"2"))
+        self.assertNotEqual(entry.writer, old)
+        self.assertEqual(list(result(filesystem.conflicts())), [])
+
+
+class GivingUpTests(Writing):
+    """Cancelling a put leaves the old content or the new."""
+
+    def test_a_put_that_is_cancelled_before_it_is_sent_stores_nothing(self) -> None:
+        """It was still reading its source."""
+        filesystem = self.fresh()
+        never: Deferred[bytes] = Deferred()
+
+        async def source() -> Any:
+            yield await never
+
+        putting = filesystem.put("a", source())
+        putting.cancel()
+        self.failureResultOf(putting, CancelledError)
+        self.assertEqual(result(filesystem.status()).pending, 0)
+        result(filesystem.put("a", b"next"))
+        self.assertEqual(len(result(filesystem.versions("a"))), 1)
+
+    def test_a_put_that_is_cancelled_under_way_is_finished(self) -> None:
+        """The caller hears of the cancelling; the file is whole."""
+        turnstile = Turnstile("headers")
+        store = self.folder.store()
+        filesystem = self.device(store)
+        store.gate = turnstile
+        putting = filesystem.put("a", b"1")
+        putting.cancel()
+        self.failureResultOf(putting, CancelledError)
+        turnstile.release()
+        self.assertEqual(result(filesystem.get("a")), b"1")
+        self.assertEqual(result(filesystem.status()).pending, 0)
+
+    def test_closing_waits_for_what_was_accepted(self) -> None:
+        """What was begun is on the server."""
+        turnstile = Turnstile("append")
+        store = self.folder.store()
+        filesystem = self.device(store)
+        store.gate = turnstile
+        putting = filesystem.put("a", b"1")
+        closing = filesystem.close()
+        self.assertNoResult(closing)
+        turnstile.release()
+        self.successResultOf(closing)
+        self.successResultOf(putting)
+        self.assertEqual(result(self.fresh().get("a")), b"1")
+
+
+class BoundsTests(Writing):
+    """What is too large, or too long for the reference, and how much is held at a time."""
+
+    def test_a_message_that_the_server_would_not_take_is_not_sent(self) -> None:
+        """APPENDLIMIT counts the sealed message."""
+        store = self.folder.store(traits=Traits(reports_uid=True, expunges_by_uid=True, pushes=True, max_message=50_000))
+        filesystem = self.device(store)
+        before = self.folder.shelf.uidnext
+        error = self.failureResultOf(filesystem.put("a", bytes(40_000)), TooLarge).value
+        self.assertEqual(self.folder.shelf.uidnext, before)
+        result(filesystem.put("a", bytes(error.limit)))
+
+    def test_the_limit_that_is_told_is_right(self) -> None:
+        """A file of that size can be stored, whatever the server's limit."""
+        for limit in (9_000, 20_001, 100_000, 777_777):
+            store = self.folder.store(
+                traits=Traits(reports_uid=True, expunges_by_uid=True, pushes=True, max_message=limit)
+            )
+            filesystem = self.device(store)
+            error = self.failureResultOf(filesystem.put("a", bytes(limit)), TooLarge).value
+            self.assertGreater(error.limit, 0)
+            result(filesystem.put("a", bytes(error.limit)))
+
+    def test_two_files_worth_are_held_and_the_rest_waits(self) -> None:
+        """Back-pressure: the third source is not read before there is room."""
+        filesystem = self.device(self.folder.store(), options=Options(max_file_size=1000))
+        gates: list[Deferred[bytes]] = []
+        begun: list[str] = []
+
+        async def source(name: str) -> Any:
+            begun.append(name)
+            gate: Deferred[bytes] = Deferred()
+            gates.append(gate)
+            yield await gate
+
+        puts = [filesystem.put(name, source(name)) for name in "abc"]
+        self.assertEqual(begun, ["a", "b"])
+        gates[0].callback(b"1")
+        self.assertEqual(begun, ["a", "b", "c"])
+        for gate in gates[1:]:
+            gate.callback(b"1")
+        for put in puts:
+            self.successResultOf(put)
+
+    def test_a_path_that_the_reference_cannot_see_is_told(self) -> None:
+        """A warning, or with ``compat`` a refusal (FORMAT 1.6)."""
+        path = "/".join(["d" * 100] * 5)
+        filesystem = self.fresh()
+        result(filesystem.put(path, b"1"))
+        self.assertEqual([notice.code for notice in result(filesystem.status()).warnings], ["reference-blind"])
+        strict = self.device(self.folder.store(), options=Options(compat=True))
+        self.failureResultOf(strict.put(path + "x", b"1"), InvalidPath)
