@@ -70,6 +70,11 @@ class ReadingTests(SynchronousTestCase):
             with self.subTest(host=host):
                 self.assertTrue(parse_account(f"imap://me@{host}").requires_starttls)
 
+    def test_what_has_no_host(self) -> None:
+        """An account without a host is not on loopback, and needs no STARTTLS."""
+        account = parse_account("maildir:///m")
+        self.assertEqual((account.is_loopback, account.requires_starttls), (False, False))
+
     def test_imaps_to_loopback_is_still_tls(self) -> None:
         """Loopback does not take the TLS away that imaps asks for."""
         self.assertTrue(parse_account("imaps://me@localhost").implicit_tls)

@@ -96,6 +96,14 @@ class SocketTests(PlacedTestCase):
         self.assertGreater(len(str(basedir.path)), 200)
         self.assertTrue(self.connects(basedir))
 
+    def test_a_long_path_without_proc(self) -> None:
+        """Where the system shows no descriptors, a long path is refused by name."""
+        deep = self.place / ("d" * 100)
+        deep.mkdir()
+        basedir = self.basedir(f"{'d' * 100}/node")
+        error = self.assertRaises(BadSettings, basedir.socket_address, "control.socket", self.place / "none")
+        self.assertIn(str(basedir.path), error.detail)
+
     def test_the_longest_short_path(self) -> None:
         """At the very limit the path still works, on either side of it."""
         rest = 103 - len(str(self.place)) - len("//control.socket")

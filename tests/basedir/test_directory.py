@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import threading
 
 from hypothesis import given
@@ -211,6 +212,14 @@ class FileTests(DirectoryTestCase):
         self.assertRaises(BadSettings, self.directory.write, "x", b"1")
         self.assertEqual(os.listdir(self.directory.path), ["x"])
 
+    def test_a_file_of_another_user(self) -> None:
+        """A file that another user put there is refused by name."""
+        self.directory.write("x", b"1")
+        self.directory._uid = UID + 1
+        error = self.assertRaises(BadSettings, self.directory.read, "x")
+        self.assertIn("another user", error.detail)
+        self.assertIn(str(self.directory.path / "x"), error.detail)
+
     def test_the_length_is_bounded(self) -> None:
         """A file longer than the limit is refused, one of exactly that length is read."""
         self.directory.write("x", b"12345")
@@ -242,6 +251,19 @@ class CutTests(DirectoryTestCase):
         (self.directory.path / "x" / "inside").write_bytes(b"1")
         self.assertRaises(BadSettings, self.directory.write, "x", b"new")
         self.assertEqual(tree_of(self.directory.path), {"x/inside": b"1"})
+
+    def test_a_full_disk(self) -> None:
+        """When the new content does not fit on the disk, the old stays, no scrap is left, and the reason is told."""
+        self.directory.write("x", b"old")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        try:
+            error = self.assertRaises(IFAPError, self.directory.write, "x", b"n" * 5000)
+            self.assertRaises(IFAPError, self.directory.write_new, "y", b"n" * 5000)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        self.assertIn("File too large", error.detail)
+        self.assertEqual(tree_of(self.directory.path), {"x": b"old"})
 
     def test_scraps_are_swept(self) -> None:
         """What a cut write left behind is removed by sweep, and nothing else is."""

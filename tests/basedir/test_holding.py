@@ -172,6 +172,50 @@ class HoldingTests(PlacedTestCase):
         self.assertEqual((basedir.path / "node.pid").read_text(), f"{os.getpid()}\n")
         self.refused(self.basedir().hold(0, self.clock))
 
+    def test_node_pid_removed_after_locking(self) -> None:
+        """A file that was removed just after it was locked is not taken for node.pid either."""
+        removed = []
+
+        def flock(descriptor: int, operation: int) -> None:
+            fcntl.flock(descriptor, operation)
+            if not removed:
+                removed.append(descriptor)
+                (self.place / "node" / "node.pid").unlink()
+
+        basedir = self.basedir(flock=flock)
+        self.successResultOf(basedir.hold(0, self.clock))
+        self.refused(self.basedir().hold(0, self.clock))
+
+    def test_node_pid_removed_for_good(self) -> None:
+        """A file that is gone when it is looked at again is not node.pid."""
+        calls = []
+
+        def flock(descriptor: int, operation: int) -> None:
+            calls.append(operation)
+            try:
+                fcntl.flock(descriptor, operation)
+            finally:
+                if len(calls) == 2:
+                    (self.place / "node" / "node.pid").unlink()
+
+        basedir = self.basedir(flock=flock)
+        self.successResultOf(basedir.hold(0, self.clock))
+        self.assertEqual((basedir.path / "node.pid").read_text(), f"{os.getpid()}\n")
+
+    def test_a_basedir_that_was_removed(self) -> None:
+        """When the whole basedir was removed there is nothing to hold."""
+        basedir = self.basedir()
+        basedir.path.rmdir()
+        error = self.failureResultOf(basedir.hold(0, self.clock), BadSettings).value
+        self.assertIn("removed", error.detail)
+
+    def test_it_shows_where_it_is(self) -> None:
+        """The repr of a hold is its basedir and whether it was let go."""
+        held = self.successResultOf(self.basedir().hold(0, self.clock))
+        self.assertEqual(repr(held), f"<Held {self.place / 'node'}>")
+        held.release()
+        self.assertEqual(repr(held), f"<Held {self.place / 'node'} released>")
+
     def test_a_link_in_its_place(self) -> None:
         """A symbolic link named node.pid is refused, and what it points to is not changed."""
         outside = self.place / "outside"

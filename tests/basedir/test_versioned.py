@@ -103,6 +103,13 @@ class UpgradeTests(VersionedTestCase):
         content = read_versioned(self.directory, "x.json", 2, {0: to_one, 1: to_two})
         self.assertEqual((content["count"], content["format"]), (2, 2))
 
+    def test_by_who_may_not_write(self) -> None:
+        """A process that does not hold the basedir understands an older file and leaves it as it is."""
+        raw = self.put({"format": 0, "name": "a b"})
+        content = read_versioned(self.directory, "x.json", 1, {0: to_one}, store=False)
+        self.assertEqual((content["names"], content["format"]), (["a", "b"], 1))
+        self.assertEqual(self.files(), {"x.json": raw})
+
     def test_no_copy_is_overwritten(self) -> None:
         """A copy made before, of other content, stays; the new one gets another name."""
         self.directory.write("x.json.format-0", b"older copy")

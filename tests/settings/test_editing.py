@@ -144,6 +144,7 @@ class RefusingTests(SynchronousTestCase):
         error = self.assertRaises(BadSettings, after, "limits = { connections = 1 }\n", limits__connections=2)
         self.assertIn("edit it yourself", error.detail)
         self.assertIn(str(PATH), error.detail)
+        self.assertRaises(BadSettings, after, "limits = { connections = 1 }\n", limits__connections=None)
 
     def test_bad_changes(self) -> None:
         """Unknown names and bad values are refused as everywhere."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ifap_twisted.accounts import EMBEDDED, parse_account
 from ifap_twisted.errors import BadSettings
 from ifap_twisted.settings import Settings, load_settings
+from ifap_twisted.settings.layers import _require_trustworthy
 from ifap_twisted.settings.registry import KEYS, LATER
 from tests.basedir.places import CANARY, PlacedTestCase
 
@@ -228,6 +229,17 @@ class FileTests(SettingsTestCase):
         self.file.chmod(0o664)
         self.assertEqual(self.load().folder, "a")
 
+    def test_a_file_of_another_user(self) -> None:
+        """A file of another user, who is not root, is not followed; one of root is."""
+        found = list(self.place.stat())
+        for mode, owner, taken in ((0o100600, os.geteuid(), True), (0o100644, 0, True), (0o100644, 12345, False)):
+            found[0], found[4] = mode, owner
+            if taken:
+                _require_trustworthy(os.stat_result(found), self.file)
+            else:
+                error = self.assertRaises(BadSettings, _require_trustworthy, os.stat_result(found), self.file)
+                self.assertIn(str(self.file), error.detail)
+
     def test_format(self) -> None:
         """The file may carry its format; a newer one is refused untouched, by name."""
         self.assertEqual(self.load('format = 1\nfolder = "a"').folder, "a")
@@ -332,6 +344,7 @@ class EnvironmentTests(SettingsTestCase):
         environment = {
             "IFAP_BASEDIR": "/x",
             "IFAP_LIVE_DOVECOT": CANARY,
+            "IFAP_SERVERS_ROOT": "/x",
             "IFAP_FOLDER": "",
             "FOLDER": "x",
             "ifap_x": "x",

@@ -116,17 +116,18 @@ class Basedir:
         """Where ``control.socket`` is bound and reached, however long the path of the basedir is."""
         return self.socket_address(CONTROL_SOCKET)
 
-    def socket_address(self, name: str) -> str:
+    def socket_address(self, name: str, descriptors: Path = Path("/proc/self/fd")) -> str:
         """A path for a UNIX socket in the basedir that is short enough for the system.
 
         A longer one goes through this object's descriptor, and is of use to this process until :meth:`close`.
 
-        :raises BadSettings: it is too long, and the system has no ``/proc``.
+        :param descriptors: where the system shows the open descriptors of a process.
+        :raises BadSettings: it is too long, and the system shows no descriptors (it has no ``/proc``).
         """
         direct = str(self.path / name)
         if len(os.fsencode(direct)) <= SOCKET_PATH_BYTES:
             return direct
-        through = Path(f"/proc/self/fd/{self.files.descriptor()}")
+        through = descriptors / str(self.files.descriptor())
         if not through.exists():
             raise BadSettings(
                 f"{direct} is too long for a socket on {sys.platform}: use a basedir with a shorter path."

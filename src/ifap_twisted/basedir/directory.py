@@ -66,7 +66,7 @@ class Directory:
             raise
 
     @classmethod
-    def open(cls, path: Path, uid: int, *, create: bool = True) -> Directory:
+    def open(cls, path: Path, uid: int) -> Directory:
         """Open a directory, making it (0700) when it is absent and its parent is there.
 
         :param path: absolute; its last component may be a symbolic link, when that is this user's own.
@@ -74,9 +74,8 @@ class Directory:
         :raises BadSettings: it is another user's, or open to others and cannot be closed, or no directory.
         """
         with as_local_error("open the directory", path):
-            if create:
-                with suppress(FileExistsError):
-                    path.mkdir(PRIVATE_DIRECTORY)
+            with suppress(FileExistsError):
+                path.mkdir(PRIVATE_DIRECTORY)
             if path.is_symlink() and path.lstat().st_uid not in {uid, 0}:
                 raise BadSettings(f"{path} is a symbolic link that another user made; it is not followed.")
             real = path.resolve(strict=True)
@@ -177,12 +176,11 @@ class Directory:
             os.fsync(self._descriptor)
 
     def _write_temporary(self, name: str, content: bytes) -> str:
-        for number in _counter:  # a name may be taken by what a process of the same number left behind
-            temporary = f".{name}.{os.getpid()}-{number}.tmp"
+        while True:  # a name may be taken by what a process of the same number left behind
+            temporary = f".{name}.{os.getpid()}-{next(_counter)}.tmp"
             with suppress(FileExistsError):
                 self._create(temporary, content)
                 return temporary
-        raise AssertionError("counting never ends")
 
     def write_new(self, name: str, content: bytes) -> bool:
         """Make a file (0600) that is not there yet; False, and nothing changed, when something has that name."""

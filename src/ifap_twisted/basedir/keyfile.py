@@ -140,7 +140,7 @@ class KeyFile:
         return True
 
     def _read(self) -> tuple[dict[str, JSON], tuple[KeyEntry, ...]]:
-        content = read_versioned(self._files, NAME, FORMAT, UPGRADES) or {}
+        content = read_versioned(self._files, NAME, FORMAT, UPGRADES, store=self._basedir.holds) or {}
         entries = content.get("entries", [])
         fault = BadSettings(f"{self._files.path / NAME} is damaged: put a good copy of it back.")
         if not isinstance(entries, list):

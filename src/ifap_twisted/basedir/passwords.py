@@ -75,7 +75,7 @@ class PasswordFile:
         return Credentials(EMBEDDED_USER, Secret(password))
 
     def _read(self) -> dict[str, JSON]:
-        content = read_versioned(self._files, NAME, FORMAT, UPGRADES) or {}
+        content = read_versioned(self._files, NAME, FORMAT, UPGRADES, store=self._basedir.holds) or {}
         accounts = content.setdefault("accounts", {})
         if not isinstance(accounts, dict) or not all(isinstance(entry, dict) for entry in accounts.values()):
             raise self._damaged()

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from itertools import count
 from typing import Any, Final, NoReturn, TypeAlias
 
 from ifap_twisted.basedir.directory import Directory
@@ -27,12 +26,15 @@ FORMAT: Final = "format"
 LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
-def read_versioned(directory: Directory, name: str, current: int, upgrades: Upgrades) -> dict[str, JSON] | None:
+def read_versioned(
+    directory: Directory, name: str, current: int, upgrades: Upgrades, *, store: bool = True
+) -> dict[str, JSON] | None:
     """The content of a file, upgraded where needed; None when there is none.
 
     The copy of an older file is ``NAME.format-N`` beside it, and no copy made before is overwritten.
 
     :param current: the format that this program writes.
+    :param store: write what was upgraded; False for a process that does not hold the basedir.
     :raises BadSettings: the file is newer, of an unknown older format, or damaged.
     """
     raw = directory.read(name)
@@ -49,8 +51,9 @@ def read_versioned(directory: Directory, name: str, current: int, upgrades: Upgr
         )
     if found < current:
         content = _upgraded(directory, name, content, range(found, current), upgrades)
-        _keep_copy(directory, f"{name}.format-{found}", raw)
-        write_versioned(directory, name, content, current)
+        if store:
+            _keep_copy(directory, f"{name}.format-{found}", raw)
+            write_versioned(directory, name, content, current)
     return content
 
 
@@ -71,10 +74,10 @@ def _upgraded(
 
 
 def _keep_copy(directory: Directory, name: str, raw: bytes) -> None:
-    for number in count():
-        copy = f"{name}.{number}" if number else name
-        if directory.write_new(copy, raw) or directory.read(copy) == raw:
-            return
+    copy, number = name, 0
+    while not directory.write_new(copy, raw) and directory.read(copy) != raw:
+        number += 1
+        copy = f"{name}.{number}"
 
 
 def _parsed(directory: Directory, name: str, raw: bytes) -> dict[str, JSON]:

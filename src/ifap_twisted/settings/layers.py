@@ -25,8 +25,15 @@ FILE: Final = "ifap.toml"
 FORMAT: Final = 1
 """What ``format`` may be in the file; a file without it is of this one."""
 OTHER_VARIABLES: Final = frozenset({"IFAP_BASEDIR"})
-OTHER_PREFIXES: Final = ("IFAP_LIVE_",)
-"""The accounts that the live tests run against."""
+OTHER_PREFIXES: Final = (
+    "IFAP_LIVE_",
+    "IFAP_SERVERS_",
+    "IFAP_COURIER_",
+    "IFAP_CYRUS_",
+    "IFAP_DOVECOT_",
+    "IFAP_MAILUTILS_",
+)
+"""Those of our test suite: accounts and servers that it runs against."""
 EXCLUSIVE: Final = ("password_file", "password_command")
 """The later layer's one puts the other out of force."""
 
