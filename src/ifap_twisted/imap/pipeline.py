@@ -183,27 +183,23 @@ class Pipeline:
                 return
 
     def _finish(self, status: Status) -> None:
-        request = self._flight.pop(status.tag, None)
+        request = self._flight.get(status.tag)
         if request is None:
             raise ProtocolViolation("The mail server answered a command that was not sent.")
+        if request is self._writing and status.status == b"OK":
+            raise ProtocolViolation("The mail server accepted a command before its end.")
+        del self._flight[status.tag]
         self._bytes -= request.size
         if request.overlap is Overlap.SEARCH:
             self._searching = False
-        if request is self._writing:
-            self._end_writing(status)
+        if request is self._writing and self._producer is None:
+            self._writing = None
         if not request.abandoned:
             if status.status == b"OK":
                 request.deferred.callback(status)
             else:
                 request.deferred.errback(request.refused(status))
         self.advance()
-
-    def _end_writing(self, status: Status) -> None:
-        """A command was answered before its end: refused where it asked whether it may go on, or else nonsense."""
-        if status.status == b"OK":
-            raise ProtocolViolation("The mail server accepted a command before its end.")
-        if self._producer is None:
-            self._writing = None
 
     def _abandon(self, request: Request) -> None:
         """The caller does not wait any more."""

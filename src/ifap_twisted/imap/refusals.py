@@ -84,7 +84,7 @@ def refusal(what: str, status: Status, secrets: Iterable[bytes] = ()) -> IFAPErr
         :data:`SELECT` make the table look at more.
     """
     text = safe_text(status.text, secrets)
-    code = status.code.decode("ascii", "replace")
+    code = safe_text(status.code)
     told = text or code or status.status.decode("ascii")
     if status.status == b"BYE":
         sentence = f"The mail server closed the connection: {told}"

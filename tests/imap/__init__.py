@@ -1,0 +1,1 @@
+"""The wire: splitter, grammar, pipeline, session, connector, each against scripted servers."""
