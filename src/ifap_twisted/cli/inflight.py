@@ -66,9 +66,10 @@ async def each(
     try:
         for item in items:
             await gate.enter(weigh(item))
-            crowd.begin(work(item), weigh(item))
             if crowd.failure is not None:
+                gate.leave(weigh(item))
                 break
+            crowd.begin(work(item), weigh(item))
         await crowd.all_ended()
     finally:
         crowd.cancel()
@@ -91,10 +92,10 @@ class _Crowd:
 
         def ended(outcome: Any) -> None:
             self._running.discard(running)
-            self._gate.leave(weight)
             if outcome is not None and self.failure is None:
                 self.failure = outcome.value
                 self.cancel()
+            self._gate.leave(weight)
             if not self._running and self._idle is not None:
                 idle, self._idle = self._idle, None
                 idle.callback(None)

@@ -37,5 +37,5 @@ async def for_each(
 
 def overlap(paths: Sequence[str]) -> bool:
     """Whether a path is there twice, or lies in another one."""
-    ordered = sorted(path + "/" for path in paths)
+    ordered = sorted(path + "/" if path else "" for path in paths)
     return any(later.startswith(earlier) for earlier, later in pairwise(ordered))

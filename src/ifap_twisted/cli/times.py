@@ -30,7 +30,7 @@ def parse_time(text: str, now: float) -> float:
 def local_time(unix: float) -> str:
     """Local time to the second, for people; bounded to what a date can hold."""
     bounded = min(max(unix, _EARLIEST + 86400), _LATEST - 86400)
-    return datetime.fromtimestamp(bounded, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(bounded, UTC).astimezone().replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def time_or_ago(text: str) -> float:
