@@ -11,8 +11,9 @@ from ifap_twisted.imap.grammar import Continuation, Data, Fetch, Numbered, Searc
 from ifap_twisted.imap.replies import Splitter
 
 FRAGMENTS = st.sampled_from(
-    [b"* ", b"1 ", b"FETCH ", b"(", b")", b"UID ", b"BODY[]", b"[", b"]", b"NIL", b'"', b"\\", b" ", b"{3}\r\nabc"]
-    + [b"OK ", b"NO ", b"[X", b"A1 ", b"+ ", b"SEARCH ", b"LIST ", b"CAPABILITY ", b"STATUS ", b"<0>", b"99999999999"]
+    b'* |1 |FETCH |(|)|UID |BODY[]|[|]|NIL|"|\\| |{3}\r\nabc|OK |NO |[X|A1 |+ |SEARCH |LIST |STATUS |<0>|99999999999'.split(
+        b"|"
+    )
 )
 
 

@@ -31,8 +31,6 @@ _SECTION: Final = b"BODY[HEADER.FIELDS]"
 _HEADERS: Final = b"(UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS (X-IFAP X-Mailfile)])"
 _LIST: Final = "list the messages"
 _SEALED_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
-_MOST_UIDS: Final = limits.RESPONSE_BACKLOG // 64
-"""Two million UIDs: what a listing holds at most."""
 
 
 class FolderObserver(Protocol):
@@ -52,7 +50,10 @@ class Folder:
     """One folder on one connection, selected by :meth:`select`.
 
     :param max_message: the largest message that the server takes, or None when it does not say.
+    :ivar most_uids: what a listing holds at most: two million.
     """
+
+    most_uids = limits.RESPONSE_BACKLOG // 64
 
     def __init__(
         self, wire: Wire, path: str, observer: FolderObserver, *, uidplus: bool, max_message: int | None
@@ -246,7 +247,7 @@ class Folder:
             uid = reply.uid if isinstance(reply, Fetch) else None
             if uid is not None:
                 found.add(uid)
-                if len(found) > _MOST_UIDS:
+                if len(found) > self.most_uids:
                     raise ProtocolViolation("The mail server lists more messages than can be held.")
             return False
 
@@ -276,7 +277,7 @@ class Folder:
         if self._map.complete(self._exists):
             known = [uid for uid in self._map.uids() if first <= uid <= last]
         else:
-            known = await self.uids(first, last)
+            known = await self.uids(first, None if last == HIGHEST else last)
         return _portions(known)
 
     async def _blocks(self, uid_sets: list[bytes], first: int, last: int) -> dict[int, HeaderBlock]:

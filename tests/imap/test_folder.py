@@ -1,0 +1,616 @@
+"""Commands on the messages of a folder, and what the server says by itself."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError
+from twisted.trial.unittest import SynchronousTestCase
+
+from ifap_twisted.core import limits
+from ifap_twisted.core.values import HeaderBlock, Receipt
+from ifap_twisted.errors import (
+    MessageGone,
+    NotSupported,
+    OutcomeUnknown,
+    ProtocolViolation,
+    QuotaExceeded,
+    ReadOnly,
+    Refused,
+    TooLarge,
+    Unavailable,
+)
+from ifap_twisted.imap.sequence import SequenceMap
+from tests.imap.conversation import Case, selected
+
+PLAIN = "IMAP4rev1 UIDPLUS LITERAL+"
+HEADERS = "(UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS (X-IFAP X-Mailfile)])"
+
+
+def head(sequence, uid, text=b"X-IFAP: !a\r\n\r\n"):
+    """A FETCH response with headers."""
+    return b"* %d FETCH (UID %d RFC822.SIZE 900 BODY[HEADER.FIELDS (X-IFAP X-Mailfile)] {%d}\r\n%b)\r\n" % (
+        sequence,
+        uid,
+        len(text),
+        text,
+    )
+
+
+def body(sequence, uid, text):
+    """A FETCH response with a whole message."""
+    return b"* %d FETCH (UID %d BODY[] {%d}\r\n%b)\r\n" % (sequence, uid, len(text), text)
+
+
+class FolderCase(Case, SynchronousTestCase):
+    """With a folder open; tags go on from ``A2``."""
+
+    def open(self, capabilities=PLAIN, **kwargs):
+        """A conversation with the folder open."""
+        return selected(self, capabilities, **kwargs)
+
+
+class UidsTests(FolderCase):
+    """Listing."""
+
+    def test_range(self):
+        """A range is asked for; only UIDs inside it are given, ascending."""
+        talk = self.open()
+        done = self.started(talk.folder.uids(3, 9))
+        talk.hears("A2 UID FETCH 3:9 (UID)")
+        talk.says("* 3 FETCH (UID 8)", "* 1 FETCH (UID 3)", "* 4 FETCH (UID 10)", "* 9 FETCH (FLAGS ())", "A2 OK")
+        self.assertEqual(self.successResultOf(done), [3, 8])
+
+    def test_to_the_highest(self):
+        """``n:*`` also names the last message when that is below n: it is not given."""
+        talk = self.open()
+        done = self.started(talk.folder.uids(12, None))
+        talk.hears("A2 UID FETCH 12:* (UID)")
+        talk.says("* 3 FETCH (UID 9)", "A2 OK")
+        self.assertEqual(self.successResultOf(done), [])
+
+    def test_refused(self):
+        """A refused listing raises; it is never an empty one."""
+        talk = self.open()
+        done = self.started(talk.folder.uids(1, None))
+        talk.says("* 1 FETCH (UID 1)", "A2 NO not now")
+        self.refusal(done, Refused)
+
+    def test_gap_that_is_not_understood(self):
+        """A server that answers BAD for a gap is asked by message numbers (mailutils)."""
+        talk = self.open()
+        done = self.started(talk.folder.uids(4, 9))
+        talk.says("A2 BAD cannot")
+        talk.heard()
+        talk.says("* 1 FETCH (UID 3)", "* 2 FETCH (UID 7)", "* 3 FETCH (UID 11)", "A3 OK")
+        self.assertEqual(self.successResultOf(done), [7])
+
+    def test_bounds(self):
+        """UIDs that there cannot be are not asked for."""
+        talk = self.open()
+        for first, last in ((5, 4), (1 << 32, None), (-3, 0)):
+            self.assertEqual(self.successResultOf(self.started(talk.folder.uids(first, last))), [])
+        talk.silent()
+        self.started(talk.folder.uids(-3, 1 << 40))
+        talk.hears("A2 UID FETCH 1:4294967295 (UID)")
+
+    def test_empty_folder(self):
+        """An empty folder is asked whether it is still empty, and nothing else."""
+        talk = self.open(exists=0)
+        done = self.started(talk.folder.uids(1, None))
+        talk.hears("A2 NOOP")
+        talk.says("A2 OK")
+        self.assertEqual(self.successResultOf(done), [])
+        talk.silent()
+
+    def test_as_many_as_can_be(self):
+        """A listing without end is a violation."""
+        talk = self.open()
+        talk.folder.most_uids = 10
+        done = self.started(talk.folder.uids(1, None))
+        talk.says(*[f"* {number} FETCH (UID {number})" for number in range(1, 13)])
+        self.refusal(done, ProtocolViolation)
+
+
+class HeadersTests(FolderCase):
+    """Reading headers."""
+
+    def test_small_folder(self):
+        """A folder of one portion takes one command."""
+        talk = self.open()
+        done = self.started(talk.folder.headers(1, None))
+        talk.hears(f"A2 UID FETCH 1:* {HEADERS}")
+        talk.says(head(1, 3), head(2, 9, b"\r\n"), "* 2 FETCH (FLAGS (\\Seen) UID 9)", "A2 OK")
+        self.assertEqual(
+            self.successResultOf(done),
+            {
+                3: HeaderBlock(uid=3, size=900, fields=b"X-IFAP: !a\r\n\r\n"),
+                9: HeaderBlock(uid=9, size=900, fields=b"\r\n"),
+            },
+        )
+
+    def test_what_was_not_asked_for(self):
+        """Headers of UIDs outside the range are not given."""
+        talk = self.open()
+        done = self.started(talk.folder.headers(4, 8))
+        talk.says(head(1, 3), head(2, 9), "A2 OK")
+        self.assertEqual(self.successResultOf(done), {})
+
+    def test_large_sparse_folder(self):
+        """A large folder is listed once, then read in portions of UIDs that are there, all asked for at once."""
+        size = limits.UIDS_IN_A_RANGE + 500
+        talk = self.open(exists=size)
+        done = self.started(talk.folder.headers(1, None))
+        talk.hears("A2 UID FETCH 1:* (UID)")
+        talk.says(*[f"* {number} FETCH (UID {number * 1000})" for number in range(1, size + 1)], "A2 OK")
+        middle = limits.UIDS_IN_A_RANGE
+        talk.hears(
+            f"A3 UID FETCH 1000:{middle * 1000} {HEADERS}",
+            f"A4 UID FETCH {(middle + 1) * 1000}:{size * 1000} {HEADERS}",
+        )
+        talk.says(head(middle + 1, (middle + 1) * 1000), "A4 OK", head(1, 1000), "A3 OK")
+        self.assertEqual(list(self.successResultOf(done)), [1000, (middle + 1) * 1000])
+
+    def test_known_folder_is_not_listed_again(self):
+        """Once the UIDs are known, reading takes one round trip."""
+        size = limits.UIDS_IN_A_RANGE + 1
+        talk = self.open(exists=size)
+        listed = self.started(talk.folder.uids(1, None))
+        talk.says(*[f"* {number} FETCH (UID {number})" for number in range(1, size + 1)], "A2 OK")
+        self.successResultOf(listed)
+        talk.heard()
+        self.started(talk.folder.headers(1, None))
+        talk.hears(f"A3 UID FETCH 1:{size - 1} {HEADERS}", f"A4 UID FETCH {size}:{size} {HEADERS}")
+
+    def test_gap_that_is_not_understood(self):
+        """A server that answers BAD for a gap is asked for exactly the UIDs that are there (mailutils)."""
+        talk = self.open()
+        done = self.started(talk.folder.headers(2, 20))
+        talk.says("A2 BAD cannot")
+        talk.heard()
+        talk.says("* 1 FETCH (UID 1)", "* 2 FETCH (UID 7)", "* 3 FETCH (UID 11)", "A3 OK")
+        talk.hears(f"A4 UID FETCH 7,11 {HEADERS}")
+        talk.says(head(2, 7), head(3, 11), "A4 OK")
+        self.assertEqual(list(self.successResultOf(done)), [7, 11])
+
+    def test_refused(self):
+        """A refusal raises."""
+        talk = self.open()
+        done = self.started(talk.folder.headers(1, None))
+        talk.says(head(1, 3), "A2 NO not now")
+        self.refusal(done, Refused)
+
+    def test_huge_headers_are_cut(self):
+        """A header longer than any of ours costs no more memory than ours, and hides no other."""
+        talk = self.open()
+        done = self.started(talk.folder.headers(1, None))
+        talk.says(head(1, 3, b"x" * (limits.HEADER_FIELDS + 1000)), head(2, 4), "A2 OK")
+        blocks = self.successResultOf(done)
+        self.assertEqual(len(blocks[3].fields), limits.HEADER_FIELDS + 1)
+        self.assertEqual(blocks[4].fields, b"X-IFAP: !a\r\n\r\n")
+
+    def test_nil_and_lists(self):
+        """NIL for the headers is none; a list is no header."""
+        talk = self.open()
+        done = self.started(talk.folder.headers(1, None))
+        talk.says(
+            "* 1 FETCH (UID 1 RFC822.SIZE 5 BODY[HEADER.FIELDS (X-IFAP)] NIL)",
+            "* 2 FETCH (UID 2 RFC822.SIZE 5 BODY[HEADER.FIELDS (X-IFAP)] (a b))",
+            "A2 OK",
+        )
+        self.assertEqual(self.successResultOf(done), {1: HeaderBlock(uid=1, size=5, fields=b"")})
+
+    def test_overlapping_readers(self):
+        """Headers, lists and messages in flight together each take what is theirs, in any order of the answers."""
+        talk = self.open()
+        headers = self.started(talk.folder.headers(1, 5))
+        message = self.started(talk.folder.message(5))
+        listed = self.started(talk.folder.uids(1, 5))
+        twice = self.started(talk.folder.message(5))
+        talk.says(body(2, 5, b"five"), head(2, 5), "* 1 FETCH (UID 1)", body(2, 5, b"five"), head(1, 1))
+        talk.says("A5 OK", "A4 OK", "A3 OK", "A2 OK")
+        self.assertEqual(list(self.successResultOf(headers)), [1, 5])
+        self.assertEqual(self.successResultOf(message), b"five")
+        self.assertEqual(self.successResultOf(twice), b"five")
+        self.assertEqual(self.successResultOf(listed), [1, 5])
+
+
+class MessageTests(FolderCase):
+    """Reading whole messages."""
+
+    def test_bytes_stay_bytes(self):
+        """A message is exactly its bytes, and its flags are not changed."""
+        talk = self.open()
+        text = bytes(range(256)) + b")\r\nA2 OK done\r\n{5}\r\n"
+        done = self.started(talk.folder.message(5))
+        talk.hears("A2 UID FETCH 5 (UID BODY.PEEK[])")
+        talk.says(body(2, 5, text), "A2 OK")
+        self.assertEqual(self.successResultOf(done), text)
+
+    def test_another_message(self):
+        """The highest message, given for one that is not there (mailutils), is not taken for it."""
+        talk = self.open()
+        done = self.started(talk.folder.message(50))
+        talk.says(body(3, 9, b"nine"), "A2 OK")
+        self.refusal(done, MessageGone)
+
+    def test_without_uid(self):
+        """A message without its UID is nobody's."""
+        talk = self.open()
+        done = self.started(talk.folder.message(5))
+        talk.says(b"* 2 FETCH (BODY[] {1}\r\nx)\r\n", "A2 OK")
+        self.refusal(done, MessageGone)
+
+    def test_gone(self):
+        """No answer, NIL, or a part instead of the whole: gone."""
+        for answer in ([], ["* 2 FETCH (UID 5 BODY[] NIL)"], [b"* 2 FETCH (UID 5 BODY[]<0> {1}\r\nx)\r\n"]):
+            talk = self.open()
+            done = self.started(talk.folder.message(5))
+            talk.says(*answer, "A2 OK")
+            self.refusal(done, MessageGone)
+
+    def test_refused_because_gone(self):
+        """A refusal for a message that is not listed means that it is gone (mailutils: BAD, Dovecot: NO)."""
+        for answer in ("BAD cannot", "NO [EXPUNGEISSUED] gone"):
+            talk = self.open()
+            done = self.started(talk.folder.message(5))
+            talk.heard()
+            talk.says(f"A2 {answer}")
+            talk.hears("A3 FETCH 1:3 (UID)")
+            talk.says("* 1 FETCH (UID 3)", "A3 OK")
+            self.refusal(done, MessageGone)
+
+    def test_refused_though_it_is_there(self):
+        """A refusal for a message that is listed is one."""
+        talk = self.open()
+        done = self.started(talk.folder.message(5))
+        talk.says("A2 NO broken", "* 1 FETCH (UID 5)", "A3 OK")
+        self.refusal(done, Refused)
+
+    def test_uids_that_cannot_be(self):
+        """UIDs that no message has are gone without asking."""
+        talk = self.open()
+        for uid in (0, -1, 1 << 32):
+            self.refusal(self.started(talk.folder.message(uid)), MessageGone)
+        talk.silent()
+
+
+class AppendTests(FolderCase):
+    """Adding messages."""
+
+    def test_receipt(self):
+        """The place is read from the tagged line; no flags and no date are sent."""
+        talk = self.open()
+        done = self.started(talk.folder.append(b"a\r\n"))
+        talk.hears('A2 APPEND "box" {3+}', "a", "")
+        talk.says("* 4 EXISTS", "A2 OK [APPENDUID 7 12] done")
+        self.assertEqual(self.successResultOf(done), Receipt(uidvalidity=7, uid=12))
+        self.assertEqual(talk.folder.state.uidnext, 13)
+
+    def test_no_receipt(self):
+        """A server that does not tell the place, or tells nonsense."""
+        for code in ("", "[APPENDUID] ", "[APPENDUID 7] "):
+            talk = self.open()
+            done = self.started(talk.folder.append(b"a"))
+            talk.says(f"A2 OK {code}done")
+            self.assertEqual(self.successResultOf(done), Receipt())
+
+    def test_receipt_that_is_none(self):
+        """A place that is no number is a violation: what was stored where is not known."""
+        talk = self.open()
+        done = self.started(talk.folder.append(b"a"))
+        talk.says("A2 OK [APPENDUID x 1:3] done")
+        self.refusal(done, ProtocolViolation)
+
+    def test_too_large(self):
+        """A message larger than the server takes is not sent."""
+        talk = self.open(PLAIN + " APPENDLIMIT=10")
+        error = self.refusal(self.started(talk.folder.append(b"x" * 11)), TooLarge)
+        self.assertEqual((error.limit, error.size), (10, 11))
+        talk.silent()
+
+    def test_refusals(self):
+        """A full mailbox and a message that is too large are told apart."""
+        for answer, kind in (("NO [OVERQUOTA] full", QuotaExceeded), ("NO [TOOBIG] big", TooLarge)):
+            talk = self.open()
+            done = self.started(talk.folder.append(b"x"))
+            talk.says(f"A2 {answer}")
+            self.refusal(done, kind)
+
+    def test_order(self):
+        """Appends go out in the order of the calls."""
+        talk = self.open()
+        for text in (b"one", b"two", b"six"):
+            self.started(talk.folder.append(text))
+        said = talk.heard()
+        self.assertEqual(sorted([b"one", b"two", b"six"], key=said.index), [b"one", b"two", b"six"])
+
+    def test_read_behind_an_append(self):
+        """Reading after an append asks the server for news first, in the same round trip (Courier shows it then)."""
+        talk = self.open()
+        self.started(talk.folder.append(b"x"))
+        talk.says("A2 OK")
+        talk.heard()
+        done = self.started(talk.folder.uids(1, None))
+        talk.hears("A3 NOOP", "A4 UID FETCH 1:* (UID)")
+        talk.says("* 4 EXISTS", "A3 OK", "* 4 FETCH (UID 10)", "A4 OK")
+        self.assertEqual(self.successResultOf(done), [10])
+        self.started(talk.folder.uids(1, None))
+        talk.hears("A5 UID FETCH 1:* (UID)")
+
+    def test_lost(self):
+        """A connection lost behind the message: unknown."""
+        talk = self.open()
+        done = self.started(talk.folder.append(b"x"))
+        talk.loses()
+        self.refusal(done, OutcomeUnknown)
+
+
+class RemoveTests(FolderCase):
+    """Removing messages."""
+
+    def test_exactly_these(self):
+        """Only UIDs that are seen are marked and expunged, and only those given."""
+        talk = self.open()
+        done = self.started(talk.folder.remove([5, 3, 4, 70]))
+        talk.hears("A2 UID FETCH 3:5,70 (UID)")
+        talk.says("* 1 FETCH (UID 3)", "* 2 FETCH (UID 5)", "* 3 FETCH (UID 9)", "A2 OK")
+        talk.hears("A3 UID STORE 3,5 +FLAGS.SILENT (\\Deleted)")
+        talk.says("* 1 FETCH (FLAGS (\\Deleted) UID 3)", "A3 OK")
+        talk.hears("A4 UID EXPUNGE 3,5")
+        talk.says("* 1 EXPUNGE", "* 1 EXPUNGE", "* 1 EXISTS", "A4 OK")
+        self.assertIsNone(self.successResultOf(done))
+        self.assertEqual([what for what in talk.notes.told if what[0] == "vanished"], [("vanished", [3, 5])])
+
+    def test_nothing_there(self):
+        """Absent messages are no error, and nothing is changed."""
+        talk = self.open()
+        done = self.started(talk.folder.remove([50]))
+        talk.says("* 3 FETCH (UID 9)", "A2 OK")
+        self.assertIsNone(self.successResultOf(done))
+        talk.hears("A2 UID FETCH 50 (UID)")
+
+    def test_no_uids(self):
+        """No UIDs, no command."""
+        talk = self.open()
+        self.assertIsNone(self.successResultOf(self.started(talk.folder.remove([0, 1 << 40]))))
+        talk.silent()
+
+    def test_without_uidplus(self):
+        """Without UIDPLUS nothing is changed."""
+        talk = self.open("IMAP4rev1")
+        self.refusal(self.started(talk.folder.remove([3])), NotSupported)
+        talk.silent()
+
+    def test_read_only(self):
+        """In a read-only folder nothing is tried."""
+        talk = self.open()
+        again = self.started(talk.folder.select())
+        talk.says("* 3 EXISTS", "* OK [UIDVALIDITY 7] v", "A2 OK [READ-ONLY] done")
+        self.successResultOf(again)
+        talk.heard()
+        self.refusal(self.started(talk.folder.remove([3])), ReadOnly)
+        talk.silent()
+
+    def test_store_refused(self):
+        """When marking is refused nothing is expunged."""
+        talk = self.open()
+        done = self.started(talk.folder.remove([3]))
+        talk.says("* 1 FETCH (UID 3)", "A2 OK")
+        talk.heard()
+        talk.says("A3 NO not yours")
+        self.refusal(done, Refused)
+        self.assertNotIn(b"EXPUNGE", talk.heard())
+
+
+class FindTests(FolderCase):
+    """Searching."""
+
+    def test_find(self):
+        """The Message-ID is searched for."""
+        talk = self.open()
+        done = self.started(talk.folder.find("abc_-"))
+        talk.hears('A2 UID SEARCH HEADER Message-ID "<abc_-@ifap.invalid>"')
+        talk.says("* SEARCH 9 3 9", "A2 OK")
+        self.assertEqual(self.successResultOf(done), [3, 9])
+
+    def test_no_answer(self):
+        """No answer is nothing found; a refusal raises."""
+        talk = self.open()
+        done = self.started(talk.folder.find("abc"))
+        talk.says("A2 OK")
+        self.assertEqual(self.successResultOf(done), [])
+        done = self.started(talk.folder.find("abc"))
+        talk.says("A3 BAD Select mailbox first")
+        self.refusal(done, Refused)
+
+    def test_not_a_sealed_id(self):
+        """What is no sealed id does not get onto the wire."""
+        talk = self.open()
+        for text in ('a"', "a\r\n", "", "ü", "a\n"):
+            self.failureResultOf(self.started(talk.folder.find(text)), ValueError)
+        talk.silent()
+
+
+class NewsTests(FolderCase):
+    """What the server says by itself."""
+
+    def known(self, *uids, **kwargs):
+        """A folder whose UIDs have been listed."""
+        talk = self.open(exists=len(uids), **kwargs)
+        done = self.started(talk.folder.uids(1, None))
+        talk.says(*[f"* {sequence} FETCH (UID {uid})" for sequence, uid in enumerate(uids, 1)], "A2 OK")
+        self.successResultOf(done)
+        talk.heard()
+        talk.notes.told.clear()
+        return talk
+
+    def test_expunge(self):
+        """Message numbers are told as UIDs, those behind moving up."""
+        talk = self.known(3, 5, 9)
+        talk.says("* 2 EXPUNGE", "* 2 EXPUNGED", "* 1 EXISTS")
+        self.assertEqual(talk.notes.told, [("vanished", [5, 9])])
+        self.assertEqual(talk.folder.state.exists, 1)
+
+    def test_expunge_of_an_unknown_message(self):
+        """A UID is never guessed: what is not known must be looked for."""
+        talk = self.open()
+        talk.says("* 2 EXPUNGE")
+        self.assertEqual(talk.notes.told, [("arrived", 2)])
+
+    def test_expunge_of_what_is_not_there(self):
+        """A number that no message has tells nothing."""
+        for number in (0, 4, 99):
+            talk = self.known(3, 5, 9)
+            talk.says(f"* {number} EXPUNGE")
+            self.assertEqual([word for word, _what in talk.notes.told], ["arrived"])
+
+    def test_arrivals_are_told_once(self):
+        """Several EXISTS in one block are told once, with the last count."""
+        talk = self.open()
+        talk.says("* 4 EXISTS", "* 5 EXISTS", "* 1 RECENT")
+        self.assertEqual(talk.notes.told, [("arrived", 5)])
+        talk.says("* 5 EXISTS")
+        self.assertEqual(talk.notes.told, [("arrived", 5)])
+
+    def test_fewer_without_expunge(self):
+        """A count that shrinks by itself makes what was known doubtful."""
+        talk = self.known(3, 5, 9)
+        talk.says("* 2 EXISTS")
+        self.assertEqual(talk.notes.told, [("arrived", 2)])
+        talk.says("* 1 EXPUNGE")
+        self.assertEqual(talk.notes.told[1:], [("arrived", 1)])
+
+    def test_contradiction(self):
+        """A message that changes its UID makes what was known doubtful."""
+        talk = self.known(3, 5, 9)
+        talk.says("* 2 FETCH (UID 6)", "* 1 EXPUNGE")
+        self.assertEqual([word for word, _what in talk.notes.told], ["arrived"])
+
+    def test_vanished_that_was_not_asked_for(self):
+        """VANISHED, which nobody enabled, is a reason to look again."""
+        talk = self.known(3, 5, 9)
+        talk.says("* VANISHED 1:4294967295")
+        self.assertEqual(talk.notes.told, [("arrived", 3)])
+
+    def test_poll(self):
+        """A poll tells what vanished before it fires."""
+        talk = self.known(3, 5, 9)
+        done = self.started(talk.folder.poll(thorough=False))
+        talk.hears("A3 NOOP")
+        talk.says("* 1 EXPUNGE", "A3 OK")
+        self.assertEqual(talk.notes.told, [("vanished", [3])])
+        self.assertEqual(self.successResultOf(done).exists, 2)
+
+    def test_poll_learns_the_next_uid(self):
+        """After arrivals the new UIDs are asked for, so that the state is right."""
+        talk = self.known(3, 5, 9, uidnext=10)
+        done = self.started(talk.folder.poll(thorough=False))
+        talk.heard()
+        talk.says("* 4 EXISTS", "A3 OK")
+        talk.hears("A4 UID FETCH 10:* (UID)")
+        talk.says("* 4 FETCH (UID 12)", "A4 OK")
+        self.assertEqual(self.successResultOf(done).uidnext, 13)
+
+    def thorough(self, talk, *told):
+        """A thorough poll up to the answer to its SELECT."""
+        talk.notes.told.clear()
+        done = self.started(talk.folder.poll(thorough=True))
+        talk.says("A3 OK")
+        talk.hears("A3 NOOP", 'A4 SELECT "box"')
+        talk.says(*told, "A4 OK [READ-WRITE]")
+        return done
+
+    def test_thorough(self):
+        """A thorough poll selects anew; one message proves that all are still there."""
+        talk = self.known(3, 5, 9)
+        done = self.thorough(talk, "* 4 EXISTS", "* OK [UIDVALIDITY 7]", "* OK [UIDNEXT 11]")
+        talk.hears("A5 FETCH 3:3 (UID)")
+        talk.says("* 3 FETCH (UID 9)", "A5 OK")
+        self.assertEqual(self.successResultOf(done).exists, 4)
+        self.assertEqual(talk.notes.told, [("arrived", 4)])
+        talk.says("* 1 EXPUNGE")
+        self.assertEqual(talk.notes.told[1:], [("vanished", [3])])
+
+    def test_thorough_finds_what_vanished(self):
+        """What vanished while the folder was selected anew is told exactly."""
+        talk = self.known(3, 5, 9)
+        done = self.thorough(talk, "* 3 EXISTS", "* OK [UIDVALIDITY 7]")
+        talk.says(
+            "* 3 FETCH (UID 12)", "A5 OK", "* 1 FETCH (UID 3)", "* 2 FETCH (UID 9)", "* 3 FETCH (UID 12)", "A6 OK"
+        )
+        self.successResultOf(done)
+        self.assertIn(("vanished", [5]), talk.notes.told)
+
+    def test_thorough_of_an_emptied_folder(self):
+        """A folder that was emptied."""
+        talk = self.known(3, 5)
+        done = self.thorough(talk, "* 0 EXISTS", "* OK [UIDVALIDITY 7]")
+        self.assertEqual(self.successResultOf(done).exists, 0)
+        self.assertEqual(talk.notes.told[0], ("vanished", [3, 5]))
+
+    def test_thorough_of_an_unknown_folder(self):
+        """Where the UIDs were not known, a change of the count is told."""
+        talk = self.open()
+        done = self.started(talk.folder.poll(thorough=True))
+        talk.says("A2 OK", "* 3 EXISTS", "* OK [UIDVALIDITY 7]", "A3 OK")
+        self.successResultOf(done)
+        self.assertEqual(talk.notes.told, [])
+
+    def test_renumbered(self):
+        """Another UIDVALIDITY is told, and nothing of before is believed (FORMAT 2.5)."""
+        talk = self.known(3, 5, 9)
+        done = self.thorough(talk, "* 3 EXISTS", "* OK [UIDVALIDITY 8]", "* OK [UIDNEXT 4]")
+        self.assertEqual(self.successResultOf(done).uidvalidity, 8)
+        self.assertEqual(talk.notes.told, [("renumbered", 8)])
+        talk.says("* 1 EXPUNGE")
+        self.assertEqual(talk.notes.told[1:], [("arrived", 2)])
+
+    def test_selecting_again_fails(self):
+        """A refused SELECT raises."""
+        talk = self.open()
+        done = self.started(talk.folder.select())
+        talk.says("A2 NO [UNAVAILABLE] x")
+        self.refusal(done, Unavailable)
+
+    def test_cancelled(self):
+        """A listing that is given up takes nothing from the next one."""
+        talk = self.open()
+        first = self.started(talk.folder.headers(1, None))
+        first.cancel()
+        self.refusal(first, CancelledError)
+        second = self.started(talk.folder.headers(1, None))
+        talk.says(head(1, 3), "A2 OK", head(1, 3), head(2, 5), "A3 OK")
+        self.assertEqual(list(self.successResultOf(second)), [3, 5])
+
+
+class SequenceMapTests(SynchronousTestCase):
+    """Numbers to UIDs."""
+
+    @given(st.lists(st.integers(1, 10**9), unique=True, max_size=30).map(sorted), st.data())
+    def test_like_a_list(self, uids, data):
+        """Expunging numbers gives the UIDs that a list would give."""
+        numbers, model = SequenceMap(), list(uids)
+        for sequence in data.draw(st.permutations(range(1, len(uids) + 1))):
+            self.assertTrue(numbers.learn(sequence, uids[sequence - 1]))
+        self.assertTrue(numbers.complete(len(uids)))
+        while model:
+            sequence = data.draw(st.integers(1, len(model)))
+            self.assertEqual(numbers.expunge(sequence), model.pop(sequence - 1))
+            self.assertEqual(list(numbers.uids()), model)
+            self.assertEqual(numbers.last(), (len(model), model[-1]) if model else None)
+
+    def test_never_guesses(self):
+        """What is not known is None."""
+        numbers = SequenceMap()
+        self.assertTrue(numbers.learn(3, 30))
+        self.assertFalse(numbers.complete(3))
+        self.assertEqual([numbers.expunge(1), numbers.expunge(9), numbers.expunge(0)], [None, None, None])
+        self.assertEqual(numbers.expunge(2), 30)
+
+    def test_bounded(self):
+        """A claim of four thousand million messages takes no memory."""
+        numbers = SequenceMap()
+        self.assertTrue(numbers.learn(4_000_000_000, 5))
+        self.assertEqual(len(numbers), 0)
+        self.assertFalse(numbers.learn(0, 5))
