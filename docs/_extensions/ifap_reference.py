@@ -23,17 +23,31 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from ifap_twisted import errors
+from ifap_twisted import errors, tap
+from ifap_twisted.cli.loading import VERBS
+from ifap_twisted.cli.main import program
+from ifap_twisted.cli.problems import exit_status
+from ifap_twisted.control.problems import status_of
+from ifap_twisted.control.routes import ROUTES
+from ifap_twisted.control.schemas import BODIES, OBJECTS
+from ifap_twisted.core import paths
+from ifap_twisted.settings.registry import KEYS
 
 VECTORS = Path(__file__).parents[2] / "tests" / "vectors_own"
 CODE = re.compile(r"`+([^`]+)`+")
+LINK = re.compile(r"(\w):(?=\S)")
 SPECIAL = re.compile(r"([*|\\])")
 
 
 def plain(text: str) -> str:
     """A sentence from the code as reST: what stands in backticks is code, nothing else is markup."""
     pieces = CODE.split(text)
-    return "".join(f"``{piece}``" if at % 2 else SPECIAL.sub(r"\\\1", piece) for at, piece in enumerate(pieces))
+    return "".join(f"``{piece}``" if at % 2 else escaped(piece) for at, piece in enumerate(pieces))
+
+
+def escaped(text: str) -> str:
+    """Text in which nothing is markup, and ``tcp:4327`` no hyperlink."""
+    return LINK.sub(r"\1\\:", SPECIAL.sub(r"\\\1", text))
 
 
 def indented(text: str, by: str = "   ") -> str:
@@ -87,9 +101,6 @@ class ErrorTable(Generated):
     """Every error: code, meaning, exit status, HTTP status, whether trying again may help."""
 
     def text(self) -> str:
-        from ifap_twisted.cli.problems import exit_status
-        from ifap_twisted.control.problems import status_of
-
         rows = []
         for cls in error_classes():
             error = cls("")
@@ -125,8 +136,6 @@ class Setting(SphinxDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        from ifap_twisted.settings.registry import KEYS
-
         name = self.arguments[0]
         if name not in KEYS:
             raise self.error(f"there is no setting {name}")
@@ -149,8 +158,6 @@ def documented(env: Any) -> set[str]:
 
 def check_settings(_app: Sphinx, env: Any) -> None:
     """Fail when a setting is not described."""
-    from ifap_twisted.settings.registry import KEYS
-
     missing = sorted(set(KEYS) - documented(env))
     if missing:
         raise ExtensionError(f"settings without a description: {', '.join(missing)}")
@@ -163,9 +170,6 @@ class Verbs(Generated):
     """Every verb of ``ifap``: usage, what it says of itself, arguments and options."""
 
     def text(self) -> str:
-        from ifap_twisted.cli.loading import VERBS
-        from ifap_twisted.cli.main import program
-
         group = program()
         root = click.Context(group, info_name="ifap")
         parts = [self._common(group)]
@@ -196,6 +200,17 @@ def options(command: click.Command) -> str:
     return "\n".join(lines)
 
 
+class TwistdOptions(Generated):
+    """The options of ``twistd ifap``."""
+
+    def text(self) -> str:
+        lines = []
+        for name, short, _default, said in tap.Options.optParameters:
+            names = [f"``--{name} VALUE``", *([f"``-{short} VALUE``"] if short else [])]
+            lines += [", ".join(names), indented(plain(said)), ""]
+        return "\n".join(["::", "", "    twistd [-n] ifap [options]", "", *lines])
+
+
 # ---------------------------------------------------------------- HTTP
 
 
@@ -203,8 +218,6 @@ class Routes(Generated):
     """Every route of the control resource."""
 
     def text(self) -> str:
-        from ifap_twisted.control.routes import ROUTES
-
         parts = []
         for route in ROUTES:
             title = f"{' '.join(route.methods)} {route.url}"
@@ -223,7 +236,13 @@ class Routes(Generated):
 
 def shown(what: str | None) -> str:
     """What a body is, in words."""
-    words = {None: "nothing", "bytes": "the bytes of the file", "text": "text", "events": "server-sent events"}
+    words = {
+        None: "nothing",
+        "bytes": "the bytes of the file",
+        "text": "text",
+        "lines": "lines of JSON",
+        "events": "server-sent events",
+    }
     if what in words:
         return words[what]
     return f":ref:`{what} <json-{str(what).lower()}>`"
@@ -233,8 +252,6 @@ class JsonObjects(Generated):
     """The JSON objects, as JSON Schema."""
 
     def text(self) -> str:
-        from ifap_twisted.control.schemas import BODIES, OBJECTS
-
         parts = []
         for name, schema in [*OBJECTS.items(), *BODIES.items()]:
             block = indented(json.dumps(schema, indent=2, ensure_ascii=False))
@@ -249,8 +266,6 @@ class MediaTypes(Generated):
     """The media types that a name suggests."""
 
     def text(self) -> str:
-        from ifap_twisted.core import paths
-
         by_type: dict[str, list[str]] = {}
         for suffix, media_type in vars(paths)["_MEDIA_TYPES"].items():
             by_type.setdefault(media_type, []).append(f"``{suffix}``")
@@ -317,7 +332,7 @@ class InterfaceDoc(Generated):
         (cls,) = found
         body = "\n".join(self._members(cls))
         doc = fields(ast.get_docstring(cls) or "")
-        return f".. py:class:: ifap_twisted.interfaces.{cls.name}\n\n{indented(doc)}\n\n{indented(body)}\n"
+        return f".. py:class:: {cls.name}\n\n{indented(doc)}\n\n{indented(body)}\n"
 
     def _members(self, cls: ast.ClassDef) -> Iterator[str]:
         for one in cls.body:
@@ -352,6 +367,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("error-classes", ErrorClasses)
     app.add_directive("setting", Setting)
     app.add_directive("verbs", Verbs)
+    app.add_directive("twistd-options", TwistdOptions)
     app.add_directive("routes", Routes)
     app.add_directive("json-objects", JsonObjects)
     app.add_directive("media-types", MediaTypes)
@@ -359,5 +375,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("vector-table", VectorTable)
     app.add_directive("history-table", HistoryTable)
     app.add_directive("interface", InterfaceDoc)
-    # app.connect("env-check-consistency", check_settings)
+    app.connect("env-check-consistency", check_settings)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

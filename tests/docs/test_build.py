@@ -1,0 +1,80 @@
+"""The documents can be built without a warning, and the references hold what the code holds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ifap_twisted import errors
+from ifap_twisted.cli.loading import VERBS
+from ifap_twisted.control.routes import ROUTES
+from ifap_twisted.settings.registry import KEYS
+from tests.docs.examples import ROOT
+
+
+class BuildTests(SynchronousTestCase):
+    """One build for all tests of this class."""
+
+    pages: Path | None = None
+
+    def page(self, name: str) -> str:
+        """The text of a page as it was built."""
+        return (self.built() / f"{name}.txt").read_text(encoding="utf-8")
+
+    def built(self) -> Path:
+        """Build the pages as text, once."""
+        if BuildTests.pages is None:
+            target = Path(self.mktemp()).resolve()
+            build(target, "text")
+            BuildTests.pages = target
+        return BuildTests.pages
+
+    def test_html_is_built_without_a_warning(self) -> None:
+        """``sphinx-build -n -W`` succeeds: no reference leads nowhere, nothing is in no table of contents."""
+        target = Path(self.mktemp()).resolve()
+        build(target, "html")
+        self.assertTrue((target / "index.html").exists())
+
+    def test_errors_reference_has_every_code(self) -> None:
+        """Each code of the tree is on the page."""
+        page = self.page("reference/errors")
+        codes = {getattr(errors, name).code for name in errors.__all__}
+        self.assertEqual([code for code in sorted(codes) if f'"{code}"' not in page], [])
+
+    def test_settings_reference_has_every_setting(self) -> None:
+        """Each setting and its variable is on the page."""
+        page = self.page("reference/settings")
+        self.assertEqual([key.name for key in KEYS.values() if key.name not in page or key.variable not in page], [])
+
+    def test_cli_reference_has_every_verb(self) -> None:
+        """Each verb is on the page with its usage."""
+        page = self.page("reference/cli")
+        self.assertEqual([verb for verb in VERBS if f"ifap {verb}" not in page], [])
+
+    def test_http_reference_has_every_route(self) -> None:
+        """Each route is on the page."""
+        page = self.page("reference/http")
+        lost = [route.url for route in ROUTES if f"{' '.join(route.methods)} {route.url}" not in page]
+        self.assertEqual(lost, [])
+
+
+def build(target: Path, builder: str) -> None:
+    """Run Sphinx; a warning is an error."""
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-n",
+        "-W",
+        "--keep-going",
+        "-b",
+        builder,
+        "-d",
+        str(target / ".trees"),
+    ]
+    result = subprocess.run([*command, str(ROOT / "docs"), str(target)], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
