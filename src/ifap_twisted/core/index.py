@@ -59,7 +59,8 @@ class Index:
         else:
             known = _Copies(version)
             copies.append(known)
-            self._vids[version.vid] = self._vids.get(version.vid, 0) + 1
+            if _is_identified(version):
+                self._vids[version.vid] = self._vids.get(version.vid, 0) + 1
         known.sealed[uid] = version
         self._stale.add(version.path)
         for writer, number in version.clock.items():
@@ -88,7 +89,8 @@ class Index:
                 del known.sealed[uid]
                 if not known.sealed:
                     copies.remove(known)
-                    self._count_vid(version.vid)
+                    if _is_identified(version):
+                        self._count_vid(version.vid)
                 break
         self._stale.add(version.path)
 
@@ -217,9 +219,18 @@ class Index:
                     del self._children[directory]
 
 
+def _is_identified(version: Version) -> bool:
+    """Its id tells it from every other version.
+
+    Not so a message of the reference that is not encrypted: its id is a hash of metadata without any randomness, and
+    two saves of one length in one second have the same. Each of its places is taken for a version of its own.
+    """
+    return version.ours or version.encrypted
+
+
 def _same_version(one: Version, other: Version) -> bool:
     """Equal in id and metadata; the sealing may differ (FORMAT 2.2)."""
-    return one.vid == other.vid and (
+    return _is_identified(one) and one.vid == other.vid and (
         one == other
         or all(
             getattr(one, name) == getattr(other, name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+
 from ifap_twisted.core import history as histories
 from ifap_twisted.core import paths
 from ifap_twisted.core.values import Entry, Expect
@@ -29,9 +31,10 @@ async def remove(desk: Desk, path: str, *, recursive: bool, expect: Expect) -> N
         return
     found = desk.file(path)
     real = found.placed.version.path
-    await keep_directory(desk, real, without={real})
     change = Change(deleted=True, replaced=None if real == path else {found.placed.version.vid})
-    await desk.writer.write(real, b"", change, expect=expect, check=lambda: _check_there(desk, path))
+    burying = desk.writer.write(real, b"", change, expect=expect, check=lambda: _check_there(desk, path))
+    # At once, so that the tombstone descends from what is there now and not from what comes while the marker is sent.
+    await settled([Deferred.fromCoroutine(burying), keep_directory(desk, real, without={real})])
 
 
 def _check_there(desk: Desk, path: str) -> None:
@@ -43,8 +46,7 @@ async def _remove_tree(desk: Desk, path: str) -> None:
         raise InvalidPath("The root directory cannot be removed.", path="")
     below = [name for name in desk.view.index.paths() if name == path or name.startswith(path + "/")]
     live = sorted(name for name in below if desk.view.index.history(name).live and not paths.is_reserved(name))
-    await keep_directory(desk, path, without=set(live))
-    await settled([bury(desk, name) for name in live])
+    await settled([*(bury(desk, name) for name in live), keep_directory(desk, path, without=set(live))])
 
 
 @deferred
@@ -53,6 +55,7 @@ async def bury(desk: Desk, path: str) -> None:
     await desk.writer.write(path, b"", Change(deleted=True))
 
 
+@deferred
 async def keep_directory(desk: Desk, path: str, *, without: set[str]) -> None:
     """Mark the directory above when what is removed is the last thing in it (FORMAT 11.2)."""
     above = paths.parent(path)

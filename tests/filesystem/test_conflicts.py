@@ -1,0 +1,133 @@
+"""Conflicts: made by two devices, shown with all heads, ended by either or by keeping both (FORMAT 3.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ifap_twisted.core.values import Event
+from ifap_twisted.errors import Conflict, NotFound, UnknownVersion
+from ifap_twisted.store.memory import Turnstile
+from tests.filesystem.folders import Folder, result
+
+
+class ConflictTests(SynchronousTestCase):
+    """Two devices that wrote without seeing each other."""
+
+    def setUp(self) -> None:
+        self.folder = Folder()
+        self.one = self.folder.device()
+        result(self.one.put("d/report.txt", b"base"))
+
+    def diverge(self, *contents: bytes | None) -> list[Any]:
+        """Several devices write, or remove (None), at the same time; gives their filesystems."""
+        turnstiles, devices, works = [], [], []
+        for _content in contents:
+            store = self.folder.store()
+            devices.append(self.folder.device(store=store))
+            turnstile = Turnstile("append")
+            store.gate = turnstile
+            turnstiles.append(turnstile)
+        for device, content in zip(devices, contents, strict=True):
+            removing = content is None
+            works.append(device.remove("d/report.txt") if removing else device.put("d/report.txt", content))
+        for turnstile in turnstiles:
+            turnstile.release()
+        for work in works:
+            result(work)
+        result(self.one.refresh())
+        return devices
+
+    def contents(self) -> list[bytes]:
+        """What all heads hold, the current one first."""
+        return [result(self.one.get("d/report.txt", version=head.version)) for head in result(self.one.conflicts())]
+
+    def test_all_heads_are_kept_and_readable(self) -> None:
+        """Three devices, three heads; the highest rank is current."""
+        self.diverge(b"1", b"2", b"3")
+        self.assertEqual(self.contents(), [b"3", b"1", b"2"])
+        self.assertTrue(result(self.one.stat("d/report.txt")).conflict)
+
+    def test_conflicts_can_be_asked_for_below_a_path(self) -> None:
+        """Or for one file."""
+        self.diverge(b"1", b"2")
+        for path, count in [("d", 2), ("d/report.txt", 2), ("e", 0), ("d/rep", 0)]:
+            self.assertEqual(len(result(self.one.conflicts(path))), count, path)
+
+    def test_choosing_one_ends_it_everywhere(self) -> None:
+        """The new version descends from all heads."""
+        other, _ = self.diverge(b"1", b"2")
+        loser = result(self.one.conflicts())[1]
+        entry = result(self.one.resolve("d/report.txt", version=loser.version[:6]))
+        self.assertEqual(result(self.one.get("d/report.txt")), b"1")
+        self.assertEqual(len(entry.parents), 2)
+        result(other.refresh())
+        self.assertEqual(list(result(other.conflicts())), [])
+
+    def test_keeping_both_gives_the_others_names_of_their_own(self) -> None:
+        """Beside it, with a part of their version id and the same ending."""
+        self.diverge(b"1", b"2", b"3")
+        others = [head.version[:8] for head in result(self.one.conflicts())[1:]]
+        result(self.one.resolve("d/report.txt", both=True))
+        names = [entry.path for entry in result(self.one.list("d"))]
+        self.assertEqual(sorted(names), sorted(["d/report.txt", *(f"d/report~{vid}.txt" for vid in others)]))
+        self.assertEqual({result(self.one.get(name)) for name in names}, {b"1", b"2", b"3"})
+        self.assertEqual(list(result(self.one.conflicts())), [])
+
+    def test_any_put_after_seeing_all_heads_ends_it(self) -> None:
+        """The next write descends from them all."""
+        self.diverge(b"1", b"2")
+        result(self.one.put("d/report.txt", b"merged"))
+        self.assertEqual(list(result(self.one.conflicts())), [])
+
+    def test_an_edit_wins_over_a_removal(self) -> None:
+        """And the conflict is reported (FORMAT 3.5)."""
+        self.diverge(b"edited", None)
+        self.assertEqual(result(self.one.get("d/report.txt")), b"edited")
+        heads = result(self.one.conflicts())
+        self.assertEqual([head.deleted for head in heads], [False, True])
+        result(self.one.resolve("d/report.txt", version=heads[1].version))
+        self.assertEqual([entry.path for entry in result(self.one.list("d"))], [])
+
+    def test_equal_contents_are_no_conflict(self) -> None:
+        """Both stored the same."""
+        self.diverge(b"same", b"same")
+        self.assertEqual(list(result(self.one.conflicts())), [])
+
+    def test_what_is_not_in_conflict_cannot_be_resolved(self) -> None:
+        """Nor with a version that is none."""
+        self.assertRaises(NotFound, result, self.one.resolve("d/report.txt"))
+        self.diverge(b"1", b"2")
+        self.assertRaises(UnknownVersion, result, self.one.resolve("d/report.txt", version="nonesuch"))
+        self.assertRaises(Conflict, result, self.one.resolve("d/report.txt", expect="other"))
+
+    def test_a_watcher_hears_of_it(self) -> None:
+        """As soon as the second head is seen."""
+        events: list[Event] = []
+        self.one.watch(events.append)
+        self.diverge(b"1", b"2")
+        found = [event.entry.path for event in events if event.kind == "conflict" and event.entry]
+        self.assertEqual(found, ["d/report.txt"])
+
+    def test_a_file_whose_name_a_directory_needs_is_shown_beside_it(self) -> None:
+        """``NAME~file``; it can be read, moved and removed (FORMAT 11.2)."""
+        turnstiles, works = [], []
+        for path in ("x", "x/y"):
+            store = self.folder.store()
+            device = self.folder.device(store=store)
+            turnstile = Turnstile("append")
+            store.gate = turnstile
+            turnstiles.append(turnstile)
+            works.append(device.put(path, path.encode()))
+        for turnstile in turnstiles:
+            turnstile.release()
+        for work in works:
+            result(work)
+        result(self.one.refresh())
+        self.assertEqual([entry.path for entry in result(self.one.list())], ["d", "x", "x~file"])
+        self.assertEqual(result(self.one.get("x~file")), b"x")
+        self.assertEqual([notice.code for notice in result(self.one.status()).warnings], ["name-clash"])
+        result(self.one.move("x~file", "z"))
+        self.assertEqual([entry.path for entry in result(self.one.list())], ["d", "x", "z"])
+        self.assertEqual(result(self.one.get("z")), b"x")

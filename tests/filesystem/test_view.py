@@ -1,0 +1,136 @@
+"""The view keeps step with the server, and never takes silence for a deletion (FORMAT 2.3 to 2.6, 5.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ifap_twisted.core.values import Event, Traits
+from ifap_twisted.errors import MessageGone, Refused
+from tests.filesystem.folders import Folder, result
+
+
+class ViewTests(SynchronousTestCase):
+    """One device that looks on."""
+
+    def setUp(self) -> None:
+        self.folder = Folder()
+        self.writer = self.folder.device()
+        self.store = self.folder.store()
+        self.filesystem = self.folder.device(store=self.store)
+        for name in ("a", "b", "c"):
+            result(self.writer.put(name, name.encode()))
+
+    def names(self) -> list[str]:
+        """What the device shows."""
+        return [entry.path for entry in result(self.filesystem.list())]
+
+    def codes(self) -> list[str]:
+        """Of the warnings."""
+        return [notice.code for notice in result(self.filesystem.status()).warnings]
+
+    def test_what_others_write_shows_without_asking(self) -> None:
+        """The server pushes."""
+        self.assertEqual(self.names(), ["a", "b", "c"])
+
+    def test_without_push_it_is_looked_at_when_it_is_a_little_old(self) -> None:
+        """After two seconds at most."""
+        store = self.folder.store(traits=Traits(reports_uid=True, expunges_by_uid=True, pushes=False))
+        filesystem = self.folder.device(store=store)
+        result(self.writer.put("d", b"d"))
+        self.folder.clock.advance(3)
+        self.assertIn("d", [entry.path for entry in result(filesystem.list())])
+
+    def test_a_listing_that_leaves_messages_out_deletes_nothing(self) -> None:
+        """It is one condition, told once, and heals by itself (FORMAT 5.5)."""
+        self.store.hide(2, 3)
+        self.store.go_offline()
+        self.store.go_online()
+        result(self.filesystem.refresh())
+        self.assertEqual(self.names(), ["a", "b", "c"])
+        self.assertEqual(self.codes(), ["listing-incomplete"])
+        self.store.reveal()
+        result(self.filesystem.refresh())
+        self.assertEqual((self.names(), self.codes()), (["a", "b", "c"], []))
+
+    def test_a_fresh_device_reads_later_what_was_hidden_at_first(self) -> None:
+        """A message that was not listed is unknown, not gone (FORMAT 2.5)."""
+        store = self.folder.store()
+        store.hide(3)
+        filesystem = self.folder.device(store=store)
+        self.assertEqual([entry.path for entry in result(filesystem.list())], ["a", "c"])
+        store.reveal()
+        result(filesystem.refresh())
+        self.assertEqual([entry.path for entry in result(filesystem.list())], ["a", "b", "c"])
+
+    def test_a_refused_listing_changes_nothing(self) -> None:
+        """NO is not an empty folder."""
+        self.store.fail_next("poll", Refused("no"))
+        self.assertRaises(Refused, result, self.filesystem.refresh())
+        self.assertEqual(self.names(), ["a", "b", "c"])
+
+    def test_an_incomplete_listing_makes_no_snapshot(self) -> None:
+        """It would hide files from others (FORMAT 6.2)."""
+        self.store.hide(2)
+        self.store.go_offline()
+        self.store.go_online()
+        self.assertRaises(Exception, result, self.filesystem.snapshot())
+        self.assertEqual(self.folder.shelf.uidnext, 5)
+
+    def test_renumbering_changes_nothing_that_is_seen(self) -> None:
+        """Versions are found again by their ids; watchers are told to look anew."""
+        before = {name: result(self.filesystem.stat(name)) for name in "abc"}
+        events: list[Event] = []
+        self.filesystem.watch(events.append)
+        self.folder.shelf.renumber(list(reversed(sorted(self.folder.shelf.messages))))
+        result(self.filesystem.refresh())
+        self.assertEqual({name: result(self.filesystem.stat(name)) for name in "abc"}, before)
+        self.assertEqual(result(self.filesystem.get("a")), b"a")
+        self.assertIn("renewed", [event.kind for event in events])
+
+    def test_a_message_that_was_expunged_is_gone(self) -> None:
+        """The server said so."""
+        other = self.folder.store()
+        result(other.open())
+        result(other.remove([2]))
+        self.assertEqual(self.names(), ["b", "c"])
+
+    def test_a_bad_copy_never_hides_a_good_one(self) -> None:
+        """Reading tries the places of a version until one verifies (FORMAT 2.3)."""
+        good = self.folder.shelf.messages[2]
+        self.folder.shelf.tamper(2, good[:-200] + b"A" * 198 + b"\r\n")
+        result(self.store.append(good))
+        result(self.filesystem.refresh())
+        self.assertEqual(result(self.filesystem.get("a")), b"a")
+
+    def test_a_message_that_cannot_be_fetched_is_not_a_missing_file(self) -> None:
+        """MessageGone, and the file stays listed (FORMAT 5.5)."""
+        self.store.fail_next("message", MessageGone("gone"))
+        self.assertRaises(MessageGone, result, self.filesystem.get("a"))
+        self.assertIn("a", self.names())
+
+    def test_one_bad_message_stops_nothing(self) -> None:
+        """Whatever is in it (FORMAT 2.6)."""
+        for message in [b"", b"\xff" * 99, b"X-IFAP:\r\n !\r\n\r\n", b"X-IFAP: e30=\r\n\r\n"]:
+            result(self.store.append(message))
+        result(self.writer.put("d", b"d"))
+        result(self.filesystem.refresh())
+        self.assertEqual(self.names(), ["a", "b", "c", "d"])
+        self.assertEqual(result(self.filesystem.status()).foreign, 2)
+
+    def test_the_state_follows_the_connection(self) -> None:
+        """And watchers are told."""
+        states: list[Any] = []
+        self.filesystem.watch(lambda event: states.append(event.detail) if event.kind == "connection" else None)
+        self.store.go_offline()
+        self.assertEqual(result(self.filesystem.status()).state, "offline")
+        self.store.go_online()
+        self.assertEqual(result(self.filesystem.status()).state, "connected")
+        self.assertEqual(states, [{"state": "offline"}, {"state": "connected"}])
+
+    def test_what_is_known_can_be_listed_while_the_server_is_away(self) -> None:
+        """Names come from the index."""
+        self.store.go_offline()
+        self.folder.clock.advance(1)
+        self.assertEqual(self.names(), ["a", "b", "c"])
