@@ -607,7 +607,7 @@ class FilesystemContract:
 
     @promise
     async def test_a_watcher_is_told_of_changes_until_it_stops(self) -> None:
-        """changed and removed, with the entry."""
+        """Changed and removed, with the entry."""
         fs = await self.opened()
         events: list[Event] = []
         stop = fs.watch(events.append)
@@ -635,5 +635,7 @@ class FilesystemContract:
         fs = await self.opened()
         await fs.put("a", b"1")
         status = await fs.status()
-        self.assertEqual((status.state, status.dialect, status.pending, status.conflicts), ("connected", self.dialect, 0, 0))
+        self.assertEqual(
+            (status.state, status.dialect, status.pending, status.conflicts), ("connected", self.dialect, 0, 0)
+        )
         self.assertTrue(status.last_refresh is not None)

@@ -180,8 +180,7 @@ def folders(draw: st.DrawFn) -> list[Placed]:
         clock[writer] = numbers[writer]
         parents = tuple(head.version.vid for head in seen if not head.version.ours)
         made.append(ours(vid, writer, clock, parents=parents, deleted=draw(st.booleans())))
-    kept = [placed for placed in at(*made) if draw(st.integers(0, 4))]
-    return kept
+    return [placed for placed in at(*made) if draw(st.integers(0, 4))]
 
 
 class HistoryProperties(SynchronousTestCase):

@@ -83,7 +83,7 @@ class ViewTests(SynchronousTestCase):
         before = {name: result(self.filesystem.stat(name)) for name in "abc"}
         events: list[Event] = []
         self.filesystem.watch(events.append)
-        self.folder.shelf.renumber(list(reversed(sorted(self.folder.shelf.messages))))
+        self.folder.shelf.renumber(sorted(self.folder.shelf.messages, reverse=True))
         result(self.filesystem.refresh())
         self.assertEqual({name: result(self.filesystem.stat(name)) for name in "abc"}, before)
         self.assertEqual(result(self.filesystem.get("a")), b"a")

@@ -282,7 +282,9 @@ class BoundsTests(Writing):
 
     def test_a_message_that_the_server_would_not_take_is_not_sent(self) -> None:
         """APPENDLIMIT counts the sealed message."""
-        store = self.folder.store(traits=Traits(reports_uid=True, expunges_by_uid=True, pushes=True, max_message=50_000))
+        store = self.folder.store(
+            traits=Traits(reports_uid=True, expunges_by_uid=True, pushes=True, max_message=50_000)
+        )
         filesystem = self.device(store)
         before = self.folder.shelf.uidnext
         error = self.failureResultOf(filesystem.put("a", bytes(40_000)), TooLarge).value

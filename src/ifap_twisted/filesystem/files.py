@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from ifap_twisted.core.values import ABSENT, Entry, Expect, Record
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import CallerError, NotFound
-from ifap_twisted.interfaces import RemotePath, Source
+from ifap_twisted.interfaces import RemotePath
 
 MODES = frozenset("rwax")
 
@@ -116,7 +116,7 @@ class File:
         """Forget what was written."""
         self._open = False
 
-    def _check(self, allowed: bool, what: str) -> None:  # noqa: FBT001 -- one fact
+    def _check(self, allowed: bool, what: str) -> None:
         if not self._open:
             raise ValueError("the file is closed")
         if not allowed:

@@ -214,7 +214,8 @@ def check_faithful(sealed: Sealed, block: HeaderBlock | None, body: bytes, diale
     kept = block is not None and envelope.same_bytes(sealed, block.fields, block.size, dialect)
     if not kept or _unfolded(body).find(_payload(sealed.message)) < 0:
         raise ProtocolViolation(
-            "The mail server does not keep messages as they are given to it; a file stored there could not be read back."
+            "The mail server does not keep messages as they are given to it; "
+            "a file stored there could not be read back."
         )
 
 
@@ -226,7 +227,7 @@ def _unfolded(data: bytes) -> bytes:
     return data.translate(None, b"\r\n \t")
 
 
-def check_writable(read_only: bool) -> None:  # noqa: FBT001 -- one fact
+def check_writable(read_only: bool) -> None:
     """A folder that cannot be written to gets no folder object.
 
     :raises ReadOnly:

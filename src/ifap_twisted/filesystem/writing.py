@@ -25,8 +25,8 @@ from ifap_twisted.errors import (
     InvalidPath,
     NotSupported,
     OutcomeUnknown,
-    StoreError,
     StoredAsConflict,
+    StoreError,
     TooLarge,
 )
 from ifap_twisted.filesystem.view import View
@@ -36,7 +36,7 @@ from ifap_twisted.workers import Worker
 
 Random = Callable[[int], bytes]
 PAUSES = (0.0, 0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds before each look for an appended message: most servers show it at once, some after a NOOP, one after SELECT."""
+"""Seconds before each look for an appended message: most servers show it at once, some after NOOP, one after SELECT."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

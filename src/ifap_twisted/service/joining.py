@@ -102,13 +102,14 @@ async def connect(
         reactor=reactor,
         key=None if key is None else _secret(key),
         means=Means(endpoint=endpoint, tls=tls, authenticate=authenticate),
+        patient=False,
     )
     return await _ready(service)
 
 
 def open_local(reactor: Any, basedir: Basedir, settings: Settings) -> Deferred[OwnFilesystem]:
     """Open the account of a basedir in this process; the basedir is held by the caller and stays its own."""
-    return Deferred.fromCoroutine(_ready(IFAPService(settings, reactor=reactor, basedir=basedir)))
+    return Deferred.fromCoroutine(_ready(IFAPService(settings, reactor=reactor, basedir=basedir, patient=False)))
 
 
 @deferred
@@ -127,7 +128,14 @@ async def login(
         raise BadSettings("A password was given for an account without a user.")
     credentials = None if password is None else Credentials(account.user or "", password)
     service = IFAPService(
-        settings, credentials=credentials, reactor=reactor, key=key, basedir=basedir, make_key=True, random=os.urandom
+        settings,
+        credentials=credentials,
+        reactor=reactor,
+        key=key,
+        basedir=basedir,
+        make_key=True,
+        patient=False,
+        random=os.urandom,
     )
     filesystem = await _ready(service)
     try:

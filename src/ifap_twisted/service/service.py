@@ -1,4 +1,7 @@
-"""The filesystem as an ``IService``: it starts with nothing reachable and nobody logged in, and never fails its parent."""
+"""The filesystem as an ``IService``: it starts with nothing reachable and nobody logged in, and never fails its parent.
+
+It composes and waits; what it opens decides everything else.
+"""
 
 from __future__ import annotations
 
@@ -39,12 +42,13 @@ class IFAPService(Service):
     that the settings name, installs no signal handler and no log observer.
 
     :param settings: made with keyword arguments; ``settings.basedir`` None keeps nothing on disk.
-    :param credentials: what the account is opened with; without them those of the basedir, else ``login`` is waited for.
+    :param credentials: what the account is opened with; without them those of the basedir, else a ``login``.
     :param reactor: None takes the one that is installed when the service starts.
     :param key: the folder's key string; without it the one that the basedir remembers.
     :param means: how to reach the account otherwise than by its URL (endpoint, TLS, authentication).
     :param basedir: one that the caller holds already; it is not closed here.
     :param make_key: make a key when the folder is empty (FORMAT 8.2); always so for the embedded account.
+    :param patient: wait for a ``login`` when no password is known; otherwise that is an error.
     """
 
     _log = Logger()
@@ -59,6 +63,7 @@ class IFAPService(Service):
         means: Means | None = None,
         basedir: Basedir | None = None,
         make_key: bool = False,
+        patient: bool = True,
         random: Random = os.urandom,
     ) -> None:
         self.settings = settings
@@ -70,6 +75,7 @@ class IFAPService(Service):
         self._basedir = basedir
         self._owns_basedir = basedir is None
         self._make_key = make_key or settings.account.kind in {"embedded", "memory"}
+        self._patient = patient
         self._random = random
         self._worker: ThreadWorker | None = None
         self._server: EmbeddedServer | None = None
@@ -77,16 +83,20 @@ class IFAPService(Service):
         self._opened: Opened | None = None
         self._opening: Deferred[None] | None = None
         self._error: IFAPError | None = None
+        self._nobody = False
         self._waiting: list[Deferred[IFilesystem]] = []
 
     # For everybody
 
     def when_ready(self) -> Deferred[IFilesystem]:
-        """Fires with the filesystem; fails when opening it failed for a reason that waiting does not mend."""
+        """Fires with the filesystem, as soon as the server is reached and somebody has logged in.
+
+        :raises IFAPError: opening it failed for a reason that waiting does not mend, a refused password for example.
+        """
         if self._opened is not None:
             return succeed(self._opened.filesystem)
-        if self._error is not None and not self._error.retryable:
-            return fail(self._error)
+        if self.problem is not None and not self._nobody:
+            return fail(self.problem)
         waiter: Deferred[IFilesystem] = Deferred()
         self._waiting.append(waiter)
         return waiter
@@ -100,6 +110,11 @@ class IFAPService(Service):
     def clock(self) -> Any:
         """The reactor, as a clock."""
         return self._reactor
+
+    @property
+    def problem(self) -> IFAPError | None:
+        """Why the folder is not open, if only a person can mend it; None while waiting may."""
+        return None if self._error is None or self._error.retryable else self._error
 
     @property
     def opened(self) -> Filesystem | None:
@@ -144,6 +159,7 @@ class IFAPService(Service):
         await self._let_go()
         self._credentials = None
         self._error = AuthenticationRefused("Nobody is logged in.")
+        self._nobody = True
 
     # IService
 
@@ -177,6 +193,7 @@ class IFAPService(Service):
 
     def _begin(self) -> None:
         self._error = None
+        self._nobody = False
         self._opening = Deferred.fromCoroutine(self._open_until_it_is())
 
     async def _open_until_it_is(self) -> None:
@@ -188,7 +205,8 @@ class IFAPService(Service):
                     self._log.warn("the folder cannot be opened: {error}", error=error.detail)
                     self._error = error
                     if not error.retryable:
-                        self._fail(error)
+                        if not self._nobody:
+                            self._fail(error)
                         return
                     await deferLater(self._reactor, limits.RECONNECT_SECONDS, lambda: None)
                 else:
@@ -259,6 +277,12 @@ class IFAPService(Service):
         assert self._worker is not None
         credentials = self._credentials
         if credentials is None and self._means.authenticate is None:
+            credentials = await self._known_credentials(basedir)
+        return shelf_for(self.settings, basedir, credentials, self._means, self._reactor, self._worker, self._random)
+
+    async def _known_credentials(self, basedir: Basedir | None) -> Credentials | None:
+        assert self._worker is not None
+        try:
             obtained = await credentials_for(
                 self.settings,
                 basedir,
@@ -267,8 +291,10 @@ class IFAPService(Service):
                 worker=self._worker,
                 random=self._random,
             )
-            credentials = obtained.credentials
-        return shelf_for(self.settings, basedir, credentials, self._means, self._reactor, self._worker, self._random)
+        except AuthenticationRefused:
+            self._nobody = self._patient  # who waits, waits for a login
+            raise
+        return obtained.credentials
 
     # Letting go
 

@@ -11,15 +11,15 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from ifap_twisted.core.limits import CONNECT_SECONDS
 from ifap_twisted.core.values import Entry, Expect, Record, Status
 from ifap_twisted.deferreds import deferred, within
-from ifap_twisted.errors import TimedOut, Unavailable
+from ifap_twisted.errors import IFAPError, TimedOut, Unavailable
 from ifap_twisted.filesystem.batches import Batch
 from ifap_twisted.filesystem.files import Opening
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.interfaces import IFilesystem, Listener, RemotePath
-from ifap_twisted.core.limits import CONNECT_SECONDS
 
 
 class Opener(Protocol):
@@ -28,6 +28,10 @@ class Opener(Protocol):
     @property
     def opened(self) -> Filesystem | None:
         """The filesystem, if it is open."""
+
+    @property
+    def problem(self) -> IFAPError | None:
+        """Why there will be none unless somebody does something."""
 
     @property
     def clock(self) -> Any:
@@ -61,8 +65,10 @@ class Standby:
         opened = self._opener.opened
         if opened is not None:
             return opened
+        if self._opener.problem is not None:
+            raise self._opener.problem
         try:
-            return await within(self._opener.when_ready(), CONNECT_SECONDS, self._opener.clock, "opening the folder")
+            return await within(self._opener.when_ready(), CONNECT_SECONDS, self._opener.clock, "Opening the folder")
         except TimedOut as error:
             state = await self._opener.status()
             reason = state.warnings[0].text if state.warnings else "The mail server was not reached in time."
