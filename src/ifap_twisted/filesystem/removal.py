@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
-
 from ifap_twisted.core import history as histories
 from ifap_twisted.core import paths
 from ifap_twisted.core.values import Entry, Expect
@@ -32,9 +30,14 @@ async def remove(desk: Desk, path: str, *, recursive: bool, expect: Expect) -> N
     found = desk.file(path)
     real = found.placed.version.path
     change = Change(deleted=True, replaced=None if real == path else {found.placed.version.vid})
-    burying = desk.writer.write(real, b"", change, expect=expect, check=lambda: _check_there(desk, path))
     # At once, so that the tombstone descends from what is there now and not from what comes while the marker is sent.
-    await settled([Deferred.fromCoroutine(burying), keep_directory(desk, real, without={real})])
+    burying = _bury(desk, real, change, expect=expect, shown=path)
+    await settled([burying, keep_directory(desk, real, without={real})])
+
+
+@deferred
+async def _bury(desk: Desk, path: str, change: Change, *, expect: Expect, shown: str) -> None:
+    await desk.writer.write(path, b"", change, expect=expect, check=lambda: _check_there(desk, shown))
 
 
 def _check_there(desk: Desk, path: str) -> None:
