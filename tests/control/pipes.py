@@ -6,7 +6,7 @@ from collections import deque
 
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import fail, succeed
-from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRefusedError
+from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IConsumer, IPushProducer, IStreamClientEndpoint, ITransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -21,8 +21,11 @@ class Pump:
         self.ends: list[End] = []
 
     def run(self) -> None:
-        while any([end.move() for end in list(self.ends)]):
-            pass
+        moved = True
+        while moved:
+            moved = False
+            for end in list(self.ends):
+                moved = end.move() or moved
 
 
 @implementer(ITransport, IPushProducer, IConsumer)
@@ -124,7 +127,7 @@ class PipeEndpoint:
 
     def connect(self, protocolFactory):
         if not self.up:
-            return fail(ConnectionRefusedError())
+            return fail(ConnectError())
         self.connections += 1
         client, server = End(self.pump), End(self.pump)
         client.peer, server.peer = server, client

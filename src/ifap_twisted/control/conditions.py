@@ -45,9 +45,10 @@ class Tags:
         return self.any or entry.version in self.strong or (weakly and entry.version in self.weak)
 
 
-async def expectation(call: Call, filesystem: IFilesystem) -> Expect:
+async def expectation(call: Call, filesystem: IFilesystem, *, looking: bool = False) -> Expect:
     """What a write shall expect, from the preconditions of its request.
 
+    :param looking: check them here in any case, because the write is one that knows no ``expect`` (directories).
     :raises Conflict: one of them fails already.
     """
     wanted, unwanted = _tags(call, "If-Match"), _tags(call, "If-None-Match")
@@ -55,10 +56,11 @@ async def expectation(call: Call, filesystem: IFilesystem) -> Expect:
     if wanted is None and unwanted is None and since is None:
         return None
     call.conditional = True
-    if wanted is not None and unwanted is None and len(wanted.strong) == 1 and not wanted.weak:
-        return wanted.strong[0]
-    if wanted is None and since is None and unwanted is not None and unwanted.any:
-        return ABSENT
+    if not looking:
+        if wanted is not None and unwanted is None and len(wanted.strong) == 1 and not wanted.weak:
+            return wanted.strong[0]
+        if wanted is None and since is None and unwanted is not None and unwanted.any:
+            return ABSENT
     entry = await present(call, filesystem)
     _require(call, entry, wanted, unwanted, since)
     return ABSENT if entry is None else entry.version

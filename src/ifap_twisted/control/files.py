@@ -111,7 +111,7 @@ class Files:
         if call.flag("early"):
             raise bad_request("The parameter 'early' is for files.")
         await read_whole(call.body(), 0)
-        await conditions.expectation(call, self._filesystem)
+        await conditions.expectation(call, self._filesystem, looking=True)
         before = await conditions.present(call, self._filesystem)
         entry = await self._filesystem.make_directory(call.path or "/", parents=call.flag("recursive"))
         return _written(entry, before)
@@ -119,7 +119,7 @@ class Files:
     async def delete(self, call: Call) -> Answer:
         """DELETE: a file, an empty directory, or a tree."""
         recursive = call.flag("recursive")
-        expect = await conditions.expectation(call, self._filesystem)
+        expect = await conditions.expectation(call, self._filesystem, looking=call.slash or recursive)
         if call.slash:
             await self._remove_directory(call, recursive=recursive)
         else:
