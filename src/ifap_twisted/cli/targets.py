@@ -11,7 +11,7 @@ import math
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -30,10 +30,12 @@ class Target:
 
     :param directory: as the user named it; symbolic links up to and including it are followed.
     :param create: make it, and what is missing above it.
+    :param link: ``os.link``, which some file systems refuse.
     :ivar identity: equal for two names of one directory.
     """
 
-    def __init__(self, directory: str, *, create: bool = False) -> None:
+    def __init__(self, directory: str, *, create: bool = False, link: Callable[..., None] = os.link) -> None:
+        self._link = link
         self._name = directory or "."
         if create:
             os.makedirs(self._name, exist_ok=True)  # noqa: PTH103 -- text in, text out
@@ -86,7 +88,8 @@ class Target:
                     _fill(descriptor, data, mode, modified)
                 finally:
                     os.close(descriptor)
-                _name(temporary, parts[-1], parent, replace=replace)
+                if replace or not self._linked(temporary, parts[-1], parent):
+                    os.rename(temporary, parts[-1], src_dir_fd=parent, dst_dir_fd=parent)
             except BaseException:
                 with suppress(FileNotFoundError):
                     os.unlink(temporary, dir_fd=parent)
@@ -100,6 +103,22 @@ class Target:
             os.utime(descriptor, ns=_nanoseconds(modified))
         finally:
             os.close(descriptor)
+
+    def _linked(self, temporary: str, name: str, parent: int) -> bool:
+        """Give the file its name if that is free, in one step; False where the file system cannot."""
+        try:
+            self._link(temporary, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+        else:
+            os.unlink(temporary, dir_fd=parent)
+            return True
+        try:
+            os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
 
     @contextmanager
     def _naming(self, parts: Sequence[str]) -> Iterator[None]:
@@ -156,26 +175,3 @@ def _fill(descriptor: int, data: bytes, mode: int, modified: float) -> None:
 def _nanoseconds(unix: float) -> tuple[int, int]:
     whole = int(min(max(unix, -_LATEST), _LATEST) * 1_000_000) * 1000 if math.isfinite(unix) else 0
     return whole, whole
-
-
-def _name(temporary: str, name: str, parent: int, *, replace: bool) -> None:
-    if not replace and _linked(temporary, name, parent):
-        os.unlink(temporary, dir_fd=parent)
-        return
-    os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
-
-
-def _linked(temporary: str, name: str, parent: int) -> bool:
-    """Give the file its name if that is free, in one step; False where the file system cannot."""
-    try:
-        os.link(temporary, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-    else:
-        return True
-    try:
-        os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
