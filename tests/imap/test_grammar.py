@@ -11,7 +11,7 @@ from ifap_twisted.imap.grammar import Continuation, Data, Fetch, Numbered, Searc
 from ifap_twisted.imap.replies import Splitter
 
 FRAGMENTS = st.sampled_from(
-    b'* |1 |FETCH |(|)|UID |BODY[]|[|]|NIL|"|\\| |{3}\r\nabc|OK |NO |[X|A1 |+ |SEARCH |LIST |STATUS |<0>|99999999999'.split(
+    b'* |1 |FETCH |(|)|UID |BODY[]|[|]|NIL|"|\\| |{3}\r\nabc|OK |NO |[X|A1 |+ |SEARCH |LIST |<0>|99999999999'.split(
         b"|"
     )
 )
