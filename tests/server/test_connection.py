@@ -95,17 +95,17 @@ def _byte(letter: str) -> bytes:
     return letter.encode()
 
 
-class MessageBytesTests(ConversationTestCase):
-    @settings(max_examples=60)
-    @given(
-        st.one_of(
-            st.binary(max_size=300),
-            st.lists(st.sampled_from([b"A: b", b"\r\n", b"\n", b"\r", b" ", b"\xff", b"\t", b":", b")", b"{3}", b"\0"]))
-            .map(b"".join),
-        )
-    )  # fmt: skip
-    def test_byte_for_byte(self, message) -> None:
-        """Any bytes come back as they were: whole, as header and text, in parts, and their size."""
+message_bytes = st.one_of(
+    st.binary(max_size=300),
+    st.lists(st.sampled_from([b"A: b", b"\r\n", b"\n", b"\r", b" ", b"\xff", b"\t", b":", b")", b"{3}", b"\0"])).map(
+        b"".join
+    ),
+)
+
+
+class MessageBytesTestCase(ConversationTestCase):
+    def check(self, message: bytes) -> None:
+        """Any bytes come back as they were: whole, as header and text, and their size."""
         client = self.client(b"box")
         uid = client.append(b"box", message)
         client.send(b"a UID FETCH %d (RFC822.SIZE BODY.PEEK[] BODY.PEEK[HEADER] BODY.PEEK[TEXT])\r\n" % uid)
@@ -115,6 +115,55 @@ class MessageBytesTests(ConversationTestCase):
             len(message), len(message), message, end, message[:end], len(message) - end, message[end:],
         )  # fmt: skip
         self.assertIn(want, answer)
+        client.drop()
+
+
+class MessageBytesTests(MessageBytesTestCase):
+    @settings(max_examples=60)
+    @given(message_bytes)
+    def test_byte_for_byte(self, message) -> None:
+        """Any bytes come back as they were."""
+        self.check(message)
+
+
+class PartsTests(MessageBytesTestCase):
+    """Messages that are kept in parts."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(limits, "PART", 7)
+
+    @settings(max_examples=60)
+    @given(message_bytes)
+    def test_byte_for_byte(self, message) -> None:
+        """Any bytes come back as they were."""
+        self.check(message)
+
+    def test_partial(self) -> None:
+        """A range of bytes over the ends of parts; parts are read in order even when there are many."""
+        message = b"A: b\r\n\r\n" + bytes(range(33, 126)) * 3
+        client = self.client(b"box")
+        client.append(b"box", message)
+        self.patch(limits, "PART", 11)
+        for offset, length in ((0, 9), (5, 4), (9, 7), (20, 60), (280, 100), (0, 1000), (7, 0), (1000, 5)):
+            client.send(b"a FETCH 1 BODY.PEEK[]<%d.%d>\r\n" % (offset, length))
+            part = message[offset : offset + length]
+            self.assertIn(b"<%d> {%d}\r\n%b)\r\n" % (offset, len(part), part), client.received())
+
+    def test_search(self) -> None:
+        """Text that lies over the end of a part is found."""
+        client = self.client(b"box")
+        client.append(b"box", b"\r\n" + b"abcdefghijklmnopq")
+        self.assertEqual(client.say(b"a SEARCH BODY FGHIJKLMNOP")[0], b"* SEARCH 1")
+
+    def test_removed(self) -> None:
+        """With a message all its parts are removed, and with a mailbox."""
+        client = self.client(b"box")
+        for command in (b"EXPUNGE", b"DELETE box"):
+            client.say(b"a APPEND box (\\Deleted) {100+}\r\n" + b"x" * 50 + b"\r\n" * 25)
+            client.say(b"b " + command)
+            rows = self.successResultOf(self.database.run(lambda db: db.execute("SELECT * FROM parts").fetchall()))
+            self.assertEqual(rows, [])
 
 
 class UpdateTests(ConversationTestCase):
@@ -243,6 +292,17 @@ class FailureTests(ConversationTestCase):
         answer = client.lines()
         self.assertEqual([line.split()[1] for line in answer], [b"OK", b"NO"])
 
+    def test_database_held(self) -> None:
+        """While another program holds the database longer than is waited for, it is NO [INUSE]."""
+        client = self.client()
+        self.successResultOf(self.database.run(lambda db: db.execute("PRAGMA busy_timeout = 0").fetchall()))
+        other = sqlite3.connect(self.path, isolation_level=None)
+        self.addCleanup(other.close)
+        other.execute("BEGIN IMMEDIATE")
+        self.assertEqual(client.say(b"a CREATE x"), [b"a NO [INUSE] Another program holds the database"])
+        other.execute("ROLLBACK")
+        self.assertEqual(client.say(b"b CREATE x"), [b"b OK CREATE completed"])
+
     def test_database_closed(self) -> None:
         """After the database was closed commands are NO [UNAVAILABLE]."""
         client = self.client()
@@ -273,7 +333,7 @@ class ShutDownTests(ConversationTestCase):
         clients[4].say(b"a LOGIN me wrong")
         stopped = self.connections.shut_down()
         for client in clients:
-            self.assertEqual(client.lines()[-1], b"* BYE The server stops")
+            self.assertEqual(client.lines(), [b"* BYE The server stops"])
             self.assertTrue(client.closed)
             self.assertNoResult(stopped)
             client.drop()

@@ -43,6 +43,13 @@ class OpenTests(SynchronousTestCase):
         open_database(self.path).close()
         self.assertEqual(self.path.read_bytes()[68:72], b"IFAP")
 
+    def test_mode(self) -> None:
+        """A copy that others may read, from a backup perhaps, is for its owner only again."""
+        open_database(self.path).close()
+        self.path.chmod(0o644)
+        open_database(self.path).close()
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+
     def test_newer(self) -> None:
         """A newer format is refused, and not a byte is changed."""
         open_database(self.path).close()

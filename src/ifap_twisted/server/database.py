@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ifap_twisted.deferreds import deferred, detach
-from ifap_twisted.errors import IFAPError, Unavailable
+from ifap_twisted.errors import Unavailable
 from ifap_twisted.server import limits, messages
 from ifap_twisted.server.messages import Appended, Draft
 from ifap_twisted.server.schema import open_database
@@ -126,21 +126,20 @@ class Appender:
     async def _store(self, drafts: list[Draft]) -> list[Appended | Exception]:
         """One transaction for all; when that fails, one for each: the disk may have room for some."""
         try:
-            stored = await self._database.run(messages.append, drafts)
-            self._tell([outcome for outcome in stored if isinstance(outcome, Appended)])
-            return list(stored)
-        except (sqlite3.Error, IFAPError, OSError, MemoryError) as error:
+            outcomes: list[Appended | Exception] = [*await self._database.run(messages.append, drafts)]
+        except Exception as error:  # noqa: BLE001 -- handed to those who wait
             if len(drafts) == 1:
                 return [error]
-        outcomes: list[Appended | Exception] = []
-        for draft in drafts:
-            outcomes += await self._store([draft])
-        return outcomes
+        else:
+            self._tell(outcomes)
+            return outcomes
+        return [outcome for draft in drafts for outcome in await self._store([draft])]
 
-    def _tell(self, stored: list[Appended]) -> None:
+    def _tell(self, outcomes: list[Appended | Exception]) -> None:
         """Before anything else can happen: sessions must learn of changes in the order of the database."""
         uids: dict[int, list[int]] = {}
-        for appended in stored:
-            uids.setdefault(appended.mailbox, []).append(appended.uid)
+        for outcome in outcomes:
+            if isinstance(outcome, Appended):
+                uids.setdefault(outcome.mailbox, []).append(outcome.uid)
         for mailbox, new in uids.items():
             self._watchers.arrived(mailbox, new)

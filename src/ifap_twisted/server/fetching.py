@@ -33,7 +33,7 @@ class Section:
     """
 
     name: bytes
-    pieces: Callable[[Message], tuple[bytes, ...]]
+    pieces: Callable[[Message], Iterable[bytes]]
     partial: tuple[int, int] | None = None
 
 
@@ -152,7 +152,7 @@ def _with_section(plan: Plan, reader: Reader) -> Plan:
     return replace(plan, sections=(*plan.sections, Section(name=label, pieces=pieces, partial=partial)))
 
 
-def _section_text(reader: Reader) -> tuple[bytes, Callable[[Message], tuple[bytes, ...]]]:
+def _section_text(reader: Reader) -> tuple[bytes, Callable[[Message], Iterable[bytes]]]:
     if reader.looking_at(b"]"):
         return b"", _all
     if reader.at_number():
@@ -188,15 +188,17 @@ def _as_astring(name: bytes) -> bytes:
 
 
 def _rendered_section(message: Message, section: Section) -> list[bytes]:
-    pieces: Sequence[bytes] = section.pieces(message)
-    if section.partial is not None:
-        pieces = _cut(pieces, *section.partial)
+    taken = section.pieces(message)
+    pieces = list(taken) if section.partial is None else _cut(taken, *section.partial)
     return [b"%b {%d}\r\n" % (section.name, sum(map(len, pieces))), *pieces, b" "]
 
 
-def _cut(pieces: Sequence[bytes], offset: int, length: int) -> list[bytes]:
-    cut = []
+def _cut(pieces: Iterable[bytes], offset: int, length: int) -> list[bytes]:
+    """Some of the bytes; pieces behind them are not read."""
+    cut: list[bytes] = []
     for piece in pieces:
+        if not length:
+            break
         part = piece[offset : offset + length]
         offset = max(0, offset - len(piece))
         length -= len(part)
@@ -224,16 +226,17 @@ def _mark_seen(connection: sqlite3.Connection, mailbox: int, found: Sequence[Mes
     return {uid: after[uid] for uid in changed}
 
 
-def _all(message: Message) -> tuple[bytes, ...]:
-    return message.header, message.text
+def _all(message: Message) -> Iterable[bytes]:
+    yield message.header
+    yield from message.texts()
 
 
-def _header(message: Message) -> tuple[bytes, ...]:
-    return (message.header,)
+def _header(message: Message) -> Iterable[bytes]:
+    yield message.header
 
 
-def _text(message: Message) -> tuple[bytes, ...]:
-    return (message.text,)
+def _text(message: Message) -> Iterable[bytes]:
+    return message.texts()
 
 
 _FACTS: dict[bytes, Callable[[Message], bytes]] = {
@@ -241,7 +244,7 @@ _FACTS: dict[bytes, Callable[[Message], bytes]] = {
     b"INTERNALDATE": lambda message: internal_date(message.date, message.zone),
     b"RFC822.SIZE": lambda message: b"%d" % message.size,
 }
-_WHOLE: dict[bytes, tuple[Callable[[Message], tuple[bytes, ...]], bool]] = {
+_WHOLE: dict[bytes, tuple[Callable[[Message], Iterable[bytes]], bool]] = {
     b"RFC822": (_all, True),
     b"RFC822.HEADER": (_header, False),
     b"RFC822.TEXT": (_text, True),

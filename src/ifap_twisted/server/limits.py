@@ -26,6 +26,10 @@ RESPONSE: Final = 1 * MIB
 """FETCH responses rendered ahead of what the peer has read (one message may be larger, alone)."""
 BLOCK: Final = 256
 """Messages looked at by one call of the worker, so that no session waits long for another's search."""
+PART: Final = 1 * MIB
+"""Longer texts are kept in parts of this: SQLite copies what it writes and reads twice."""
+LOG: Final = 64 * MIB
+"""To this the write-ahead log is cut after a checkpoint."""
 CHUNK: Final = 256 * KIB
 """Bytes handed to the transport at a time."""
 USER_CHARACTERS: Final = 255

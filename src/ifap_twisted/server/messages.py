@@ -62,16 +62,22 @@ class Message:
     @cached_property
     def header(self) -> bytes:
         """The header, with the empty line that ends it."""
-        return self._column("header")
+        sql = "SELECT header FROM contents WHERE place = ?"
+        return bytes(self._connection.execute(sql, (self._place,)).fetchone()[0])
+
+    def texts(self) -> Iterator[bytes]:
+        """All after the header, in parts that are read one by one."""
+        sql = "SELECT text, length(header) FROM contents WHERE place = ?"
+        text, header_length = self._connection.execute(sql, (self._place,)).fetchone()
+        yield text
+        if header_length + len(text) < self.size:
+            sql = "SELECT text FROM parts WHERE place = ? ORDER BY number"
+            yield from (part for (part,) in self._connection.execute(sql, (self._place,)))
 
     @cached_property
     def text(self) -> bytes:
         """All after the header."""
-        return self._column("text")
-
-    def _column(self, name: str) -> bytes:
-        sql = f"SELECT {name} FROM contents WHERE place = ?"  # noqa: S608 -- name is one of two constants
-        return bytes(self._connection.execute(sql, (self._place,)).fetchone()[0])
+        return b"".join(self.texts())
 
 
 def header_size(data: bytearray | bytes) -> int:
@@ -127,8 +133,8 @@ def expunge(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int] | 
     r"""Remove messages with \\Deleted for ever, all or those of some UIDs; the UIDs removed, ascending."""
     with transaction(connection):
         gone = _deleted(connection, mailbox, uids)
-        connection.executemany("DELETE FROM contents WHERE place = ?", ((place,) for place in gone))
-        connection.executemany("DELETE FROM messages WHERE place = ?", ((place,) for place in gone))
+        for table in ("parts", "contents", "messages"):
+            connection.executemany(f"DELETE FROM {table} WHERE place = ?", ((place,) for place in gone))  # noqa: S608
     return [place & limits.NUMBER for place in gone]
 
 
@@ -158,5 +164,11 @@ def _insert(connection: sqlite3.Connection, box: Box, draft: Draft) -> None:
         "INSERT INTO messages (place, date, zone, size, flags) VALUES (?, ?, ?, ?, ?)",
         (place, draft.date, draft.zone, len(view), " ".join(draft.flags)),
     )
-    connection.execute("INSERT INTO contents (place, header, text) VALUES (?, ?, ?)", (place, view[:end], view[end:]))
+    starts = range(end, len(view), limits.PART)
+    texts = [view[start : start + limits.PART] for start in starts] or [view[:0]]
+    connection.execute("INSERT INTO contents (place, header, text) VALUES (?, ?, ?)", (place, view[:end], texts[0]))
+    connection.executemany(
+        "INSERT INTO parts (place, number, text) VALUES (?, ?, ?)",
+        ((place, number, text) for number, text in enumerate(texts[1:], 1)),
+    )
     connection.execute("UPDATE mailboxes SET uidnext = uidnext + 1 WHERE id = ?", (box.id,))

@@ -39,8 +39,15 @@ _REFUSALS: Final[tuple[tuple[type[Exception], bytes], ...]] = (
 )
 
 
+_DATABASE_REFUSALS: Final = {
+    sqlite3.SQLITE_FULL: b"[OVERQUOTA] The disk is full",
+    sqlite3.SQLITE_BUSY: b"[INUSE] Another program holds the database",
+}
+
+
 def refusal(error: Exception) -> bytes | None:
     """The text of a NO for an error that is to be expected; None for one that is a fault of the server."""
-    if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-        return b"[OVERQUOTA] The disk is full"
+    if isinstance(error, sqlite3.Error):
+        # The lower byte of an extended code is the kind of error.
+        return _DATABASE_REFUSALS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
     return next((text for kind, text in _REFUSALS if isinstance(error, kind)), None)

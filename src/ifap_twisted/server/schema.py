@@ -25,7 +25,8 @@ _MAGIC = b"SQLite format 3\0"
 
 # A mailbox id is never used again (AUTOINCREMENT): it is the upper half of ``place``, whose lower half is the UID.
 # So messages lie in UID order in one tree. Content is apart: counting and SELECT read the small table only. The header
-# comes first in its row: a FETCH of header fields does not touch the pages of the text.
+# comes first in its row: a FETCH of header fields does not touch the pages of the text. What
+# of the text is beyond ``limits.PART`` bytes is in ``parts``.
 _TABLES = (
     """CREATE TABLE users (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -50,6 +51,11 @@ _TABLES = (
         place INTEGER PRIMARY KEY,
         header BLOB NOT NULL,
         text BLOB NOT NULL)""",
+    """CREATE TABLE parts (
+        place INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        text BLOB NOT NULL,
+        PRIMARY KEY (place, number))""",
     "CREATE TABLE validity (last INTEGER NOT NULL)",
     "INSERT INTO validity VALUES (0)",
 )
@@ -99,15 +105,15 @@ def _recognise(path: Path) -> bool:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         head = os.pread(descriptor, 100, 0)
+        if head:
+            if head[:16] != _MAGIC:
+                raise BadSettings(f"{path} is not a database of the embedded server.")
+            # Offsets of user_version and application_id: https://www.sqlite.org/fileformat2.html section 1.3
+            _check(path, int.from_bytes(head[60:64], "big"), int.from_bytes(head[68:72], "big"))
+        os.fchmod(descriptor, 0o600)  # a restored copy may be readable for others
     finally:
         os.close(descriptor)
-    if not head:
-        return True
-    if head[:16] != _MAGIC:
-        raise BadSettings(f"{path} is not a database of the embedded server.")
-    # Offsets of user_version and application_id: https://www.sqlite.org/fileformat2.html section 1.3
-    _check(path, int.from_bytes(head[60:64], "big"), int.from_bytes(head[68:72], "big"))
-    return False
+    return not head
 
 
 def _check(path: Path, version: int, application: int) -> None:
@@ -126,6 +132,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, fresh: bool) -> None
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA fullfsync = ON")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA journal_size_limit = {limits.LOG}")
     if fresh:
         _fill(connection, path)
     if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":

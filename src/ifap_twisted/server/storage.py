@@ -147,8 +147,8 @@ def delete_mailbox(connection: sqlite3.Connection, user: int, name: str) -> int:
         box = find_mailbox(connection, user, name)
         if any(other.startswith(name + "/") for other in mailboxes(connection, user)):
             raise DirectoryNotEmpty("There are mailboxes below it.")
-        connection.execute("DELETE FROM contents WHERE place BETWEEN ? AND ?", places(box.id))
-        connection.execute("DELETE FROM messages WHERE place BETWEEN ? AND ?", places(box.id))
+        for table in ("parts", "contents", "messages"):
+            connection.execute(f"DELETE FROM {table} WHERE place BETWEEN ? AND ?", places(box.id))  # noqa: S608
         connection.execute("DELETE FROM mailboxes WHERE id = ?", (box.id,))
     return box.id
 
