@@ -115,7 +115,7 @@ class Connector:
         self._pause: Deferred[None] | None = None
         self._create = False
         self._failures = 0
-        self._quick = float("-inf")
+        self._hurried = float("-inf")
         self.state = "stopped"
         self.last_error: IFAPError | None = None
 
@@ -171,12 +171,12 @@ class Connector:
         """Log out and stay away; whoever waits gets ``Unavailable``. Never raises."""
         running, self._running = self._running, None
         session, self._session = self._session, None
-        if session is not None:
-            await session.end()
         if running is not None:
             running.cancel()
         self._fail_waiting(Unavailable("The folder was closed."))
         self._change("stopped")
+        if session is not None:
+            await session.end()
         if self._attempt is not None:
             await self._attempt.ended()
 
@@ -243,16 +243,20 @@ class Connector:
         for one in waiting:
             one.callback(session)
         reason = await session.ended()
-        now = self.clock.seconds()
-        if now - began >= limits.RECONNECT_SECONDS:
+        if self.clock.seconds() - began >= limits.RECONNECT_SECONDS:
             self._failures = 0
         self._session, self.last_error = None, reason
         self._change("offline")
         self._observer.disconnected(reason)
-        if not isinstance(reason, Throttled) and now - self._quick >= limits.RECONNECT_SECONDS:
-            self._quick = now
-        else:
+        if self._failures or isinstance(reason, Throttled) or not self._may_hurry():
             await self._after_failure(reason)
+
+    def _may_hurry(self) -> bool:
+        """Whether a connection that broke may be made again at once: not twice in a row."""
+        now = self.clock.seconds()
+        hurry = now - self._hurried >= limits.RECONNECT_SECONDS
+        self._hurried = now if hurry else self._hurried
+        return hurry
 
     async def _after_failure(self, error: IFAPError) -> None:
         """Wait before the next attempt, or until told where another attempt would do harm."""

@@ -248,12 +248,12 @@ class Session:
         try:
             await self._folder.select()
         except (NotFound, Refused) as refused:
-            if isinstance(refused, Refused) and await self._is_there(path):
-                raise
-            if not create:
+            there = isinstance(refused, Refused) and await self._is_there(path)
+            if not there and not create:
                 raise NotFound(f"The mail server has no folder {names.readable(path.encode())}.") from None
-            await self._create(path)
-            await self._folder.select()
+            if not there:
+                await self._create(path)
+            await self._folder.select()  # also when it is there: somebody may have created it just now
         await self._ask_limit(path)
         self._wire.settled = self._folder.settle
         self._folder.settle()
