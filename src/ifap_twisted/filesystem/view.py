@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from itertools import groupby, islice
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -21,7 +21,7 @@ from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.values import Event, FolderState, HeaderBlock, Sealed, Version
 from ifap_twisted.deferreds import deferred, detach
-from ifap_twisted.errors import DataError, ForeignFolder, Renumbered
+from ifap_twisted.errors import DataError, ForeignFolder, Renumbered, StoreError
 from ifap_twisted.filesystem.entries import entry_of
 from ifap_twisted.filesystem.turns import Turns
 from ifap_twisted.filesystem.watching import Watchers
@@ -33,6 +33,8 @@ PORTION = 250
 TRIES = 3
 RUNS = 50
 """Gaps in what is known that one refresh fills; the rest comes with the next."""
+AGAIN_SECONDS = 10.0
+"""After which news that could not be read are looked at again, if nothing else asks before."""
 STALE_SECONDS = 2.0
 """How old knowledge may be on a shelf that does not push."""
 
@@ -74,6 +76,8 @@ class View:
         self._folder: FolderState | None = None
         self._generation = 0
         self._compare = False
+        self._behind = False
+        self._again: IDelayedCall | None = None
         self._announcing = False
         self._claimed = 0
         self._gone: set[int] = set()
@@ -102,6 +106,8 @@ class View:
         """Stop listening."""
         self._stop_listening()
         self._set_state("stopped")
+        if self._again is not None and self._again.active():
+            self._again.cancel()
 
     def adopt_home(self, home: str) -> None:
         """From now on messages of another folder are none of ours (FORMAT 1.5 ``home``)."""
@@ -119,7 +125,8 @@ class View:
 
     def current(self) -> Deferred[None]:
         """Fires when the view is fresh enough to answer from."""
-        if self.state == "connected" and self.store.traits.pushes and self._folder is not None and not self._compare:
+        told = self.store.traits.pushes and self._folder is not None
+        if told and self.state == "connected" and not (self._compare or self._behind):
             return succeed(None)
         if self._clock.seconds() - self._refreshed < STALE_SECONDS:
             return succeed(None)
@@ -180,6 +187,7 @@ class View:
         return now
 
     def _mark_fresh(self) -> None:
+        self._behind = False
         self._refreshed = self.last_refresh = self._clock.seconds()
 
     # Taking in
@@ -325,7 +333,13 @@ class View:
 
     @deferred
     async def _kicked(self) -> None:
-        await self.refresh()
+        try:
+            await self.refresh()
+        except (StoreError, DataError) as error:
+            self._log.info("news from the server could not be read yet: {reason}", reason=str(error))
+            self._behind = True
+            if self.state != "stopped" and (self._again is None or not self._again.active()):
+                self._again = self._clock.callLater(AGAIN_SECONDS, self._kick)
 
 
 def _fill(index: Index, decoded: Mapping[int, Decoded]) -> None:

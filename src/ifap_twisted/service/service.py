@@ -84,6 +84,7 @@ class IFAPService(Service):
         self._opening: Deferred[None] | None = None
         self._error: IFAPError | None = None
         self._nobody = False
+        self._stopped = False
         self._waiting: list[Deferred[IFilesystem]] = []
 
     # For everybody
@@ -114,6 +115,8 @@ class IFAPService(Service):
     @property
     def problem(self) -> IFAPError | None:
         """Why the folder is not open, if only a person can mend it; None while waiting may."""
+        if self._stopped:
+            return Unavailable("The service is stopped.")
         return None if self._error is None or self._error.retryable else self._error
 
     @property
@@ -166,6 +169,7 @@ class IFAPService(Service):
     def startService(self) -> None:
         """Begin; nothing that goes wrong later reaches the parent."""
         super().startService()
+        self._stopped = False
         if self._reactor is None:
             from twisted.internet import reactor  # noqa: PLC0415, TID251 -- the caller gave none
 
@@ -177,6 +181,7 @@ class IFAPService(Service):
     async def stopService(self) -> None:
         """Wait until what was accepted is safe, then let go of everything."""
         super().stopService()
+        self._stopped = True
         await self._let_go()
         self._fail(Unavailable("The service is stopped."))
         if self._server is not None:
