@@ -256,6 +256,16 @@ class BoundTests(ConversationTestCase):
         self.clock.advance(1800)
         self.assertTrue(user.closed)
 
+    def test_goodbye_that_is_not_read(self) -> None:
+        """Who does not read the goodbye is cut off after a minute; what is sent behind LOGOUT is ignored."""
+        client = self.client()
+        client.send(b"a LOGOUT\r\nb NOOP\r\n")
+        client.send(b"c NOOP\r\n")
+        self.assertEqual(len(client.lines()), 2)
+        self.assertFalse(client.transport.disconnected)
+        self.clock.advance(61)
+        self.assertTrue(client.transport.disconnected)
+
     def test_silence_in_idle(self) -> None:
         """IDLE that is not renewed ends too."""
         client = self.client(b"box")

@@ -65,7 +65,7 @@ class Channel(IMAP4Server):
         """The peer reads again after it had not."""
 
     def connectionMade(self) -> None:
-        """Greet, unless the server stops just now."""
+        """Greet."""
         self.outflow = Outflow(self.transport, self.room_again)
         self.trusted = _is_private(self.transport)
         super().connectionMade()
@@ -101,9 +101,13 @@ class Channel(IMAP4Server):
         else:
             self.outflow.end()
             self.transport.loseConnection()
+            self.setTimeout(limits.LOGIN_SECONDS)
 
     def timeoutConnection(self) -> None:
-        """Nothing came for too long."""
+        """Nothing came for too long, or the peer does not read its goodbye."""
+        if self.state == "logout":
+            self.transport.abortConnection()
+            return
         self._interrupt()
         self.say_goodbye(b"Nothing was heard for too long")
 
@@ -137,6 +141,8 @@ class Channel(IMAP4Server):
         self.say_goodbye(b"This line is too long")
 
     def _received(self, item: Command | Continuation) -> None:
+        if self.state == "logout":
+            return
         self.inflow.put(item)
         self._regulate()
         if not self._busy:
