@@ -83,23 +83,18 @@ class ControlResource(Resource):
 
     @deferred
     async def _run(self, request: Any, route: Route, action: Action, variables: Mapping[str, str]) -> None:
-        call: Call = request.getComponent(ICall)
         try:
-            call.check(route)
-            answer = await action(call, route, **variables)
-        except (IFAPError, RequestProblem) as error:
-            answer = problem_answer(error, conditional=call.conditional)
+            answer = await _answer(request.getComponent(ICall), route, action, variables)
+            if answer is not None:
+                await send(request, answer, reactor=self._reactor)
         except CancelledError:
             raise
         except Exception:  # noqa: BLE001 -- a bug must not take the node down
             self._log.failure("the route {route} failed", route=route.name)
-            answer = bug_answer()
-        if answer is None:
-            return
-        if request.startedWriting:
-            request.transport.abortConnection()
-            return
-        await send(request, answer, reactor=self._reactor)
+            if request.startedWriting:
+                request.transport.abortConnection()  # a cut is seen, a short answer would not be
+                return
+            await send(request, bug_answer(), reactor=self._reactor)
 
     @deferred
     async def _unrouted(self, request: Any, status: int, allowed: Collection[str]) -> None:
@@ -125,6 +120,16 @@ class ControlResource(Resource):
 
 
 _METHODS = frozenset({b"GET", b"HEAD", b"PUT", b"POST", b"DELETE"})
+
+
+async def _answer(call: Call, route: Route, action: Action, variables: Mapping[str, str]) -> Answer | None:
+    try:
+        call.check(route)
+        return await action(call, route, **variables)
+    except (IFAPError, RequestProblem) as error:
+        if call.request.startedWriting:
+            raise
+        return problem_answer(error, conditional=call.conditional)
 
 
 def _is_open(request: Any) -> bool:

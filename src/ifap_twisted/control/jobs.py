@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as WaitedTooLong
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -115,7 +116,7 @@ class Jobs:
             waiting.addTimeout(seconds, self._clock)  # type: ignore[unused-awaitable]
             try:
                 await waiting
-            except TimeoutError:
+            except WaitedTooLong:
                 return json_answer(job.to_json())
         return json_answer(job.to_json())
 
