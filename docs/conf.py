@@ -28,6 +28,8 @@ autodoc_typehints = "none"
 autodoc_class_signature = "mixed"
 python_use_unqualified_type_names = True
 
+highlight_language = "text"
+
 html_theme = "alabaster"
 html_theme_options = {
     "description": "An encrypted, versioned filesystem in an IMAP folder, as a Twisted service",

@@ -195,7 +195,7 @@ def options(command: click.Command) -> str:
     for one in command.params:
         if isinstance(one, click.Option) and not one.hidden:
             names = [*one.opts, *one.secondary_opts]
-            takes = "" if one.is_flag or one.count else " " + (one.metavar or one.type.name.upper())
+            takes = "" if one.is_flag or one.count else f" {one.metavar or choices(one)}"
             lines += [", ".join(f"``{name}{takes}``" for name in names), indented(plain(one.help or "")), ""]
     return "\n".join(lines)
 
@@ -209,6 +209,11 @@ class TwistdOptions(Generated):
             names = [f"``--{name} VALUE``", *([f"``-{short} VALUE``"] if short else [])]
             lines += [", ".join(names), indented(plain(said)), ""]
         return "\n".join(["::", "", "    twistd [-n] ifap [options]", "", *lines])
+
+
+def choices(option: click.Option) -> str:
+    """What an option without a name for its value takes."""
+    return "|".join(option.type.choices) if isinstance(option.type, click.Choice) else option.type.name.upper()
 
 
 # ---------------------------------------------------------------- HTTP
