@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from docutils.core import publish_string
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted import errors
@@ -66,3 +67,15 @@ class BuildTests(SynchronousTestCase):
         text = (ROOT / "docs" / "scripting.rst").read_text(encoding="utf-8")
         names = [path.name for path in (ROOT / "docs" / "examples").iterdir() if path.suffix in {".py", ".tac"}]
         self.assertEqual([name for name in sorted(names) if f".. literalinclude:: examples/{name}" not in text], [])
+
+
+class PackageIndexTests(SynchronousTestCase):
+    """What a package index shows, which knows docutils and not Sphinx."""
+
+    def test_readme_and_news_are_plain_rest(self) -> None:
+        """README.rst and NEWS.rst have no warning without Sphinx."""
+        for name in ("README.rst", "NEWS.rst"):
+            text = (ROOT / name).read_text(encoding="utf-8")
+            settings = {"halt_level": 2, "report_level": 2, "input_encoding": "unicode"}
+            html = publish_string(text, writer="html5", settings_overrides=settings)
+            self.assertIn(b"ifap-twisted" if name == "README.rst" else b"0.1.0", html)
