@@ -217,15 +217,19 @@ class OpenFolderTests(Case, SynchronousTestCase):
         talk.hears('A3 CREATE "box"')
 
     def test_refused_though_it_is_there(self):
-        """A folder that is there and may not be opened is not created again."""
+        """A folder that is there and may not be opened is tried once more, and not created again."""
         talk = self.opening()
-        talk.says("A1 NO locked", '* LIST () "/" box', "A2 OK")
-        self.assertIn("locked", str(self.refusal(talk.opening, Refused)))
+        talk.says("A1 NO locked", '* LIST () "/" box', "A2 OK", "A3 NO still locked")
+        self.assertIn("still locked", str(self.refusal(talk.opening, Refused)))
+        self.assertNotIn(b"CREATE", talk.heard())
 
     def test_created_by_another(self):
         """Another device may have created it in between."""
         talk = self.opening()
         talk.says("A1 NO [NONEXISTENT] x", "A2 NO [ALREADYEXISTS] x", *self.SELECTED, "A3 OK")
+        self.successResultOf(talk.opening)
+        talk = self.opening()
+        talk.says("A1 NO [NONEXISTENT] x", "A2 NO it exists", '* LIST () "/" box', "A3 OK", *self.SELECTED, "A4 OK")
         self.successResultOf(talk.opening)
 
     def test_not_created(self):
@@ -239,7 +243,7 @@ class OpenFolderTests(Case, SynchronousTestCase):
     def test_creation_refused(self):
         """A creation that is refused says why."""
         talk = self.opening()
-        talk.says("A1 NO [NONEXISTENT] x", "A2 NO [NOPERM] not here")
+        talk.says("A1 NO [NONEXISTENT] x", "A2 NO [NOPERM] not here", "* LIST (\\NonExistent) NIL box", "A3 OK")
         self.assertEqual(self.refusal(talk.opening, Refused).response_code, "NOPERM")
 
     def test_bad_names(self):

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
@@ -35,6 +34,8 @@ from ifap_twisted.imap.session import Session
 from ifap_twisted.imap.wire import Wire
 
 __all__ = ["Connector", "ConnectorObserver", "EndpointSource"]
+
+T = TypeVar("T")
 
 EndpointSource = IStreamClientEndpoint | Callable[[], IStreamClientEndpoint]
 """An endpoint, or what makes one for each attempt."""
@@ -111,7 +112,8 @@ class Connector:
         self._waiting: list[Deferred[Session]] = []
         self._session: Session | None = None
         self._attempt: Session | None = None
-        self._running: Deferred[None] | None = None
+        self._step: Deferred[Any] | None = None
+        self._wanted: object = None
         self._pause: Deferred[None] | None = None
         self._create = False
         self._failures = 0
@@ -139,9 +141,9 @@ class Connector:
         :param create: create the folder when it is absent on the next connection; later it is not created again.
         """
         self._create = create
-        if self._running is None:
-            self._running = Deferred.fromCoroutine(self._run())
-            detach(self._running.addErrback(_expected), self._log, "keeping the connection")
+        if self._wanted is None:
+            self._wanted = object()
+            detach(Deferred.fromCoroutine(self._run(self._wanted)), self._log, "keeping the connection")
         elif self.state == "stopped":
             self.retry()
 
@@ -158,7 +160,7 @@ class Connector:
         """
         if self._session is not None and self._session.alive and self.state == "connected":
             return succeed(self._session)
-        if self._running is None:
+        if self._wanted is None:
             return fail(Unavailable("The folder is not open."))
         if self.state == "stopped" and self.last_error is not None:
             return fail(copy.copy(self.last_error))
@@ -169,10 +171,13 @@ class Connector:
     @deferred
     async def stop(self) -> None:
         """Log out and stay away; whoever waits gets ``Unavailable``. Never raises."""
-        running, self._running = self._running, None
+        self._wanted = None
         session, self._session = self._session, None
-        if running is not None:
-            running.cancel()
+        self.retry()
+        if self._step is not None:
+            self._step.cancel()
+        if session is None and self._attempt is not None:
+            self._attempt.wire.end(Unavailable("The folder was closed."))
         self._fail_waiting(Unavailable("The folder was closed."))
         self._change("stopped")
         if session is not None:
@@ -182,29 +187,29 @@ class Connector:
 
     # The loop
 
-    async def _run(self) -> None:
-        while True:
+    # Whoever is called from the loop may stop it, and start it again: ``wanted`` tells a loop that is to end.
+
+    async def _run(self, wanted: object) -> None:
+        while self._wanted is wanted:
             self._change("connecting")
             try:
                 session = await self._establish()
             except CancelledError:
-                if self._running is None:
-                    raise
-                await self._after_failure(Unavailable("Logging in was given up."))
+                await self._after_failure(Unavailable("Logging in was given up."), wanted)
             except IFAPError as failed:
-                await self._after_failure(failed)
+                await self._after_failure(failed, wanted)
             except Exception:  # noqa: BLE001 -- the caller's login may fail in any way; it is logged and tried again
                 self._log.failure("while connecting")
-                await self._after_failure(Unavailable("Logging in failed; the log says why."))
+                await self._after_failure(Unavailable("Logging in failed; the log says why."), wanted)
             else:
-                await self._serve(session)
+                await self._serve(session, wanted)
 
     async def _establish(self) -> Session:
         """One attempt, all or nothing."""
         wire = Wire(self.clock)
         connecting = self._make_endpoint().connect(self._factory(wire))
         try:
-            await within(connecting, limits.CONNECT_SECONDS, self.clock, "Reaching the mail server")
+            await self._take(within(connecting, limits.CONNECT_SECONDS, self.clock, "Reaching the mail server"))
         except (TimedOut, CancelledError):
             raise
         except Exception as failed:  # noqa: BLE001 -- endpoints fail in many ways; all mean that it was not reached
@@ -212,13 +217,24 @@ class Connector:
         session = self._attempt = Session(wire, self.clock, self._security)
         try:
             await session.begin()
-            await self._authenticate(session)
+            await self._take(Deferred.fromCoroutine(self._log_in(session)))
             await session.identify(self._identity)
             await session.open_folder(self._folder, self._observer, create=self._create)
         except BaseException:
             wire.end(Unavailable("The connection was not to be used."))
             raise
         return session
+
+    async def _log_in(self, session: Session) -> None:
+        await self._authenticate(session)
+
+    async def _take(self, step: Deferred[T]) -> T:
+        """Wait for a step that :meth:`stop` may have to cancel."""
+        self._step = step
+        try:
+            return await step
+        finally:
+            self._step = None
 
     def _make_endpoint(self) -> IStreamClientEndpoint:
         if IStreamClientEndpoint.providedBy(self._endpoint):
@@ -232,8 +248,11 @@ class Connector:
             return factory
         return TLSMemoryBIOFactory(self._security.creator, True, factory, clock=self.clock)
 
-    async def _serve(self, session: Session) -> None:
+    async def _serve(self, session: Session, wanted: object) -> None:
         """Have a connection, until it is lost; then wait as long as is polite."""
+        if self._wanted is not wanted:
+            await session.end()
+            return
         began = self.clock.seconds()
         self._session, self._create, self.last_error = session, False, None
         self._change("connected")
@@ -243,13 +262,15 @@ class Connector:
         for one in waiting:
             one.callback(session)
         reason = await session.ended()
+        if self._wanted is not wanted:
+            return
         if self.clock.seconds() - began >= limits.RECONNECT_SECONDS:
             self._failures = 0
         self._session, self.last_error = None, reason
         self._change("offline")
         self._observer.disconnected(reason)
         if self._failures or isinstance(reason, Throttled) or not self._may_hurry():
-            await self._after_failure(reason)
+            await self._after_failure(reason, wanted)
 
     def _may_hurry(self) -> bool:
         """Whether a connection that broke may be made again at once: not twice in a row."""
@@ -258,21 +279,18 @@ class Connector:
         self._hurried = now if hurry else self._hurried
         return hurry
 
-    async def _after_failure(self, error: IFAPError) -> None:
+    async def _after_failure(self, error: IFAPError, wanted: object) -> None:
         """Wait before the next attempt, or until told where another attempt would do harm."""
-        self.last_error = error
-        if isinstance(error, _FINAL):
-            self._change("stopped")
-            self._fail_waiting(error)
-            self._pause = Deferred()
-            await self._pause
-            self._failures = 0
+        if self._wanted is not wanted:
             return
-        self._failures += 1
-        self._change("offline")
-        if not isinstance(error, (Unavailable, TimedOut)):
+        final = isinstance(error, _FINAL)
+        self.last_error = error
+        self._failures = 0 if final else self._failures + 1
+        self._change("stopped" if final else "offline")
+        if final or not isinstance(error, (Unavailable, TimedOut)):
             self._fail_waiting(error)
-        await self._sleep(self._delay(error))
+        if self._wanted is wanted:
+            await self._sleep(None if final else self._delay(error))
 
     def _delay(self, error: IFAPError) -> float:
         """Seconds to the next attempt: doubled with each failure, never less than a server asked for."""
@@ -282,16 +300,16 @@ class Connector:
             return max(delay, error.seconds)
         return delay
 
-    async def _sleep(self, seconds: float) -> None:
-        """Wait; :meth:`retry` ends it early."""
-        timer: Deferred[None] = deferLater(self.clock, seconds)
-        wake = self._pause = Deferred()
-        timer.addCallbacks(lambda _none: self.retry() if self._pause is wake else None, _expected)  # type: ignore[unused-awaitable]
+    async def _sleep(self, seconds: float | None) -> None:
+        """Wait, or without a number for ever; :meth:`retry` ends it."""
+        timer = None if seconds is None else self.clock.callLater(seconds, self.retry)
+        self._pause = Deferred()
         try:
-            await wake
+            await self._pause
         finally:
             self._pause = None
-            timer.cancel()
+            if timer is not None and timer.active():
+                timer.cancel()
 
     def _change(self, state: str) -> None:
         if state != self.state:
@@ -316,8 +334,3 @@ class _OneWire(Factory):
     def buildProtocol(self, addr: Any) -> Wire:  # noqa: ARG002
         """The wire."""
         return self._wire
-
-
-def _expected(failure: Any) -> None:
-    """A cancelled wait is no failure."""
-    failure.trap(CancelledError)

@@ -300,7 +300,7 @@ class Session:
         try:
             await self._wire.perform(Request(b"CREATE " + names.mailbox(path), what="create the folder"))
         except Refused as refused:
-            if refused.response_code != "ALREADYEXISTS":
+            if refused.response_code != "ALREADYEXISTS" and not await self._is_there(path):
                 raise
 
     def _announced_limit(self) -> int | None:
