@@ -108,10 +108,15 @@ class MailutilsTests(LiveContract, TestCase):
 class EmbeddedTests(MessageStoreContract, TestCase):
     """Our own server, over its UNIX socket."""
 
-    async def setUp(self):
-        """Start it."""
+    def directory(self):
+        """A directory that nobody else can read."""
         base = Path(self.mktemp())
         base.mkdir(mode=0o700)
+        return base
+
+    async def setUp(self):
+        """Start it."""
+        base = self.directory()
         self.socket = base / "socket"
         self.service = EmbeddedServer(base / "embedded.sqlite", reactor, socket_path=self.socket)
         self.service.startService()
