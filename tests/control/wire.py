@@ -180,6 +180,7 @@ class Node:
     filesystem: object = None
     info: object = dict
     hosts: tuple[str, ...] = ()
+    run: str = ""
     clock: MemoryReactorClock = field(default_factory=MemoryReactorClock)
 
     def __post_init__(self) -> None:
@@ -193,7 +194,7 @@ class Node:
             hosts=self.hosts,
             max_file_size=self.max_file_size,
             info=self.info,
-            new_id=lambda: f"{next(numbers):04d}",
+            new_id=lambda: f"{self.run}{next(numbers):04d}",
         )
         self.site = control_site(self.resource, reactor=self.clock)
 

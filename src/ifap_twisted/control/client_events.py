@@ -129,8 +129,10 @@ class Following:
         def take(data: bytes) -> None:
             if silence.active():
                 silence.reset(SILENCE_SECONDS)
-            parser.feed(data)
-            self._last_id = parser.last_id
+            try:
+                parser.feed(data)
+            finally:
+                self._last_id = parser.last_id  # what was not understood is not asked for again
 
         download = Download(take)
         silence = self._reactor.callLater(SILENCE_SECONDS, download.done.cancel)

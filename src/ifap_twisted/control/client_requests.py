@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.web.client import (
-    URI,
     Agent,
     HTTPConnectionPool,
     RequestGenerationFailed,
@@ -24,9 +23,8 @@ from twisted.web.client import (
     ResponseNeverReceived,
 )
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgentEndpointFactory
-from zope.interface import implementer
 
+from ifap_twisted.control.client_connections import Connections
 from ifap_twisted.control.client_link import Question, Token
 from ifap_twisted.control.client_stream import Lines, Upload, collect, upload_bytes
 from ifap_twisted.control.client_values import parse_json
@@ -35,19 +33,9 @@ from ifap_twisted.core import limits
 from ifap_twisted.deferreds import deferred, within
 from ifap_twisted.errors import IFAPError, OutcomeUnknown, ProtocolViolation, Unavailable
 
+T = TypeVar("T")
 BASE: Final = "http://ifap"
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
-
-
-@implementer(IAgentEndpointFactory)
-class _OneEndpoint:
-    """Whatever the URL says, there is one node."""
-
-    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
-        self._endpoint = endpoint
-
-    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:  # noqa: ARG002 -- Twisted's interface
-        return self._endpoint
 
 
 class Requests:
@@ -63,7 +51,8 @@ class Requests:
         self._pool.maxPersistentPerHost = limits.CONTROL_CONNECTIONS
         self._pool.cachedConnectionTimeout = int(limits.CONTROL_REUSE_SECONDS)
         self._pool.retryAutomatically = False
-        agent: Agent = Agent.usingEndpointFactory(reactor, _OneEndpoint(endpoint), pool=self._pool)  # type: ignore[no-untyped-call]
+        self._connections = Connections(endpoint)
+        agent: Agent = Agent.usingEndpointFactory(reactor, self._connections, pool=self._pool)  # type: ignore[no-untyped-call]
         self._client = HTTPClient(agent)
         self._turns = DeferredSemaphore(limits.CONTROL_CONNECTIONS)
 
@@ -120,14 +109,17 @@ class Requests:
             reactor=self._reactor,
         )
         try:
-            return await within(sending, limits.CONTROL_ANSWER_SECONDS, self._reactor, "The node's answer")
+            return await within(
+                _given_up_at_once(sending), limits.CONTROL_ANSWER_SECONDS, self._reactor, "The node's answer"
+            )
         except _BROKEN as error:
             raise _translated(error, question, body) from None
 
-    def close(self) -> Deferred[None]:
-        """Close the connections that nobody uses."""
-        closing: Deferred[None] = self._pool.closeCachedConnections()
-        return closing
+    @deferred
+    async def close(self) -> None:
+        """End all connections."""
+        await self._pool.closeCachedConnections()
+        await self._connections.abort()
 
 
 _BROKEN: Final = (
@@ -141,12 +133,28 @@ _BROKEN: Final = (
 )
 
 
+def _given_up_at_once(work: Deferred[T]) -> Deferred[T]:
+    """The same work, but cancelling ends with CancelledError and not with what becomes of the connection then."""
+    given_up = False
+
+    def cancel(_outer: Deferred[T]) -> None:
+        nonlocal given_up
+        given_up = True
+        work.cancel()
+
+    def ended(result: Any) -> None:
+        if not given_up:
+            outer.callback(result)
+
+    outer: Deferred[T] = Deferred(cancel)
+    work.addBoth(ended)  # type: ignore[unused-awaitable]
+    return outer
+
+
 def _translated(error: Exception, question: Question, upload: Upload | None) -> BaseException:
     """What a broken connection means: nothing was asked, or it is not known what came of it."""
     if upload is not None and upload.error is not None:
         return upload.error
-    if any(failure.check(CancelledError) for failure in getattr(error, "reasons", ())):
-        return CancelledError()
     if isinstance(error, ResponseFailed | ResponseNeverReceived) and question.method not in _SAFE_METHODS:
         return OutcomeUnknown("The node went away before it answered: what was asked for may or may not be done.")
     return Unavailable("The node does not answer.")
