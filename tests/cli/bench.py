@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
@@ -12,31 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.basedir.writer import MemoryWriter
 from ifap_twisted.cli.main import run
 from ifap_twisted.cli.options import Options, Work
 from ifap_twisted.cli.printing import Console
 from ifap_twisted.cli.session import Session, conclude
-from ifap_twisted.filesystem.filesystem import Filesystem
-from ifap_twisted.filesystem.opening import Membership, Surroundings, open_folder
 from ifap_twisted.interfaces import IFilesystem
-from ifap_twisted.store.memory import MemoryShelf, MemoryStore
-from ifap_twisted.workers import InlineWorker, Worker
-
-NOW = 1_700_000_000.0
-
-
-async def open_memory(clock: Any, worker: Worker, shelf: MemoryShelf, membership: Membership) -> Filesystem:
-    """A device's view of a shelf."""
-    surroundings = Surroundings(clock=clock, worker=worker, random=os.urandom, identity=MemoryWriter(os.urandom))
-    opened = await open_folder(
-        MemoryStore(shelf), membership, surroundings, make_key=True, account="memory:", name="IFAP_DATA"
-    )
-    return opened.filesystem
+from ifap_twisted.workers import InlineWorker
+from tests.filesystem.folders import Folder
 
 
 @dataclass(frozen=True)
@@ -64,12 +48,9 @@ class CommandLineTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Open an empty folder."""
-        self.clock = Clock()
-        self.clock.advance(NOW)
-        self.shelf = MemoryShelf()
-        self.filesystem: IFilesystem = self.successResultOf(
-            Deferred.fromCoroutine(open_memory(self.clock, InlineWorker(), self.shelf, Membership(encrypted=False)))
-        )
+        self.folder = Folder()
+        self.clock, self.shelf = self.folder.clock, self.folder.shelf
+        self.filesystem: IFilesystem = self.folder.device()
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.local = Path(directory.name)

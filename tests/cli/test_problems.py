@@ -107,7 +107,9 @@ class ObjectTests(SynchronousTestCase):
     def test_ours(self) -> None:
         """An error of the tree has its code, HTTP status and path."""
         found = problem(errors.Throttled("Slow down.", path="a"))
-        self.assertEqual(("throttled", 503, "/a", True), tuple(found[k] for k in ("code", "status", "path", "retryable")))
+        self.assertEqual(
+            ("throttled", 503, "/a", True), tuple(found[k] for k in ("code", "status", "path", "retryable"))
+        )
 
     def test_precondition(self) -> None:
         """A failed precondition is 412, as over HTTP."""

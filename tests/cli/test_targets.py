@@ -23,7 +23,9 @@ class TargetTests(CommandLineTestCase):
         self.addCleanup(self.target.close)
         self.inside = self.local / "target"
 
-    def put(self, *parts: str, data: bytes = b"x", mode: int = 0o644, modified: float = 5.0, replace: bool = False) -> None:
+    def put(
+        self, *parts: str, data: bytes = b"x", mode: int = 0o644, modified: float = 5.0, replace: bool = False
+    ) -> None:
         self.target.write(parts, data, mode=mode, modified=modified, replace=replace)
 
     def test_write(self) -> None:
@@ -46,7 +48,7 @@ class TargetTests(CommandLineTestCase):
             self.assertTrue((self.inside / f"f{number}").exists())
 
     def test_exists(self) -> None:
-        """What exists is not overwritten, be it a dangling link; with ``replace`` it is, the link itself and not its target."""
+        """What exists is not overwritten, be it a dangling link; with ``replace`` it is, and never what a link leads to."""
         self.put("f", data=b"old")
         self.assertRaises(FileExistsError, self.put, "f")
         self.put("f", data=b"new", replace=True)

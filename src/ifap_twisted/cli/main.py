@@ -8,13 +8,14 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
 from ifap_twisted._version import __version__
 from ifap_twisted.cli.loading import VerbGroup
 from ifap_twisted.cli.options import Options, common_options
-from ifap_twisted.cli.printing import Console, OutputClosed, close_quietly
+from ifap_twisted.cli.printing import Console, OutputClosed
 from ifap_twisted.cli.problems import INTERRUPTED, OTHER, USAGE
 from ifap_twisted.platforms import require_posix
 
@@ -61,12 +62,11 @@ def run(arguments: Sequence[str] | None = None, options: Options | None = None) 
         require_posix(sys.platform)
         _let_every_name_be_printed()
         status = program().main(given, prog_name="ifap", standalone_mode=False, obj=chosen)
-        sys.stdout.flush()
+        Console().flush()
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return USAGE
-    except (OutputClosed, BrokenPipeError):
-        close_quietly()
+    except OutputClosed:
         return OTHER
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
@@ -86,4 +86,6 @@ def _failed(error: Exception, options: Options, given: Sequence[str]) -> int:
     if isinstance(error, click.UsageError) and error.ctx is not None and not console.json:
         console.note(error.ctx.get_usage())
     console.failed(error)
+    with suppress(OutputClosed, OSError):  # told already, if it was this that failed
+        console.flush()
     return console.status

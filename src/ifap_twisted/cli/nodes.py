@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from ifap_twisted.basedir import Basedir
-from ifap_twisted.errors import TimedOut, Unavailable
+from ifap_twisted.errors import TimedOut
 
 GLANCE_SECONDS: Final = 5.0
 """How long a node may take to say that it is there."""
@@ -51,18 +51,19 @@ def answers(basedir: Basedir) -> bool:
         return False
 
 
-def start(basedir: Basedir, seconds: float, wait: Pause = pause) -> None:
+def start(basedir: Basedir, seconds: float, wait: Pause = pause) -> int | None:
     """Start a node in a process of its own, and wait until it answers.
 
-    :raises Unavailable: it ended; :raises TimedOut: it does not answer in time, and was stopped.
+    :return: None when it does, or the exit status with which it ended.
+    :raises TimedOut: it does not answer in time, and was told to stop.
     """
     process = _spawn(basedir)
     for _glance in range(int(seconds / POLL_SECONDS) + 1):
         if answers(basedir):
-            return
+            return None
         status = process.poll()
         if status is not None:
-            raise Unavailable(f"The node ended with status {status}: {basedir.node_log} says why.")
+            return status
         wait(POLL_SECONDS)
     process.terminate()
     raise TimedOut(f"The node does not answer after {seconds:g} seconds and was stopped: see {basedir.node_log}.")
@@ -99,7 +100,7 @@ def stop(basedir: Basedir, seconds: float, wait: Pause = pause) -> int | None:
     except ProcessLookupError:
         return pid
     for _glance in range(int(seconds / POLL_SECONDS) + 1):
-        if not basedir.is_held():
+        if not basedir.is_held() and has_ended(pid):
             return pid
         wait(POLL_SECONDS)
     raise TimedOut(f"Process {pid} is still there after {seconds:g} seconds: it may be finishing an upload.")
@@ -113,6 +114,18 @@ def _holder(basedir: Basedir, wait: Pause) -> int | None:
             return pid
         wait(POLL_SECONDS)
     return None
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or only waits for its parent to notice."""
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (ProcessLookupError, PermissionError):  # the number belongs to nobody, or to somebody else by now
+        return True
+    except FileNotFoundError:  # gone meanwhile, or a system without /proc, where letting go of the lock has to do
+        return True
+    return state == b"Z"
 
 
 def log_tail(path: Path, lines: int = LOG_LINES) -> list[str]:

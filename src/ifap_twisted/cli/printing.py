@@ -7,11 +7,13 @@ also into a pipe, which may end in a terminal after all. Raw names are given by 
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TextIO
 
 from ifap_twisted.cli.problems import DONE, exit_status, problem, sentence
@@ -74,13 +76,11 @@ class Console:
     def data(self, data: bytes) -> None:
         """Bytes of a file to stdout; blocks while the reader does, so large ones are written by a worker."""
         left = memoryview(data)
-        try:
+        with _telling_of_stdout():
             self._stdout.flush()
             while left:  # in pieces: a large write to a pipe whose reader goes away ends early, and without an error
                 left = left[self._stdout.buffer.write(left[:PIECE]) :]
                 self._stdout.buffer.flush()
-        except BrokenPipeError:
-            raise OutputClosed from None
 
     def note(self, text: str) -> None:
         """Something good to know, for people only; not with ``-q`` or ``--json``."""
@@ -115,10 +115,8 @@ class Console:
 
     def flush(self) -> None:
         """Hand everything on."""
-        try:
+        with _telling_of_stdout():
             self._stdout.flush()
-        except BrokenPipeError:
-            raise OutputClosed from None
 
     def _say(self, text: str) -> None:
         self._error_line(printable(text))
@@ -132,12 +130,10 @@ class Console:
                 raise
 
     def _write(self, text: str) -> None:
-        try:
+        with _telling_of_stdout():
             self._stdout.write(text)
             if self._stdout.isatty():
                 self._stdout.flush()
-        except BrokenPipeError:
-            raise OutputClosed from None
 
 
 def printable(text: str) -> str:
@@ -162,8 +158,23 @@ def _row(cells: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> s
     return "  ".join(padded).rstrip()
 
 
+@contextmanager
+def _telling_of_stdout() -> Iterator[None]:
+    """Whatever stops stdout from being written to is told once; what is left of it goes nowhere."""
+    try:
+        yield
+    except BrokenPipeError:
+        close_quietly()
+        raise OutputClosed from None
+    except OSError as error:
+        close_quietly()
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
 def close_quietly() -> None:
     """Send what is left of stdout nowhere, so that the interpreter does not complain at its end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    with suppress(io.UnsupportedOperation):  # a stdout that is no file has nobody to complain to
+        descriptor = sys.stdout.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)

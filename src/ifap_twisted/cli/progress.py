@@ -61,18 +61,13 @@ def waiting(console: Console, clock: IReactorTime, text: str) -> Iterator[None]:
         yield
         return
     with _tqdm(desc=printable(text), bar_format="{desc} ... {elapsed}") as bar:
-        redrawing = LoopingCall(_redraw, bar)
+        redrawing = LoopingCall(bar.update, 0)
         redrawing.clock = clock
         detach(redrawing.start(REDRAW_SECONDS, now=False), _log, "show how long it takes")
         try:
             yield
         finally:
             redrawing.stop()
-
-
-def _redraw(bar: Any) -> None:
-    bar.update(0)
-    bar.refresh()
 
 
 def _tqdm(**arguments: Any) -> Any:

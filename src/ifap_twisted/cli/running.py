@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+from ifap_twisted.basedir import Basedir
 from ifap_twisted.cli import nodes
 from ifap_twisted.cli.opening import open_basedir
 from ifap_twisted.cli.options import Options
 from ifap_twisted.cli.printing import Console
-from ifap_twisted.errors import StoreError
+from ifap_twisted.cli.problems import DONE, INTERRUPTED, OTHER
+from ifap_twisted.errors import TimedOut, Unavailable
 
 
 def start_node(options: Options) -> int:
-    """Start the node, and give the exit status."""
+    """Start the node, and give the exit status: that of the node when it ended at once."""
     console = Console(as_json=options.json, verbosity=options.verbosity)
     with open_basedir(options) as basedir:
         runs = nodes.answers(basedir)
-        if not runs:
-            try:
-                nodes.start(basedir, options.wait)
-            except StoreError as error:
-                console.failed(error)
-                for line in nodes.log_tail(basedir.node_log):
-                    console.note(line)
-                return console.status
+        status = None if runs else _started(console, basedir, options.wait)
         pid = basedir.holder()
+    if status is not None:
+        return status
     if console.json:
         console.object({"running": True, "pid": pid, "started": not runs})
     console.note(f"The node runs already (process {pid})." if runs else f"The node runs (process {pid}).")
-    return console.status
+    return DONE
+
+
+def _started(console: Console, basedir: Basedir, seconds: float) -> int | None:
+    """None when the node answers; else the exit status, after showing the last lines of the log."""
+    try:
+        ended = nodes.start(basedir, seconds)
+    except TimedOut as error:
+        console.failed(error)
+        ended = console.status
+    else:
+        if ended is None:
+            return None
+        console.failed(Unavailable(f"The node ended with status {ended}; {basedir.node_log} says:"))
+    for line in nodes.log_tail(basedir.node_log):
+        console.note(line)
+    return ended if 0 < ended < INTERRUPTED else OTHER
 
 
 def stop_node(options: Options) -> int:

@@ -28,7 +28,7 @@ from twisted.logger import (
 from twisted.python.failure import Failure
 
 from ifap_twisted.cli.options import Options, Work
-from ifap_twisted.cli.printing import Console, OutputClosed, close_quietly
+from ifap_twisted.cli.printing import Console, OutputClosed
 from ifap_twisted.cli.problems import INTERRUPTED, OTHER
 from ifap_twisted.cli.progress import waiting
 from ifap_twisted.interfaces import IFilesystem
@@ -129,7 +129,6 @@ class Run:
 def conclude(console: Console, error: BaseException | None) -> int:
     """The exit status of a run that ended so; an error is told here unless it needs no telling."""
     if isinstance(error, OutputClosed):
-        close_quietly()
         return console.status or OTHER
     if isinstance(error, CancelledError | KeyboardInterrupt):
         return INTERRUPTED

@@ -100,7 +100,8 @@ class Upload:
             return
         source = StandardInput(self._session.worker)
         expect = await self._expected(destination.path)
-        self._stored(await self._filesystem.put(destination.path, source, expect=expect))
+        putting = self._filesystem.put(destination.path, source, expect=expect)
+        self._stored(await self._session.during("Storing", putting))
 
     def summary(self) -> None:
         """Say how many files were new, unchanged, and failed."""
