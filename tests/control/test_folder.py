@@ -180,11 +180,21 @@ class VerbTests(FolderCase):
         self.assertEqual(held.calls, [(("a", "b"), {"expect": ABSENT})])
 
     def test_resolve(self):
-        """Resolve wants a version or ``both``, and not both of them."""
-        for body in ({"path": "a"}, {"path": "a", "both": False}, {"path": "a", "version": "abcd", "both": True}):
-            self.assertEqual(self.code(self.node.post("/v1/resolve", body)), (400, "bad-request"))
+        """Resolve hands on what it was given; without a version the current one stays."""
         self.put("a")
         self.assertEqual(self.code(self.node.post("/v1/resolve", {"path": "a", "both": True})), (404, "not-found"))
+        held = Held()
+        node = Node(filesystem=Scripted(self.node.filesystem, resolve=held), clock=self.node.clock)
+        for body in ({"path": "a"}, {"path": "a", "version": "abcd", "both": True, "expect": "v"}):
+            wire = node.connect()
+            wire.send(request("POST", "/v1/resolve", {"Content-Type": "application/json"}, json.dumps(body).encode()))
+        self.assertEqual(
+            held.calls,
+            [
+                (("a",), {"version": None, "both": False, "expect": None}),
+                (("a",), {"version": "abcd", "both": True, "expect": "v"}),
+            ],
+        )
 
     def test_unavailable(self):
         """What the server cannot do now is 503."""
@@ -210,7 +220,7 @@ class BodyTests(FolderCase):
     def test_missing_key(self):
         """A key that is needed must be there."""
         for name, body in VERBS.items():
-            for key in body:
+            for key in set(body) - {"both"}:
                 rest = {other: value for other, value in body.items() if other != key}
                 self.assertEqual(self.code(self.node.post(f"/v1/{name}", rest)), (400, "bad-request"), (name, key))
 

@@ -9,7 +9,6 @@ from twisted.internet.defer import Deferred
 
 from ifap_twisted.control.answers import Answer, entries_answer, entry_answer
 from ifap_twisted.control.call import Call
-from ifap_twisted.control.problems import bad_request
 from ifap_twisted.control.routes import Route
 from ifap_twisted.core.values import Entry
 from ifap_twisted.errors import NotADirectory
@@ -70,7 +69,6 @@ class Folder:
         return self._filesystem.keep(body["path"], body["count"], expect=body.get("expect"))
 
     def _resolve(self, body: Mapping[str, Any]) -> Deferred[Entry]:
-        version, both = body.get("version"), body.get("both", False)
-        if both == (version is not None):
-            raise bad_request("Say which version becomes current, or that both stay: one of 'version' and 'both'.")
-        return self._filesystem.resolve(body["path"], version=version, both=both, expect=body.get("expect"))
+        return self._filesystem.resolve(
+            body["path"], version=body.get("version"), both=body.get("both", False), expect=body.get("expect")
+        )
