@@ -358,6 +358,15 @@ class NumberTests(Folder):
         self.assertEqual([self.now(store.message(uid)) for uid in (1, 2, 3)], [letter(name) for name in "xyz"])
         self.assertEqual(self.now(store.append(letter("d"))).uid, 4)
 
+    def test_a_folder_without_its_empty_directories(self):
+        """A folder that lost its empty directories, as copies do, is completed when it is opened."""
+        (self.folder / "tmp").rmdir()
+        (self.folder / "new").rmdir()
+        store = self.make()
+        self.assertEqual(self.now(store.open(create=False)).exists, 3)
+        self.now(store.remove([1]))
+        self.assertEqual(self.now(store.append(letter("d"))).uid, 4)
+
     def test_no_number_left(self):
         """When the last number is taken, appends fail and store nothing."""
         (self.folder / "cur" / "eml-ffffffff:2,").write_bytes(mail())

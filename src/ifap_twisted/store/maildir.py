@@ -89,10 +89,9 @@ class MaildirStore:
     async def open(self, *, create: bool = True) -> FolderState:
         """Open the folder."""
         self._closed = False
-        if not await self._work(self._files.exists):
-            if not create:
-                raise NotFound("The Maildir folder does not exist.")
-            await self._work(self._files.create)
+        if not (create or await self._work(self._files.exists)):
+            raise NotFound("The Maildir folder does not exist.")
+        await self._work(self._files.create)
         await self._work(self._files.sweep)
         return _state(await self._look())
 

@@ -91,7 +91,7 @@ class MaildirFiles:
         :raises BlockingIOError: somebody else holds the lock; so for all methods that take it.
         """
         with self._locked():
-            return self._look()
+            return self._look()[0]
 
     def _write(self, message: bytes) -> Path:
         """Put a message durably into ``tmp``."""
@@ -134,13 +134,17 @@ class MaildirFiles:
         :raises OutcomeUnknown: they were moved, but perhaps not durably.
         """
         with self._locked():
-            before = self._look()
-            numbers, error = self._link_all(temporaries, max([before.last, *self._numbers()]))
+            before, present = self._look()
+            highest = max([before.last, *present])
+            numbers, error = self._link_all(temporaries, highest)
             if not numbers:
                 return Placed(view=before, numbers=(), error=error)
             try:
                 sync(self._folder / "cur")
-                present = self._numbers()
+                if numbers[-1] == highest + len(numbers):
+                    present |= {number: _name(number) for number in numbers}
+                else:  # the reference gave a number meanwhile
+                    present = self._numbers()
                 names = {uid: name for uid, name in present.items() if uid in before.names or uid in numbers}
                 view = replace(before, last=numbers[-1], pending=frozenset(present.keys() - names), names=names)
                 return Placed(view=self._anchored(view, present), numbers=tuple(numbers), error=error)
@@ -150,19 +154,21 @@ class MaildirFiles:
     def remove(self, uids: Collection[int], uidvalidity: int) -> View:
         """Remove messages for good; nothing when UIDVALIDITY is another one meanwhile."""
         with self._locked():
-            view = self._look()
-            gone = [uid for uid in view.names if uid in uids] if view.uidvalidity == uidvalidity else []
+            view, present = self._look()
+            gone = {uid for uid in view.names if uid in uids} if view.uidvalidity == uidvalidity else set()
             if not gone:
                 return view
             for uid in gone:
                 with suppress(FileNotFoundError):
                     (self._folder / view.names[uid]).unlink()
-            for part in ("cur", "new"):
+            for part in {view.names[uid].partition("/")[0] for uid in gone}:
                 sync(self._folder / part)
             names = {uid: name for uid, name in view.names.items() if uid not in gone}
-            return self._anchored(replace(view, names=names), self._numbers())
+            left = {uid: name for uid, name in present.items() if uid not in gone}
+            return self._anchored(replace(view, names=names), left)
 
-    def _look(self) -> View:
+    def _look(self) -> tuple[View, dict[int, str]]:
+        """What is shown, and all that is there."""
         stored = load(self._folder)
         present = self._numbers()
         if stored is None:
@@ -177,8 +183,8 @@ class MaildirFiles:
         last = max([view.last, *names])
         view = replace(view, last=last, pending=frozenset(uid for uid in unsettled if uid <= last), names=names)
         if stored is not None and replace(view, names={}) == stored:
-            return view
-        return self._anchored(view, present)
+            return view, present
+        return self._anchored(view, present), present
 
     def _given_again(self, view: View, present: Mapping[int, str]) -> bool:
         """Whether a number up to ``last`` may stand for another message than before."""

@@ -247,26 +247,34 @@ class MemoryStore:
     def _shows_at_once(self) -> bool:
         return self._visibility is Visibility.AT_ONCE
 
+    @property
+    def _highest(self) -> int:
+        """The highest UID that is shown."""
+        return self.shelf.uidnext - 1 if self._shows_at_once else self._horizon
+
     def _state(self) -> FolderState:
+        messages = self.shelf.messages
+        late = self._highest < self.shelf.uidnext - 1
         return FolderState(
             uidvalidity=self.shelf.uidvalidity,
             uidnext=self.shelf.uidnext if self._tells_uidnext else None,
-            exists=sum(1 for uid in self.shelf.messages if self._shows_at_once or uid <= self._horizon),
+            exists=sum(1 for uid in messages if uid <= self._highest) if late else len(messages),
             read_only=self.read_only,
         )
 
     def _range(self, first: int, last: int | None) -> list[tuple[int, bytes]]:
-        end = self.shelf.uidnext if self._shows_at_once else self._horizon
-        end = end if last is None else min(last, end)
-        found = ((uid, message) for uid, message in self.shelf.messages.items() if first <= uid <= end)
-        return [(uid, message) for uid, message in found if uid not in self._hidden]
+        messages = self.shelf.messages
+        first, end = max(first, 1), self._highest if last is None else min(last, self._highest)
+        near = range(first, end + 1) if end - first < len(messages) else messages
+        return [
+            (uid, messages[uid]) for uid in near if first <= uid <= end and uid in messages and uid not in self._hidden
+        ]
 
     def _announce(self) -> None:
         gone, self._gone = self._gone, []
         self._listeners.vanished(gone)
-        top = self.shelf.uidnext - 1 if self._shows_at_once else self._horizon
-        if top > self._told:
-            self._told = top
+        if self._highest > self._told:
+            self._told = self._highest
             self._listeners.arrived(self._state())
 
     def _store(self, message: bytes) -> Receipt:
