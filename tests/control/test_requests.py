@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 
 from twisted.internet.defer import Deferred
+from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
@@ -14,8 +15,9 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.values import Entry
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import IncompleteSource
+from ifap_twisted.store.memory import MemoryStore, Turnstile
 from tests.control.scripted import Scripted
-from tests.control.wire import TOKEN, Node, Wire, parse, parse_all, request
+from tests.control.wire import TOKEN, Node, Wire, memory_filesystem, parse, parse_all, request
 
 PUT = "/v1/files/a.bin"
 
@@ -191,6 +193,29 @@ class StreamTests(SynchronousTestCase):
         self.assertFalse(self.wire.disconnecting)
         self.node.clock.advance(2)
         self.assertTrue(self.wire.disconnecting)
+
+    def test_two_at_a_time(self):
+        """The filesystem takes two of the largest files at a time: the senders of others wait."""
+        clock, gate = MemoryReactorClock(), Turnstile()
+        size = limits.BODY_AHEAD + 50_000
+        node = Node(
+            filesystem=memory_filesystem(clock, MemoryStore(clock=clock, gate=gate), max_file_size=size),
+            clock=clock,
+            max_file_size=size,
+        )
+        gate._methods.add("append")
+        wires = [node.connect() for _ in range(4)]
+        for number, wire in enumerate(wires):
+            wire.send(request("PUT", f"/v1/files/{number}", {"Content-Length": str(size)}))
+            wire.send(b"x" * (size - 10))
+        self.assertEqual([wire.paused for wire in wires], [False, False, True, True])
+        for wire in wires[:2]:
+            wire.send(b"x" * 10)
+        gate.release()
+        for wire in wires[2:]:
+            self.assertFalse(wire.paused)
+            wire.send(b"x" * 10)
+        self.assertEqual([parse(wire.value()).status for wire in wires], [201] * 4)
 
     def test_no_file(self):
         """A body of a megabyte does not make a temporary file."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -66,6 +68,52 @@ class BoundsTests(SynchronousTestCase):
         extra.lose()
         wires.pop().lose()
         self.assertFalse(self.node.connect().disconnecting)
+
+
+PARTS = st.lists(
+    st.sampled_from(
+        [
+            request("GET", "/v1/status"),
+            request("PUT", "/v1/files/a", None, b"body"),
+            request("PUT", "/v1/files/a", {"Transfer-Encoding": "chunked"}),
+            b"4\r\nbody\r\n0\r\n\r\n",
+            request("DELETE", "/v1/files/a", {"Content-Length": "3"}),
+            request("POST", "/v1/mkdir", {"Content-Type": "application/json"}, b'{"path":"d"}'),
+            request("GET", "/healthz", {"Content-Length": "nine"}),
+            b"GET * HTTP/1.1\r\n\r\n",
+            b"OPTIONS * HTTP/1.1\r\nContent-Length: 5\r\n\r\nabcde",
+            b"\r\n",
+            b"\r\n\r\n",
+            b":",
+            b"Expect: 100-continue\r\n",
+        ]
+    )
+    | st.binary(max_size=30),
+    max_size=8,
+)
+
+
+class FuzzTests(SynchronousTestCase):
+    """Anything at all."""
+
+    @settings(max_examples=200)
+    @given(PARTS, st.integers(1, 400), st.booleans())
+    def test_any_bytes(self, parts, cut, lose):
+        """Any bytes, cut anywhere, are answered or refused; nothing is logged as a failure and no clock is left."""
+        node = Node()
+        wire = node.connect()
+        data = b"".join(parts)
+        for start in range(0, len(data), cut):
+            if not wire.disconnecting:
+                wire.send(data[start : start + cut])
+        if not lose:
+            node.clock.advance(limits.CONTROL_IDLE_SECONDS + limits.LINGER_SECONDS)
+        wire.lose()
+        node.resource.stop()
+        self.successResultOf(node.filesystem.close())
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertEqual(node.clock.getDelayedCalls(), [])
+        self.assertEqual(node.site.connections, 0)
 
 
 class LogTests(SynchronousTestCase):

@@ -105,6 +105,10 @@ class Wire(StringTransport):
         self.disconnecting = True
         self.protocol.connectionLost(Failure(ConnectionLost()))
 
+    def unregisterProducer(self) -> None:
+        """Like a real transport it does not mind doing so twice."""
+        self.producer = self.streaming = None
+
     @property
     def paused(self) -> bool:
         """Whether the site does not read at present."""

@@ -22,9 +22,10 @@ LONGEST_ADDRESS: Final = 107
 """Bytes of a path that fit into ``sun_path`` of Linux, without the NUL."""
 
 
-def check_owner(path: str) -> None:
+def check_owner(path: str, user: int | None = None) -> None:
     """Refuse a socket that is not ours, or lies in a directory that others may write to.
 
+    :param user: the number of the user that it has to belong to; by default the one that runs this.
     :raises Unavailable: there is no socket. :raises Forbidden: it is not ours.
     """
     directory = os.path.dirname(path) or "."  # noqa: PTH120 -- may go through a descriptor, kept as it is
@@ -36,7 +37,8 @@ def check_owner(path: str) -> None:
         raise Forbidden("The directory of the control socket belongs to somebody else.") from None
     if not stat.S_ISSOCK(socket.st_mode):
         raise Forbidden("The control socket is not a socket.")
-    if socket.st_uid != os.geteuid() or above.st_uid != os.geteuid():
+    wanted = os.geteuid() if user is None else user
+    if socket.st_uid != wanted or above.st_uid != wanted:
         raise Forbidden("The control socket or its directory belongs to somebody else.")
     if above.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise Forbidden("Others may write to the directory of the control socket.")
