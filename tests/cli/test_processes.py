@@ -7,8 +7,8 @@ import json
 import os
 import signal
 import subprocess
-import time
 
+from ifap_twisted.cli.nodes import pause
 from tests.cli.processes import ProcessTestCase
 
 
@@ -25,7 +25,7 @@ class PipeTests(ProcessTestCase):
         self.assertEqual(b"", self.succeeds("cat", "empty"))
 
     def test_stdin_needs_a_name(self) -> None:
-        """stdin has no name: a DEST that is a directory is 2."""
+        """A stdin has no name: a DEST that is a directory is 2."""
         self.assertEqual(2, self.ifap("put", "-", "/x/", given=b"x").returncode)
 
     def test_reader_gone(self) -> None:
@@ -53,20 +53,14 @@ class SignalTests(ProcessTestCase):
     """Ctrl-C."""
 
     def interrupted(self, *arguments: str, number: int = signal.SIGINT) -> subprocess.Popen[bytes]:
-        """A verb that has begun and then gets a signal."""
+        """A verb that has opened the account and then gets a signal."""
         process = self.begin("-v", *arguments)
-        self.wait_until_held()
-        process.send_signal(number)
-        return process
-
-    def wait_until_held(self) -> None:
-        """Wait until a process has the basedir and has opened the account."""
         for _glance in range(600):
             if (self.basedir / "key.json").exists():
-                time.sleep(0.3)
-                return
-            time.sleep(0.1)
-        self.fail("nothing happens")
+                process.send_signal(number)
+                return process
+            pause(0.1)
+        raise AssertionError("the account is not opened")
 
     def test_watch(self) -> None:
         """`watch` ends with 130 on Ctrl-C, and on a request to end, without a traceback."""

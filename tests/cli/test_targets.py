@@ -48,7 +48,7 @@ class TargetTests(CommandLineTestCase):
             self.assertTrue((self.inside / f"f{number}").exists())
 
     def test_exists(self) -> None:
-        """What exists is not overwritten, be it a dangling link; with ``replace`` it is, and never what a link leads to."""
+        """What exists is not overwritten, not even a dangling link; ``replace`` never replaces what a link leads to."""
         self.put("f", data=b"old")
         self.assertRaises(FileExistsError, self.put, "f")
         self.put("f", data=b"new", replace=True)

@@ -23,9 +23,10 @@ async def login(
 
     The password is asked for on a terminal; else it comes from --password-file or --password-command. A key is made
     only in an empty folder; any other folder needs its key, from --key-file or asked for. Secrets are never taken from
-    the command line. F is the name of a file, whose first line counts, or - for stdin.
+    the command line. F is the name of a file, whose first line counts, or - for stdin. Keep a copy of a key that was
+    made (``ifap info --show-key``): without it nobody can read the folder.
 
-    With --json an object is printed: account, folder, dialect, encryption, key_fingerprint, made_key.
+    With --json an object is printed: account, folder, dialect, encryption, key_fingerprint and what else is known.
 
     Example::
 
@@ -44,9 +45,6 @@ async def login(
         session.console.object(report)
         return
     session.console.line(f"Logged in to {report['account']}, folder {report['folder']}.")
-    if report.get("made_key"):
-        session.console.note("A new key was made. Without it nobody can read the folder, you included: keep a copy of")
-        session.console.note("what `ifap info --show-key` prints in a safe place.")
 
 
 command = reactor_verb(

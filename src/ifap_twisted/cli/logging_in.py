@@ -10,10 +10,10 @@ import click
 from ifap_twisted.basedir import Basedir
 from ifap_twisted.basedir.passwords import PasswordFile
 from ifap_twisted.cli import asking, opening
-from ifap_twisted.credentials import run_secret_command
 from ifap_twisted.errors import BasedirInUse, KeyRequired
 from ifap_twisted.secrecy import Secret
 from ifap_twisted.settings import Settings
+from ifap_twisted.settings.editing import save_settings
 
 if TYPE_CHECKING:
     from ifap_twisted.cli.session import Session
@@ -32,12 +32,14 @@ async def run_login(
         password = await _password(session, basedir, settings, options, password_file)
         key = None if key_file is None else await asking.secret_from(session, key_file)
         try:
-            return await _attempt(session, basedir, options, password, key)
+            report = await _attempt(session, basedir, options, password, key)
         except KeyRequired:
             if key is not None:
                 raise
-        key = _asked_key(settings)
-        return await _attempt(session, basedir, options, password, key)
+            report = await _attempt(session, basedir, options, password, _asked_key(settings))
+        if password is not None:
+            _prefer_the_stored(basedir, settings)
+        return report
 
 
 async def hold_alone(session: Session, basedir: Basedir) -> None:
@@ -65,8 +67,6 @@ async def _password(
         return None
     if file is not None:
         return await asking.secret_from(session, file)
-    if options["password_command"] is not None:
-        return await run_secret_command(options["password_command"], session.reactor, session.reactor)
     if settings.password_command is not None or settings.password_file is not None:
         return None
     if asking.has_person():
@@ -74,6 +74,12 @@ async def _password(
     if PasswordFile(basedir).password(settings.account) is not None:
         return None
     raise click.UsageError("A password is needed, and there is no terminal to ask: give --password-file F.")
+
+
+def _prefer_the_stored(basedir: Basedir, settings: Settings) -> None:
+    """Take back what ``ifap.toml`` says of where the password comes from: the one just given is to be used."""
+    old = [name for name in ("password_command", "password_file") if settings.sources[name] == "file"]
+    save_settings(basedir, dict.fromkeys(old))
 
 
 def _asked_key(settings: Settings) -> Secret:
