@@ -346,13 +346,14 @@ class ErrorTests(ClientCase):
     def test_slow_answer(self):
         """An answer that never comes is waited for up to a bound."""
         held = Held()
-        self.script(read=held)
-        reading = self.there.get("a")
+        self.script(read=held, move=held)
+        reading, moving = self.there.get("a"), self.there.move("a", "b")
         self.settle()
         self.node.clock.advance(limits.CONTROL_ANSWER_SECONDS + 1)
         self.error(reading, errors.TimedOut)
+        self.error(moving, errors.OutcomeUnknown)
         self.settle()
-        self.assertEqual(held.cancelled, 1)
+        self.assertEqual(held.cancelled, 2)
 
     def test_cancel(self):
         """Cancelling here cancels there."""
@@ -365,6 +366,21 @@ class ErrorTests(ClientCase):
             working.cancel()
             self.error(working, CancelledError)
             self.assertEqual(held.cancelled, before + 1)
+
+
+class Late:
+    """A batch that ends as it was told, with an error or when a Deferred fires."""
+
+    def __init__(self, end):
+        self.end = end
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_error):
+        if isinstance(self.end, Exception):
+            raise self.end
+        await self.end
 
 
 async def as_coroutine(act, filesystem, path):
@@ -547,6 +563,32 @@ class AroundTests(ClientCase):
                 await self.there.put("a", b"x", expect="other")
 
         self.error(Deferred.fromCoroutine(conflicting()), errors.Conflict)
+
+    def test_batch_fails_late(self):
+        """A put that fails after it was on its way fails the batch, with the error of the node."""
+        self.script(batch=lambda: Late(errors.OutcomeUnknown("It may be there.", path="a")))
+        entries = []
+
+        async def work():
+            async with self.there.batch():
+                entries.append(await self.there.put("a", b"x"))
+
+        error = self.error(Deferred.fromCoroutine(work()), errors.OutcomeUnknown)
+        self.assertEqual((error.detail, error.path, entries[0].path), ("It may be there.", "a", "a"))
+
+    def test_batch_is_cut(self):
+        """A node that goes away before a put has ended leaves it unknown."""
+        waiting: Deferred = Deferred()
+        self.script(batch=lambda: Late(waiting))
+        working = Deferred.fromCoroutine(self.batch_of_one())
+        self.settle()
+        self.assertNoResult(working)
+        self.endpoint.break_all()
+        self.error(working, errors.OutcomeUnknown)
+
+    async def batch_of_one(self):
+        async with self.there.batch():
+            await self.there.put("a", b"x")
 
     def test_watch(self):
         """What is done after ``watch`` is told, here or there, until it is stopped."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import socket
-import tempfile
 from pathlib import Path
 
 from twisted.internet import reactor  # noqa: TID251 -- real sockets need the real one
@@ -18,7 +17,7 @@ from ifap_twisted.control.client_socket import LONGEST_ADDRESS, check_owner
 from ifap_twisted.control.resource import control_resource
 from ifap_twisted.control.site import control_site
 from ifap_twisted.errors import Forbidden, NotFound, TooLarge, Unavailable
-from tests.control.wire import TOKEN, memory_filesystem
+from tests.control.wire import TOKEN, memory_filesystem, own_directory
 
 LARGEST = 24 << 20
 
@@ -28,8 +27,7 @@ class OwnerTests(SynchronousTestCase):
 
     def setUp(self):
         """A directory of ours with a socket in it."""
-        self.directory = Path(tempfile.mkdtemp(prefix="ifap"))
-        self.directory.chmod(0o700)
+        self.directory = own_directory(self)
         self.path = self.directory / "control.socket"
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(str(self.path))
@@ -81,8 +79,7 @@ class SocketTests(TestCase):
 
     def setUp(self):
         """A directory of ours."""
-        self.directory = Path(tempfile.mkdtemp(prefix="ifap"))
-        self.directory.chmod(0o700)
+        self.directory = own_directory(self)
         self.here = memory_filesystem(Clock(), max_file_size=LARGEST)
 
     def listen(self, directory: Path) -> HttpFilesystem:
@@ -93,7 +90,7 @@ class SocketTests(TestCase):
         site = control_site(made, reactor=reactor)
         port = reactor.listenUNIX(f"/proc/self/fd/{descriptor}/control.socket", site, mode=0o600)
         there = HttpFilesystem(reactor, directory / "control.socket", TOKEN)
-        self.addCleanup(self.until, lambda: not site.connections)
+        self.addCleanup(self.until, lambda: not site.channels)
         self.addCleanup(port.stopListening)
         self.addCleanup(made.stop)
         self.addCleanup(there.close)
@@ -168,6 +165,9 @@ class SocketTests(TestCase):
         with socket.socket(socket.AF_UNIX) as left_over:
             left_over.bind(str(path))
         there = HttpFilesystem(reactor, str(path), TOKEN)
-        await self.assertFailure(there.get("a"), Unavailable)
+        for _ in range(2):
+            for act in (lambda: there.get("a"), lambda: there.put("a", b""), lambda: there.move("a", "b")):
+                await self.assertFailure(act(), Unavailable)
+            path.unlink(missing_ok=True)
         self.assertEqual((await there.status()).state, "stopped")
         await there.close()

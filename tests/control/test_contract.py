@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
 
 from twisted.internet import reactor  # noqa: TID251 -- real sockets need the real one
 from twisted.internet.defer import Deferred, succeed
@@ -18,7 +16,7 @@ from ifap_twisted.control.site import control_site
 from ifap_twisted.store.memory import MemoryShelf, MemoryStore
 from tests.contract.filesystem import FilesystemContract
 from tests.control.pipes import PipeEndpoint
-from tests.control.wire import TOKEN, Node, memory_filesystem
+from tests.control.wire import TOKEN, Node, memory_filesystem, own_directory
 
 
 class Afar(FilesystemContract):
@@ -77,14 +75,13 @@ class SocketContractTests(Afar, TestCase):
     timeout = 60
 
     def opened(self):
-        directory = Path(tempfile.mkdtemp(prefix="ifap"))
-        directory.chmod(0o700)
+        directory = own_directory(self)
         path = directory / "control.socket"
         resource = control_resource(self.filesystem(), reactor=reactor, token=TOKEN, max_file_size=self.max_file_size)
         site = control_site(resource, reactor=reactor)
         port = reactor.listenUNIX(os.fspath(path), site, mode=0o600)
         there = HttpFilesystem(reactor, path, TOKEN)
-        self.addCleanup(self.until, lambda: not site.connections)
+        self.addCleanup(self.until, lambda: not site.channels)
         self.addCleanup(port.stopListening)
         self.addCleanup(resource.stop)
         self.addCleanup(there.close)

@@ -416,6 +416,18 @@ class ForeignTests(SynchronousTestCase):
         self.assertEqual(parse(stored.value()).status, 201)
         self.assertEqual(parse(self.ask(request("POST", "/echo", None, body), Request).value()).body, body)
 
+    def test_failing_neighbour(self):
+        """A resource that cannot be found because of a bug is a 500 of the foreign site, with our Request too."""
+
+        class Broken(Resource):
+            def getChild(self, path, asked):
+                raise ZeroDivisionError
+
+        self.root.putChild(b"broken", Broken())
+        wire = self.ask(request("POST", "/broken/x", None, b"abc"), Request)
+        self.assertEqual(parse(wire.value()).status, 500)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_encoded_prefix(self):
         """The place where it is mounted may be written with escapes."""
         reply = parse(self.ask(request("PUT", "/%69fap/v1/files/%C3%A4", None, b"1"), Request).value())

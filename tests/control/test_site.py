@@ -8,6 +8,8 @@ from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core import limits
+from ifap_twisted.core.values import Entry
+from tests.control.scripted import Held, Scripted
 from tests.control.wire import TOKEN, Node, parse, request
 
 
@@ -113,7 +115,7 @@ class FuzzTests(SynchronousTestCase):
         self.successResultOf(node.filesystem.close())
         self.assertEqual(self.flushLoggedErrors(), [])
         self.assertEqual(node.clock.getDelayedCalls(), [])
-        self.assertEqual(node.site.connections, 0)
+        self.assertEqual(node.site.channels, set())
 
 
 class LogTests(SynchronousTestCase):
@@ -147,6 +149,19 @@ class LogTests(SynchronousTestCase):
         for canary in ("canary", TOKEN):
             self.assertNotIn(canary, repr(events))
         self.assertIn("secret-name", repr(events))
+
+    def test_stopped_site(self):
+        """A site that is stopped answers what was asked, and takes nothing more."""
+        held = Held()
+        node = Node()
+        node = Node(filesystem=Scripted(node.filesystem, stat=held), clock=node.clock)
+        idle, busy = node.connect(), node.connect()
+        busy.send(request("GET", "/v1/files/a?stat=1"))
+        node.site.stopFactory()
+        self.assertEqual((idle.disconnecting, busy.disconnecting), (True, False))
+        held.results[0].callback(Entry(path="a", version="v"))
+        self.assertEqual(parse(busy.value()).status, 200)
+        self.assertTrue(busy.disconnecting)
 
     def test_no_clock_left(self):
         """A site that is stopped leaves nothing running."""

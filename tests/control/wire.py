@@ -8,8 +8,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
@@ -62,6 +65,13 @@ def memory_filesystem(
     opening.addCallback(opened.append)
     (found,) = opened
     return found.filesystem
+
+
+def own_directory(case) -> Path:
+    """A directory with a short name that nobody else may look into; removed after the test."""
+    directory = Path(tempfile.mkdtemp(prefix="ifap"))
+    case.addCleanup(shutil.rmtree, directory)
+    return directory
 
 
 @dataclass

@@ -31,10 +31,11 @@ from ifap_twisted.control.client_values import parse_json
 from ifap_twisted.control.problems import MEDIA_TYPE, error_of
 from ifap_twisted.core import limits
 from ifap_twisted.deferreds import deferred, within
-from ifap_twisted.errors import IFAPError, OutcomeUnknown, ProtocolViolation, Unavailable
+from ifap_twisted.errors import IFAPError, OutcomeUnknown, ProtocolViolation, TimedOut, Unavailable
 
 T = TypeVar("T")
 BASE: Final = "http://ifap"
+_UNKNOWN: Final = "The node went away before it answered: what was asked for may or may not be done."
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
@@ -70,7 +71,7 @@ class Requests:
         """Header and body of a good answer."""
         async with self._turns:
             response = await self.begin(question)
-            data = await within(collect(response), limits.CONTROL_ANSWER_SECONDS, self._reactor, "The node's answer")
+            data = await self._answered(question, collect(response))
         return response.headers, data
 
     @deferred
@@ -80,7 +81,7 @@ class Requests:
             response = await self.begin(question)
             lines = Lines(take)
             response.deliverBody(lines)
-            await within(lines.done, limits.CONTROL_ANSWER_SECONDS, self._reactor, "The node's answer")
+            await self._answered(question, lines.done)
 
     @deferred
     async def begin(self, question: Question) -> Any:
@@ -88,7 +89,7 @@ class Requests:
         response = await self._send(question)
         if response.code < 400:
             return response
-        raise _error_in(response, await collect(response))
+        raise _error_in(response, await self._answered(question, collect(response)))
 
     async def _send(self, question: Question) -> Any:
         token = self._token if isinstance(self._token, str) else self._token()
@@ -109,11 +110,21 @@ class Requests:
             reactor=self._reactor,
         )
         try:
-            return await within(
-                _given_up_at_once(sending), limits.CONTROL_ANSWER_SECONDS, self._reactor, "The node's answer"
-            )
+            return await self._in_time(_given_up_at_once(sending))
         except _BROKEN as error:
             raise _translated(error, question, body) from None
+
+    def _in_time(self, work: Deferred[T]) -> Deferred[T]:
+        return within(work, limits.CONTROL_ANSWER_SECONDS, self._reactor, "The node's answer")
+
+    async def _answered(self, question: Question, work: Deferred[T]) -> T:
+        """Wait for the rest of an answer; without it nobody knows what became of a write."""
+        try:
+            return await self._in_time(work)
+        except (TimedOut, Unavailable):
+            if question.method in _SAFE_METHODS:
+                raise
+            raise OutcomeUnknown(_UNKNOWN) from None
 
     @deferred
     async def close(self) -> None:
@@ -129,6 +140,7 @@ _BROKEN: Final = (
     RequestTransmissionFailed,
     ResponseFailed,
     ResponseNeverReceived,
+    TimedOut,
     OSError,
 )
 
@@ -155,9 +167,10 @@ def _translated(error: Exception, question: Question, upload: Upload | None) -> 
     """What a broken connection means: nothing was asked, or it is not known what came of it."""
     if upload is not None and upload.error is not None:
         return upload.error
-    if isinstance(error, ResponseFailed | ResponseNeverReceived) and question.method not in _SAFE_METHODS:
-        return OutcomeUnknown("The node went away before it answered: what was asked for may or may not be done.")
-    return Unavailable("The node does not answer.")
+    late = isinstance(error, ResponseFailed | ResponseNeverReceived | TimedOut)
+    if late and question.method not in _SAFE_METHODS:
+        return OutcomeUnknown(_UNKNOWN)
+    return error if isinstance(error, TimedOut) else Unavailable("The node does not answer.")
 
 
 def _error_in(response: Any, data: bytes) -> IFAPError:

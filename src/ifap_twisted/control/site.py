@@ -28,27 +28,40 @@ class Channel(HTTPChannel):
 
     def connectionMade(self) -> None:
         """Refuse to be one too many."""
-        self.site.connections += 1
+        self.site.channels.add(self)
         super().connectionMade()
-        if self.site.connections > limits.CONTROL_CLIENTS:
+        if len(self.site.channels) > limits.CONTROL_CLIENTS:
             self.loseConnection()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """Make room for another."""
-        self.site.connections -= 1
+        self.site.channels.discard(self)
         super().connectionLost(reason)
+
+    def retire(self) -> None:
+        """Take no more requests."""
+        self.persistent = False
+        if not self.requests:
+            self.loseConnection()
 
 
 class ControlSite(Site):
-    """A site for a control resource; see :func:`control_site`."""
+    """A site for a control resource; see :func:`control_site`.
 
-    connections = 0
+    :ivar channels: the connections that are open.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.channels: set[Channel] = set()
 
     def startFactory(self) -> None:
         """Without an access log there is nothing to open and no clock to keep."""
 
     def stopFactory(self) -> None:
-        """Nothing was opened."""
+        """Nobody listens any more: let the connections go when what was asked on them is answered."""
+        for channel in list(self.channels):
+            channel.retire()
 
     def buildProtocol(self, addr: IAddress | None) -> Any:  # noqa: ARG002 -- Twisted's interface
         """A channel of HTTP/1.1 with our bounds."""
