@@ -53,14 +53,15 @@ class SignalTests(ProcessTestCase):
     """Ctrl-C."""
 
     def interrupted(self, *arguments: str, number: int = signal.SIGINT) -> subprocess.Popen[bytes]:
-        """A verb that has opened the account and then gets a signal."""
+        """A verb that opens the account and then gets a signal."""
         process = self.begin("-v", *arguments)
         for _glance in range(600):
-            if (self.basedir / "key.json").exists():
+            held = self.basedir / "node.pid"
+            if held.exists() and held.read_text() == f"{process.pid}\n":
                 process.send_signal(number)
                 return process
             pause(0.1)
-        raise AssertionError("the account is not opened")
+        raise AssertionError("the basedir is not held")
 
     def test_watch(self) -> None:
         """`watch` ends with 130 on Ctrl-C, and on a request to end, without a traceback."""

@@ -31,6 +31,7 @@ class Console:
     """The two outputs of a run, and its exit status.
 
     :ivar status: the exit status so far: that of the first failure (DESIGN 4.2).
+    :ivar bar: progress that is drawn at present, or None: it is wiped away before a line is written.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Console:
         self.json = as_json
         self.verbosity = verbosity
         self.status = DONE
+        self.bar: Any = None
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
 
@@ -46,6 +48,11 @@ class Console:
     def draws(self) -> bool:
         """Progress may be drawn: stderr is a terminal, and neither ``-q`` nor ``--json`` was given."""
         return not self.json and self.verbosity >= 0 and self._stderr.isatty()
+
+    @property
+    def screen(self) -> TextIO:
+        """Where progress is drawn."""
+        return self._stderr
 
     def line(self, text: str) -> None:
         """A line of the result."""
@@ -122,6 +129,7 @@ class Console:
         self._error_line(printable(text))
 
     def _error_line(self, text: str) -> None:
+        self._wipe()
         try:
             self._stderr.write(text + "\n")
             self._stderr.flush()
@@ -129,7 +137,12 @@ class Console:
             if error.errno not in {errno.EPIPE, errno.EIO}:  # nobody is left to be told
                 raise
 
+    def _wipe(self) -> None:
+        if self.bar is not None:
+            self.bar.clear()
+
     def _write(self, text: str) -> None:
+        self._wipe()
         with _telling_of_stdout():
             self._stdout.write(text)
             if self._stdout.isatty():

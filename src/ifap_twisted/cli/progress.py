@@ -45,22 +45,24 @@ class _Bar:
 
 
 @contextmanager
-def counting(console: Console, text: str, total: int, unit: str = "B") -> Iterator[Progress]:
+def counting(
+    console: Console, text: str, total: int, unit: str = "B", delay: float = DELAY_SECONDS
+) -> Iterator[Progress]:
     """A bar for work of a known size."""
     if not console.draws:
         yield _Nothing()
         return
-    with _tqdm(desc=printable(text), total=total, unit=unit, unit_scale=True) as bar:
+    with _drawing(console, delay, desc=printable(text), total=total, unit=unit, unit_scale=True) as bar:
         yield _Bar(bar)
 
 
 @contextmanager
-def waiting(console: Console, clock: IReactorTime, text: str) -> Iterator[None]:
+def waiting(console: Console, clock: IReactorTime, text: str, delay: float = DELAY_SECONDS) -> Iterator[None]:
     """A clock for work that tells nothing of how far it is."""
     if not console.draws:
         yield
         return
-    with _tqdm(desc=printable(text), bar_format="{desc} ... {elapsed}") as bar:
+    with _drawing(console, delay, desc=printable(text), bar_format="{desc} ... {elapsed}") as bar:
         redrawing = LoopingCall(bar.update, 0)
         redrawing.clock = clock
         detach(redrawing.start(REDRAW_SECONDS, now=False), _log, "show how long it takes")
@@ -70,8 +72,15 @@ def waiting(console: Console, clock: IReactorTime, text: str) -> Iterator[None]:
             redrawing.stop()
 
 
-def _tqdm(**arguments: Any) -> Any:
+@contextmanager
+def _drawing(console: Console, delay: float, **arguments: Any) -> Iterator[Any]:
     from tqdm import tqdm  # noqa: PLC0415 -- costs more than most verbs
 
     tqdm.monitor_interval = 0  # a thread of its own to redraw would outlive the verb
-    return tqdm(**arguments, delay=DELAY_SECONDS, leave=False, dynamic_ncols=True)
+    before = console.bar
+    with tqdm(**arguments, file=console.screen, delay=delay, leave=False, dynamic_ncols=True) as bar:
+        console.bar = bar
+        try:
+            yield bar
+        finally:
+            console.bar = before
