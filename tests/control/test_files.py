@@ -249,6 +249,13 @@ class PreconditionTests(FilesCase):
                 if status == 304:
                     self.assertEqual((reply["ETag"], reply.body, reply["Content-Length"]), (tag, b"", None))
 
+    def test_reads_what_was_seen(self):
+        """What a conditional GET sends is the version that its conditions were about."""
+        held = Held()
+        self.scripted(read=held)
+        self.node.connect().send(request("GET", "/v1/files/a.txt", {"If-Match": f'"{self.version}"'}))
+        self.assertEqual(held.calls, [(("a.txt",), {"version": self.version})])
+
     def test_unchanged_is_not_read(self):
         """A 304 does not read the content."""
         held = Held()

@@ -61,6 +61,7 @@ class Files:
                 return Answer(status=HTTPStatus.NOT_MODIFIED, headers=_headers(entry))
             if head:
                 return Answer(headers=_headers(entry), length=entry.size)
+            version = entry.version  # what the conditions were about, whatever is current by now
         record = await self._filesystem.read(call.path or "/", version=version)
         return _content(call, record.entry, record.data)
 
