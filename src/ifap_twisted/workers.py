@@ -22,19 +22,22 @@ class Worker(Protocol):
 class ThreadWorker:
     """Runs work in threads of its own, at most ``threads`` at a time.
 
-    :param reactor: anything with ``callFromThread``; the result comes back through it.
+    :param reactor: the result comes back through its ``callFromThread``, and the threads end with it.
     """
 
     def __init__(self, reactor: Any, threads: int = 2, name: str = "ifap") -> None:
         self._reactor = reactor
         self._pool = ThreadPool(minthreads=0, maxthreads=threads, name=name)
         self._started = False
+        self._trigger: Any = None
 
     def __call__(self, work: Callable[[], T]) -> Deferred[T]:
         """Run ``work`` in a thread."""
         if not self._started:
             self._started = True
             self._pool.start()
+            # A reactor that is stopped without us must not leave threads that keep the process from ending.
+            self._trigger = self._reactor.addSystemEventTrigger("after", "shutdown", self._pool.stop)
         result: Deferred[T] = deferToThreadPool(self._reactor, self._pool, work)
         return result
 
@@ -42,6 +45,7 @@ class ThreadWorker:
         """End the threads, after the work in them."""
         if self._started:
             self._started = False
+            self._reactor.removeSystemEventTrigger(self._trigger)
             self._pool.stop()
 
 

@@ -1,0 +1,1 @@
+"""Measurements against a Dovecot on loopback; see ``python -m benchmarks --help``."""
