@@ -321,6 +321,36 @@ class ConnectorTests(SynchronousTestCase):
             self.stopped(scene)
             self.assertTrue(all(talk.transport.disconnected for talk in scene.server.talks))
 
+    def test_stop_from_within(self):
+        """Whoever is told of the connection may stop it at once, and so may the login."""
+        scene = self.scene()
+        waiting = []
+        scene.connector.watch(
+            lambda: waiting.append(scene.connector.stop()) if scene.connector.state != "stopped" else 0
+        )
+        self.start(scene)
+        self.assertTrue(all(talk.transport.disconnected for talk in scene.server.talks))
+        self.stopped(scene)
+        scene = self.scene()
+        self.start(scene)
+        scene.connector.watch(
+            lambda: waiting.append(scene.connector.stop()) if scene.connector.state == "offline" else 0
+        )
+        scene.talk.loses()
+        self.stopped(scene)
+
+    def test_stop_and_start(self):
+        """It can be started again while the end of the first connection is still waited for."""
+        scene = self.start(self.scene())
+        stopping = scene.connector.stop()
+        scene.connector.start()
+        waiting = scene.connector.session()
+        scene.go()
+        self.successResultOf(stopping)
+        self.successResultOf(waiting)
+        self.assertEqual(len(scene.endpoint.attempts), 2)
+        self.stopped(scene)
+
     def test_stop_twice_and_unstarted(self):
         """Stopping what never started, and stopping again, is nothing."""
         scene = self.scene()

@@ -20,6 +20,8 @@ from ifap_twisted.errors import (
     TooLarge,
     Unavailable,
 )
+from ifap_twisted.imap.answers import Headers
+from ifap_twisted.imap.grammar import Fetch
 from ifap_twisted.imap.sequence import SequenceMap
 from tests.imap.conversation import Case, selected
 
@@ -90,6 +92,7 @@ class UidsTests(FolderCase):
         talk = self.open()
         for first, last in ((5, 4), (1 << 32, None), (-3, 0)):
             self.assertEqual(self.successResultOf(self.started(talk.folder.uids(first, last))), [])
+            self.assertEqual(self.successResultOf(self.started(talk.folder.headers(first, last))), {})
         talk.silent()
         self.started(talk.folder.uids(-3, 1 << 40))
         talk.hears("A2 UID FETCH 1:4294967295 (UID)")
@@ -172,6 +175,25 @@ class HeadersTests(FolderCase):
         talk.hears(f"A4 UID FETCH 7,11 {HEADERS}")
         talk.says(head(2, 7), head(3, 11), "A4 OK")
         self.assertEqual(list(self.successResultOf(done)), [7, 11])
+
+    def test_expunged_meanwhile(self):
+        """A refusal because messages were expunged meanwhile is no refusal to read the others."""
+        talk = self.open()
+        done = self.started(talk.folder.headers(1, None))
+        talk.heard()
+        talk.says(head(1, 3), "* 2 EXPUNGE", "A2 NO [EXPUNGEISSUED] some are gone")
+        talk.hears("A3 FETCH 1:2 (UID)")
+        talk.says("* 1 FETCH (UID 3)", "* 2 FETCH (UID 9)", "A3 OK")
+        talk.hears(f"A4 UID FETCH 3,9 {HEADERS}")
+        talk.says(head(1, 3), head(2, 9), "A4 OK")
+        self.assertEqual(list(self.successResultOf(done)), [3, 9])
+
+    def test_too_much(self):
+        """All that is held of headers is bounded."""
+        headers = Headers(1, 10)
+        headers.most = 10
+        with self.assertRaises(ProtocolViolation):
+            headers.receive(Fetch(1, {b"UID": b"1", b"RFC822.SIZE": b"5", b"BODY[HEADER.FIELDS]": b"x" * 11}), [])
 
     def test_refused(self):
         """A refusal raises."""
@@ -411,7 +433,7 @@ class FindTests(FolderCase):
         talk = self.open()
         done = self.started(talk.folder.find("abc_-"))
         talk.hears('A2 UID SEARCH HEADER Message-ID "<abc_-@ifap.invalid>"')
-        talk.says("* SEARCH 9 3 9", "A2 OK")
+        talk.says("* 1 FETCH (UID 3)", "* SEARCH 9 3 9", "A2 OK")
         self.assertEqual(self.successResultOf(done), [3, 9])
 
     def test_no_answer(self):

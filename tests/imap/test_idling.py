@@ -130,6 +130,25 @@ class IdlingTests(Case, SynchronousTestCase):
             talk.clock.advance(limits.POLL_SECONDS)
             talk.hears("A4 NOOP")
 
+    def test_refused_for_now(self):
+        """A server that cannot idle just now is asked again."""
+        talk = self.watching()
+        talk.clock.advance(1)
+        talk.says("A2 NO [UNAVAILABLE] later")
+        talk.heard()
+        talk.clock.advance(1)
+        talk.hears("A3 IDLE")
+
+    def test_command_comes_in_the_pause(self):
+        """A command that comes just before IDLE is not idled over."""
+        talk = self.watching()
+        talk.clock.advance(0.4)
+        done = self.started(talk.folder.noop())
+        talk.clock.advance(1)
+        talk.hears("A2 NOOP")
+        talk.says("A2 OK")
+        self.successResultOf(done)
+
     def test_ended_by_the_server(self):
         """A server that ends IDLE by itself gets another one."""
         talk = self.idling()

@@ -25,6 +25,7 @@ TABLE = [
     (APPEND, "NO [OVERQUOTA] Account exceeded command or bandwidth limits", errors.Throttled),
     (APPEND, "NO [TOOBIG] Message too large.", errors.TooLarge),
     (APPEND, "NO Message size exceeds fixed maximum message size", errors.TooLarge),
+    (APPEND, "NO [LIMIT] Mail size is larger than the maximum size allowed by server", errors.TooLarge),
     (APPEND, "NO [LIMIT] slow down", errors.Throttled),
     (APPEND, "NO [TRYCREATE] Error parsing message", errors.Refused),
     (APPEND, "NO [THROTTLED] x", errors.Throttled),

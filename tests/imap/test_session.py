@@ -341,6 +341,14 @@ class EndTests(Case, SynchronousTestCase):
         self.assertFalse(talk.session.alive)
         self.assertIn("Session expired", str(self.successResultOf(talk.session.ended())))
 
+    def test_nobody_waits_for_the_end_any_more(self):
+        """Who waited for the end and gave up is not told."""
+        talk = selected(self)
+        ended = talk.session.ended()
+        ended.cancel()
+        self.failureResultOf(ended)
+        talk.loses()
+
     def test_capabilities_that_change(self):
         """Capabilities are those told last."""
         talk = selected(self, "IMAP4rev1")

@@ -271,7 +271,7 @@ class InheritedTests(Case, SynchronousTestCase):
 
     def test_answers_that_twisted_cannot_read(self):
         """An answer over which Twisted's parser breaks is a violation, and nobody waits for ever."""
-        for answer in ("* LIST (", '* LIST () "/" "', "* STATUS box"):
+        for answer in ("* LIST (", '* LIST () "/" "', "* STATUS box", '* XYZ (("', "* 5 XYZ (("):
             talk = greeted(self)
             done = talk.wire.status("box", "MESSAGES") if "STATUS" in answer else talk.wire.list("", "*")
             talk.says(answer, "A1 OK")

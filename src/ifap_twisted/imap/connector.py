@@ -173,17 +173,18 @@ class Connector:
         """Log out and stay away; whoever waits gets ``Unavailable``. Never raises."""
         self._wanted = None
         session, self._session = self._session, None
+        attempt = self._attempt
         self.retry()
         if self._step is not None:
             self._step.cancel()
-        if session is None and self._attempt is not None:
-            self._attempt.wire.end(Unavailable("The folder was closed."))
+        if session is None and attempt is not None:
+            attempt.wire.end(Unavailable("The folder was closed."))
         self._fail_waiting(Unavailable("The folder was closed."))
         self._change("stopped")
         if session is not None:
             await session.end()
-        if self._attempt is not None:
-            await self._attempt.ended()
+        if attempt is not None:
+            await attempt.ended()
 
     # The loop
 

@@ -16,9 +16,9 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt
 from ifap_twisted.errors import MessageGone, NotSupported, ProtocolViolation, ReadOnly, Refused, TooLarge
 from ifap_twisted.imap import names
-from ifap_twisted.imap.grammar import HIGHEST, Data, Fetch, Numbered, Reply, Search, Status, number
+from ifap_twisted.imap.answers import Body, Found, Headers, Listing, Selection
+from ifap_twisted.imap.grammar import HIGHEST, Data, Fetch, Numbered, Reply, Status, number
 from ifap_twisted.imap.refusals import APPEND, SELECT
-from ifap_twisted.imap.replies import Parts
 from ifap_twisted.imap.requests import Overlap, Request
 from ifap_twisted.imap.sequence import SequenceMap
 from ifap_twisted.imap.wire import Wire
@@ -27,7 +27,6 @@ __all__ = ["Folder", "FolderObserver"]
 
 T = TypeVar("T")
 
-_SECTION: Final = b"BODY[HEADER.FIELDS]"
 _HEADERS: Final = b"(UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS (X-IFAP X-Mailfile)])"
 _LIST: Final = "list the messages"
 _SEALED_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -64,7 +63,7 @@ class Folder:
         self._uidplus = uidplus
         self.max_message = max_message
         self._map = SequenceMap()
-        self._selection: _Selection | None = None
+        self._selection: Selection | None = None
         self._state = FolderState(uidvalidity=0, uidnext=None, exists=0)
         self._uidnext: int | None = None
         self._exists = 0
@@ -155,7 +154,7 @@ class Folder:
         return self.state
 
     async def _take_selection(self) -> None:
-        selection = self._selection = _Selection()
+        selection = self._selection = Selection()
         request = Request(b"SELECT " + self._name, what=SELECT, receive=selection.receive)
         try:
             status = await self._wire.perform(request)
@@ -225,33 +224,21 @@ class Folder:
 
     async def _listed(self, uid_set: bytes) -> set[int] | None:
         """UIDs that the server gives for a set; None when it does not understand the set (mailutils, for a gap)."""
-        request, found = self._listing(b"UID FETCH %b (UID)" % uid_set, Overlap.FREE)
         try:
-            await self._perform(request)
+            return await self._list(b"UID FETCH %b (UID)" % uid_set, Overlap.FREE)
         except Refused as refused:
             if refused.status == "BAD":
                 return None
             raise
-        return found
 
     async def _fetch_numbers(self, first: int, last: int) -> set[int]:
         """UIDs by message numbers, which every server understands; alone on the connection (RFC 9051 5.5)."""
-        request, found = self._listing(b"FETCH %d:%d (UID)" % (first, last), Overlap.NONE)
-        await self._perform(request)
-        return found
+        return await self._list(b"FETCH %d:%d (UID)" % (first, last), Overlap.NONE)
 
-    def _listing(self, text: bytes, overlap: Overlap) -> tuple[Request, set[int]]:
-        found: set[int] = set()
-
-        def receive(reply: Reply, _parts: Parts) -> bool:
-            uid = reply.uid if isinstance(reply, Fetch) else None
-            if uid is not None:
-                found.add(uid)
-                if len(found) > self.most_uids:
-                    raise ProtocolViolation("The mail server lists more messages than can be held.")
-            return False
-
-        return Request(text, what=_LIST, overlap=overlap, receive=receive), found
+    async def _list(self, text: bytes, overlap: Overlap) -> set[int]:
+        listing = Listing(self.most_uids)
+        await self._perform(Request(text, what=_LIST, overlap=overlap, receive=listing.receive))
+        return listing.uids
 
     async def headers(self, first: int, last: int | None) -> dict[int, HeaderBlock]:
         """The metadata headers in a range, in portions that are all asked for at once."""
@@ -265,9 +252,9 @@ class Folder:
         try:
             return await self._blocks(asked, first, end)
         except Refused as refused:
-            if refused.status != "BAD":
+            if refused.status != "BAD" and refused.response_code != "EXPUNGEISSUED":
                 raise
-        listed = await self._fetch_numbers(1, self._exists)
+        listed = await self._fetch_numbers(1, max(self._exists, 1))
         exact = [uid for uid in sorted(listed) if first <= uid <= end]
         portions = [names.uid_sets(portion) for portion in _portions(exact)]
         return await self._blocks([uid_set for sets in portions for uid_set in sets], first, end)
@@ -281,28 +268,13 @@ class Folder:
         return _portions(known)
 
     async def _blocks(self, uid_sets: list[bytes], first: int, last: int) -> dict[int, HeaderBlock]:
-        found: dict[int, HeaderBlock] = {}
-        held = 0
-
-        def receive(reply: Reply, _parts: Parts) -> bool:
-            nonlocal held
-            block = _header_block(reply)
-            if block is None or not first <= block.uid <= last:
-                return False
-            found[block.uid] = block
-            held += len(block.fields)
-            if held > limits.RESPONSE_BACKLOG * len(uid_sets):
-                raise ProtocolViolation("The mail server's answer is too large.")
-            return True
-
-        requests = [
-            Request(
-                b"UID FETCH %b %b" % (uid_set, _HEADERS), what="read headers", overlap=Overlap.FREE, receive=receive
-            )
-            for uid_set in uid_sets
-        ]
-        await self._perform(*requests)
-        return dict(sorted(found.items()))
+        headers = Headers(first, last)
+        headers.most = limits.RESPONSE_BACKLOG * len(uid_sets)
+        texts = [b"UID FETCH %b %b" % (uid_set, _HEADERS) for uid_set in uid_sets]
+        await self._perform(
+            *[Request(text, what="read headers", overlap=Overlap.FREE, receive=headers.receive) for text in texts]
+        )
+        return dict(sorted(headers.blocks.items()))
 
     async def message(self, uid: int) -> bytes:
         """The whole message.
@@ -321,36 +293,19 @@ class Folder:
         raise MessageGone(f"The message with UID {uid} is not there.")
 
     async def _body(self, uid: int) -> bytes | None:
-        body: bytes | None = None
-
-        def receive(reply: Reply, _parts: Parts) -> bool:
-            nonlocal body
-            if body is not None or not isinstance(reply, Fetch) or reply.uid != uid:
-                return False
-            value = reply.items.get(b"BODY[]")
-            if isinstance(value, bytes):
-                body = value
-            return body is not None
-
+        body = Body(uid)
         text = b"UID FETCH %d (UID BODY.PEEK[])" % uid
-        await self._perform(Request(text, what="read a message", overlap=Overlap.FREE, receive=receive))
-        return body
+        await self._perform(Request(text, what="read a message", overlap=Overlap.FREE, receive=body.receive))
+        return body.message
 
     async def find(self, sealed_id: str) -> list[int]:
         """UIDs of messages whose Message-ID names a sealed id, as the server's SEARCH says."""
         if not _SEALED_ID.match(sealed_id):
             raise ValueError("This is no sealed id.")
-        found: list[int] = []
-
-        def receive(reply: Reply, _parts: Parts) -> bool:
-            if not isinstance(reply, Search):
-                return False
-            found.extend(reply.numbers)
-            return True
-
+        found = Found()
         text = b'UID SEARCH HEADER Message-ID "<%b@ifap.invalid>"' % sealed_id.encode("ascii")
-        await self._perform(Request(text, what="search", overlap=Overlap.SEARCH, receive=receive))
-        return sorted(set(found))
+        await self._perform(Request(text, what="search", overlap=Overlap.SEARCH, receive=found.receive))
+        return sorted(found.uids)
 
     # Writing
 
@@ -408,38 +363,6 @@ class Folder:
             await gatherResults(works, consumeErrors=True)
         except FirstError as first:
             raise cast("BaseException", first.subFailure.value) from None
-
-
-class _Selection:
-    """What a SELECT says."""
-
-    def __init__(self) -> None:
-        self.uidvalidity: int | None = None
-        self.uidnext: int | None = None
-        self.exists = 0
-
-    def receive(self, reply: Reply, _parts: Parts) -> bool:
-        """Take note of one untagged reply."""
-        if isinstance(reply, Numbered) and reply.name == b"EXISTS":
-            self.exists = reply.number
-        elif isinstance(reply, Status) and reply.code == b"UIDVALIDITY":
-            self.uidvalidity = number(reply.arguments)
-        elif isinstance(reply, Status) and reply.code == b"UIDNEXT":
-            self.uidnext = number(reply.arguments)
-        return True
-
-
-def _header_block(reply: Reply) -> HeaderBlock | None:
-    """The headers in a FETCH, or None when it is about something else.
-
-    Headers longer than any of ours are cut: whoever reads them finds them too long, and they cost no more memory.
-    """
-    if not isinstance(reply, Fetch):
-        return None
-    uid, size, fields = reply.uid, reply.items.get(b"RFC822.SIZE"), reply.items.get(_SECTION, b"")
-    if uid is None or size is None or _SECTION not in reply.items or isinstance(fields, list):
-        return None
-    return HeaderBlock(uid=uid, size=number(size), fields=(fields or b"")[: limits.HEADER_FIELDS + 1])
 
 
 def _portions(uids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -108,8 +108,6 @@ class Idling:
         self._cancel_timer()
         if isinstance(failure.value, Refused):
             self._idle = False
-            self._log.info("The mail server does not idle: {reason}", reason=str(failure.value))
-            self._ended(None)
-        elif self._wire.alive:
-            self._log.failure("while waiting for news", failure)
+        if self._wire.alive:
+            self._log.info("The mail server did not wait for news: {reason}", reason=str(failure.value))
             self._ended(None)

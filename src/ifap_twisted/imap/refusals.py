@@ -57,7 +57,8 @@ _FULL: Final = re.compile(
 )
 _BIG: Final = re.compile(
     r"(?:message|mail|literal)[\w ]* too (?:large|big|long)|too (?:large|big) (?:a )?message|"
-    r"exceeds? [\w ]*(?:size|maximum)|(?:maximum|allowed) (?:message |mail |allowed )?size|size limit",
+    r"exceeds? [\w ]*(?:size|maximum)|larger than the maximum"
+    r"|(?:maximum|allowed) (?:message |mail |allowed )?size|size limit",
     re.IGNORECASE,
 )
 
@@ -90,6 +91,8 @@ def refusal(what: str, status: Status, secrets: Iterable[bytes] = ()) -> IFAPErr
         sentence = f"The mail server closed the connection: {told}"
     else:
         sentence = f"The mail server refused to {what}: {told}"
+    if what == APPEND and code != "OVERQUOTA" and (code == "TOOBIG" or _BIG.search(text)):
+        return TooLarge(sentence)  # Dovecot calls this [LIMIT]
     found = _by_pace(code, text, sentence) or _by_purpose(what, code, text, sentence, status.status)
     if found is not None:
         return found
@@ -113,8 +116,6 @@ def _by_purpose(what: str, code: str, text: str, sentence: str, status: bytes) -
         return _login(code, text, sentence, status)
     if code == "OVERQUOTA" or (what == APPEND and _FULL.search(text)):
         return QuotaExceeded(sentence)
-    if code == "TOOBIG" or (what == APPEND and _BIG.search(text)):
-        return TooLarge(sentence)
     if code == "READ-ONLY":
         return ReadOnly(sentence)
     return NotFound(sentence) if what == SELECT and code in _ABSENT_CODES else None

@@ -136,7 +136,9 @@ class ImapStore:
         :param numbered: it names UIDs, which mean nothing after a renumbering.
         """
         uidvalidity = self._uidvalidity
-        for attempt in range(1, _ATTEMPTS + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             session = await self._session()
             if numbered and uidvalidity not in (None, self._uidvalidity):
                 raise Renumbered("The mail server renumbered the folder meanwhile.")
@@ -147,7 +149,6 @@ class ImapStore:
             except (Unavailable, TimedOut) as lost:
                 if session.alive or attempt == _ATTEMPTS:
                     raise _unavailable(lost) from None
-        raise AssertionError("unreachable")
 
     async def _session(self) -> Session:
         if not self._open:
