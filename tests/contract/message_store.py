@@ -355,6 +355,13 @@ class MessageStoreContract:
             self.assertEqual(await self.store.uids(1), [uids[0], uids[2]])
             self.assertEqual(list(await self.store.uids(uids[1], uids[1])), [])
 
+    async def test_uids_in_a_range_with_gaps(self) -> None:
+        """Only UIDs inside the range are given in a folder of many gaps, too."""
+        uids = await self.put_all(*"abcdefgh")
+        if await self.removed(*uids[1:6]):
+            self.assertEqual(await self.store.uids(uids[0] + 1, uids[6]), [uids[6]])
+            self.assertEqual(sorted(await self.store.headers(uids[0] + 1)), uids[6:])
+
     # headers
 
     async def test_headers_of_ours(self) -> None:

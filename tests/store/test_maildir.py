@@ -264,6 +264,19 @@ class NumberTests(Folder):
         self.assertEqual(self.ear.words(), ["renumbered"])
         self.assertEqual(self.now(self.other.message(3)), letter("d"))
 
+    def test_reference_is_still_writing_under_our_number(self):
+        """A file with a number that was given again is not shown before it is complete either."""
+        self.now(self.store.remove([3]))
+        for uid in (1, 2):
+            self.make_older(self.path(uid), 60)
+        self.reference_appends(letter("d")[:100], age=0)
+        self.now(self.other.poll())
+        self.assertEqual(self.ear.words(), ["renumbered"])
+        self.assertEqual(self.now(self.other.uids(1)), [1, 2])
+        self.make_older(self.path(3), 60)
+        self.assertNotEqual(self.now(self.other.poll()).uidvalidity, self.first.uidvalidity)
+        self.assertEqual(self.now(self.other.uids(1)), [1, 2, 3])
+
     def test_reference_uses_its_own_number_again(self):
         """So it does when the reference itself removed the newest and used its number again between two looks."""
         self.reference_appends(letter("d"))
@@ -560,6 +573,16 @@ class WaitingTests(Folder):
         self.worker.run_all()
         self.assertEqual(self.now(second).uid, 5)
 
+    def test_cancel_one_of_a_batch(self):
+        """Of a batch in the worker one that is cancelled is ``OutcomeUnknown``; the others get their own receipts."""
+        calls = [self.slow.append(letter(name)) for name in "def"]
+        while len(self.slow._batch) != 2:
+            self.worker.run()
+        calls[1].cancel()
+        self.failureResultOf(calls[1], OutcomeUnknown)
+        self.worker.run_all()
+        self.assertEqual((self.now(calls[0]).uid, self.now(calls[2]).uid), (4, 6))
+
     def test_close_meanwhile(self):
         """Closing ends reading as ``Unavailable``, and appends in the worker as ``OutcomeUnknown``."""
         calls = [self.slow.append(letter("d")), self.slow.append(letter("e")), self.slow.uids(1), self.slow.message(1)]
@@ -584,6 +607,16 @@ class WaitingTests(Folder):
         self.reference_appends(letter("d"))
         self.worker.run_all()
         self.failureResultOf(call, Renumbered)
+
+    def test_renumbered_while_listing(self):
+        """Headers and places that were read while numbers were given again are ``Renumbered``."""
+        for read in (lambda: self.slow.headers(1), lambda: self.slow.find(sealed_id("a"))):
+            call = read()
+            self.worker.run()
+            self.path(3).unlink()
+            self.reference_appends(letter("d"))
+            self.worker.run_all()
+            self.failureResultOf(call, Renumbered)
 
 
 class LockTests(Folder):

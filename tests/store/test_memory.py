@@ -187,11 +187,13 @@ class HostileShelfTests(Faults):
     def test_renumber(self):
         """After a renumbering the messages have UIDs from 1 in their order, and listeners are told at once."""
         self.now(self.store.remove([1]))
+        self.store.hide(2)
         self.shelf.renumber()
         self.assertEqual(self.ear.heard[-1], ("renumbered", 2))
         self.assertEqual(self.now(self.store.uids(1)), [1, 2])
         self.assertEqual(self.now(self.store.message(1)), letter("b"))
-        self.assertEqual(self.now(self.store.poll()).uidvalidity, 2)
+        state = self.now(self.store.poll())
+        self.assertEqual((state.uidvalidity, state.uidnext), (2, 3))
 
     def test_renumber_in_another_order(self):
         """The order can be chosen, and must name each message once."""

@@ -337,7 +337,9 @@ class ThrottledTests(Polite):
         """An append that was throttled goes again before those that were called later."""
         store = self.polite(calls=1)
         self.inner.fail_next("append", Throttled(seconds=5))
+        gate = self.hold("append")
         calls = [store.append(letter(name)) for name in "def"]
+        gate.release()
         self.clock.advance(5)
         self.assertEqual([self.now(call).uid for call in calls], [4, 5, 6])
         self.assertEqual(self.shelf.messages[4], letter("d"))
