@@ -94,6 +94,38 @@ class VerbTests(CommandLineTestCase):
         self.assertEqual(2, self.ifap("completion", "tcsh").status)
 
 
+class CompletionTests(CommandLineTestCase):
+    """What a shell is offered."""
+
+    def offered(self, *words: str) -> set[str]:
+        """The completions of the last word."""
+        process = subprocess.run(
+            [sys.executable, "-c", "from ifap_twisted.cli.main import run; run()"],
+            env={
+                "PYTHONPATH": str(SOURCE),
+                "_IFAP_COMPLETE": "bash_complete",
+                "COMP_WORDS": " ".join(["ifap", *words]),
+                "COMP_CWORD": str(len(words)),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return set(process.stdout.split())
+
+    def test_verbs(self) -> None:
+        """Verbs, also after options."""
+        self.assertEqual({"plain,stop", "plain,status", "plain,start"}, self.offered("--json", "st"))
+
+    def test_options(self) -> None:
+        """The options of a verb."""
+        self.assertLessEqual({"plain,--if-absent", "plain,--if-match"}, self.offered("put", "--if"))
+
+    def test_local_files(self) -> None:
+        """Local names where a verb takes them."""
+        self.assertEqual({"file,pho"}, self.offered("put", "pho"))
+
+
 class UsageTests(CommandLineTestCase):
     """Wrong command lines."""
 
@@ -171,6 +203,7 @@ class LazinessTests(CommandLineTestCase):
             ["completion", "bash"],
             ["ls", "--frob"],
             ["cat", "../x"],
+            ["--json", "cat", "../x"],
             ["--basedir", str(self.local / "node"), "create-node"],
             ["--basedir", str(self.local / "node"), "stop"],
         ):

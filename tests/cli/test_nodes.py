@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from ifap_twisted.basedir import Basedir
@@ -113,6 +114,79 @@ class NodeTests(ProcessTestCase):
             leftover.touch()
         with Basedir(self.basedir) as basedir:
             self.assertFalse(nodes.answers(basedir))
+
+
+class SameResultTests(ProcessTestCase):
+    """A verb gives the same result through a node and without one (DESIGN 4.2)."""
+
+    VERBS = (
+        ("put", "-r", "tree", "/x/"),
+        ("put", "-r", "tree", "/x/"),
+        ("put", "--if-absent", "tree/a", "x/tree/a"),
+        ("put", "tree/big", "x/big"),
+        ("ls", "-lR"),
+        ("ls", "nope"),
+        ("cat", "x/tree/a", "x/nope", "x/big"),
+        ("get", "-r", "x", "copy/"),
+        ("get", "x/big", "copy/x/big"),
+        ("mkdir", "x"),
+        ("mkdir", "-p", "new/dir"),
+        ("mv", "x/tree/a", "x/moved"),
+        ("cp", "x/moved", "x/big"),
+        ("rm", "x"),
+        ("rm", "-r", "x/tree", "x/nope"),
+        ("undelete", "x/tree/.h/b"),
+        ("vers", "9", "x/big"),
+        ("versions", "x/big"),
+        ("conflicts",),
+        ("resolve", "x/big", "--both"),
+        ("restore", "x/big", "--version", "zzzz"),
+        ("sync",),
+        ("snapshot",),
+        ("status",),
+        ("info",),
+    )
+
+    def setUp(self) -> None:
+        """A local tree, and a Maildir for each way."""
+        super().setUp()
+        (self.home / "tree/.h").mkdir(parents=True)
+        (self.home / "tree/empty").mkdir()
+        for name, content in (("a", b"A"), (".h/b", b"B"), ("big", bytes(range(256)) * 4000)):
+            self.write(f"tree/{name}", content)
+
+    def ran(self, basedir: Path) -> list[tuple[tuple[str, ...], int, object, object]]:
+        """Status, stdout and stderr of each verb, without what differs from run to run."""
+        shutil.rmtree(self.home / "copy", ignore_errors=True)
+        outcomes = []
+        for verb in self.VERBS:
+            done = self.ifap("--json", *verb, basedir=basedir)
+            out = done.stdout if verb[0] == "cat" else sorted(map(_stable, done.stdout.splitlines()))
+            outcomes.append((verb, done.returncode, out, sorted(map(_stable, done.stderr.splitlines()))))
+        return outcomes
+
+    def test_same(self) -> None:
+        """Status, output and errors of a whole session are the same."""
+        alone, through = self.home / "alone", self.home / "through"
+        for basedir in (alone, through):
+            basedir.mkdir(0o700)
+            (basedir / "ifap.toml").write_text('control = "tcp:0:interface=127.0.0.1"\n')
+            self.succeeds("login", basedir=basedir)
+        self.addCleanup(self.ifap, "stop", basedir=through)
+        self.succeeds("start", basedir=through)
+        for one, other in zip(self.ran(alone), self.ran(through), strict=True):
+            self.assertEqual(one, other)
+
+
+UNSTABLE = {"version", "parents", "writer", "last_refresh", "key_fingerprint", "modified", "found", "expected"}
+
+
+def _stable(line: bytes) -> str:
+    found = json.loads(line)
+    for part in (found, found.get("about") or {}):
+        for name in UNSTABLE & set(part):
+            part[name] = bool(part[name])
+    return json.dumps(found, sort_keys=True)
 
 
 class StopTests(ProcessTestCase):

@@ -108,6 +108,13 @@ class PlaceTests(CommandLineTestCase):
         self.assertEqual((3, ["x", "x/a.txt"]), (shown.status, self.names()))
         self.assertIn(f"{self.local}/gone: No such file", shown.err)
 
+    def test_bad_name(self) -> None:
+        """A SRC that is not UTF-8 is refused, the others go on."""
+        name = os.fsdecode(b"b\xff")
+        shown = self.ifap("put", self.local / name, self.file, "/x/")
+        self.assertEqual((2, ["x", "x/a.txt"]), (shown.status, self.names()))
+        self.assertIn("not UTF-8", shown.err)
+
     def test_reserved(self) -> None:
         """A reserved name is refused."""
         shown = self.ifap("put", self.file, "IFAP/x")
@@ -249,6 +256,20 @@ class TreeTests(CommandLineTestCase):
         self.write("d/c.o")
         self.put("--exclude", "*.o", "--exclude", ".hidden")
         self.assertEqual(["x", "x/a", "x/empty"], self.names())
+
+    def test_exclude_named(self) -> None:
+        """--exclude is about SRC, too."""
+        self.assertEqual(0, self.ifap("put", "--exclude", "a*", self.tree / "a", self.write("b"), "/y/").status)
+        self.assertEqual(["y", "y/b"], self.names())
+
+    def test_no_room_for_a_directory(self) -> None:
+        """A directory that cannot be made fails with its name, and the files are stored."""
+        passing = Passing(self.filesystem)
+        passing.make_directory = lambda _path, **_more: fail(QuotaExceeded())  # type: ignore[attr-defined]
+        self.filesystem = passing  # type: ignore[assignment]
+        shown = self.ifap("put", "-r", f"{self.tree}/", "/x/")
+        self.assertEqual((6, "2 new, 0 unchanged, 1 failed\n"), (shown.status, shown.out))
+        self.assertIn("/x/empty: ", shown.err)
 
     def test_dry_run(self) -> None:
         """--dry-run says what would be stored, and stores nothing."""

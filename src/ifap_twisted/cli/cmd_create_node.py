@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ifap_twisted.cli.loading import plain_verb
+from ifap_twisted.cli.loading import LOCAL_PATH, plain_verb
 from ifap_twisted.cli.options import Options
 
 
@@ -27,5 +27,5 @@ def create_node(options: Options, directory: str | None) -> None:
 command = plain_verb(
     "create-node",
     create_node,
-    click.Argument(["directory"], required=False, default=None, metavar="[DIR]"),
+    click.Argument(["directory"], type=LOCAL_PATH, required=False, default=None, metavar="[DIR]"),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ifap_twisted.cli.loading import filesystem_verb
+from ifap_twisted.cli.loading import LOCAL_PATH, filesystem_verb
 from ifap_twisted.cli.remote import RemoteName, remote_name, version_prefix
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ async def get(
 command = filesystem_verb(
     get,
     click.Argument(["source"], type=remote_name, nargs=-1, required=True, metavar="SRC..."),
-    click.Argument(["destination"], metavar="DEST"),
+    click.Argument(["destination"], type=LOCAL_PATH, metavar="DEST"),
     click.Option(["-r", "recursive"], is_flag=True, help="Directories with all that is in them."),
     click.Option(["-f", "force"], is_flag=True, help="Overwrite what exists."),
     click.Option(

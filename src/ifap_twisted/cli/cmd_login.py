@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ifap_twisted.cli.loading import reactor_verb
+from ifap_twisted.cli.loading import LOCAL_PATH, reactor_verb
 
 if TYPE_CHECKING:
     from ifap_twisted.cli.session import Session
@@ -53,8 +53,10 @@ command = reactor_verb(
     click.Option(["--folder"], metavar="F", help="The folder [default: the configured one, else IFAP_DATA]."),
     click.Option(["--dialect"], type=click.Choice(["ifap", "mailfile"]), help="How messages are written."),
     click.Option(["--encryption"], type=click.Choice(["required", "off"]), help="[default: required]"),
-    click.Option(["--password-file"], metavar="F", help="The password is in the first line of F."),
+    click.Option(["--password-file"], type=LOCAL_PATH, metavar="F", help="The password is in the first line of F."),
     click.Option(["--password-command"], metavar="C", help="C prints the password, now and whenever it is needed."),
-    click.Option(["--key-file"], metavar="F", help="The key of the folder is in the first line of F."),
-    click.Option(["--ca-file"], metavar="F", help="Trust the certificates in F (PEM) for this account."),
+    click.Option(["--key-file"], type=LOCAL_PATH, metavar="F", help="The key of the folder is in the first line of F."),
+    click.Option(
+        ["--ca-file"], type=LOCAL_PATH, metavar="F", help="Trust the certificates in F (PEM) for this account."
+    ),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ifap_twisted.cli.loading import filesystem_verb
+from ifap_twisted.cli.loading import LOCAL_PATH, filesystem_verb
 from ifap_twisted.cli.remote import RemoteName, remote_name, version_prefix
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ async def put(
 
     DEST is a directory when it ends in a slash, exists as one, or several SRC are given. As with cp, -r d /x/ makes
     /x/d/...; with a final slash on SRC (d/ or .) what is in it goes to /x/. SRC - is stdin.
+
+    A GLOB without a slash is about the last name, at any depth; one with a slash about the whole path below SRC.
 
     With -r a file whose content and permissions are those of the current version is skipped, so that the same command
     can be given again and again; the end says how many were new, unchanged, and failed. Hidden files and empty
@@ -75,7 +77,7 @@ def _require_sense(source: Sequence[str], *, if_absent: bool, if_match: str | No
 
 command = filesystem_verb(
     put,
-    click.Argument(["source"], nargs=-1, required=True, metavar="SRC..."),
+    click.Argument(["source"], type=LOCAL_PATH, nargs=-1, required=True, metavar="SRC..."),
     click.Argument(["destination"], type=remote_name, metavar="DEST"),
     click.Option(["-r", "recursive"], is_flag=True, help="Directories with all that is in them."),
     click.Option(["--if-absent"], is_flag=True, help="Only where there is no file yet."),

@@ -66,7 +66,7 @@ async def show_account(session: Session) -> None:
     """Open the account, and print what is known of it."""
     async with session.options.opener(session) as filesystem:
         status = await filesystem.status()
-        facts = await session.during("Looking", opening.facts(filesystem))
+        facts = await session.during("Looking", opening.facts(session, filesystem))
         counted = facts.get("counts") or counts(await session.during("Looking", filesystem.list("/", recursive=True)))
     told = {**status.to_json(), **facts, "counts": counted}
     if "key_fingerprint" not in told:

@@ -46,6 +46,9 @@ VERBS: Final = (
     "completion",
 )
 
+LOCAL_PATH: Final = click.Path(readable=False)
+"""A local path: shells complete it; whether it can be used is found out by using it."""
+
 
 class Verb(click.Command):
     """A verb: a click command whose help keeps indented blocks as they are."""

@@ -5,6 +5,8 @@ A node runs when it answers on ``control.socket``; who holds ``node.pid`` is kno
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import signal
 import socket
@@ -12,18 +14,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ifap_twisted.basedir import Basedir
-from ifap_twisted.errors import TimedOut
+from ifap_twisted.core import limits
+from ifap_twisted.errors import TimedOut, Unavailable
 
 GLANCE_SECONDS: Final = 5.0
 """How long a node may take to say that it is there."""
 POLL_SECONDS: Final = 0.05
 LOG_LINES: Final = 20
 LOG_TAIL_BYTES: Final = 64 * 1024
-LIVING: Final = b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n"
 TWISTD: Final = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
 LOGGER: Final = "ifap_twisted.cli.nodelog.observer"
 
@@ -38,17 +43,45 @@ def pause(seconds: float) -> None:
 
 def answers(basedir: Basedir) -> bool:
     """Whether a node of ours answers on the control socket now."""
-    address = basedir.control_socket
     try:
-        if os.stat(address).st_uid != os.geteuid():  # noqa: PTH116 -- may go through a descriptor
-            return False
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(GLANCE_SECONDS)
-            connection.connect(address)
-            connection.sendall(LIVING)
-            return connection.recv(64).startswith(b"HTTP/1.")
-    except OSError:  # nobody listens, or not yet
+        with closing(_Connection(basedir.control_socket)) as connection:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):  # nobody listens, or not yet, or not a node
         return False
+
+
+def ask(basedir: Basedir, path: str) -> Any:
+    """What the running node answers, as JSON.
+
+    :raises Unavailable: it does not, or not so.
+    """
+    token = basedir.read_control_token()
+    headers = {} if token is None else {"Authorization": f"Bearer {token.reveal()}"}
+    try:
+        with closing(_Connection(basedir.control_socket)) as connection:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            if answer.status == HTTPStatus.OK:
+                return json.loads(answer.read(limits.LOCAL_FILE))
+    except (OSError, HTTPException, ValueError) as error:
+        raise Unavailable("The node does not answer as it should: is it stopping? Try again.") from error
+    raise Unavailable(f"The node answers with status {answer.status}: is it being restarted? Try again.")
+
+
+class _Connection(HTTPConnection):
+    """HTTP over the control socket, which has to be our own."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__("localhost", timeout=GLANCE_SECONDS)
+        self._address = address
+
+    def connect(self) -> None:
+        if os.stat(self._address).st_uid != os.geteuid():  # noqa: PTH116 -- may go through a descriptor
+            raise PermissionError(errno.EPERM, "The socket belongs to another user", self._address)
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(GLANCE_SECONDS)
+        self.sock.connect(self._address)
 
 
 def start(basedir: Basedir, seconds: float, wait: Pause = pause) -> int | None:

@@ -104,11 +104,13 @@ async def log_in(
     return await login(session.reactor, basedir, settings, password=password, key=key)
 
 
-async def facts(filesystem: IFilesystem) -> Mapping[str, Any]:
-    """What a filesystem tells of its account besides its status: capabilities, quota and the like.
-
-    A filesystem that has no ``info()`` tells nothing more.
-    """
+async def facts(session: Session, filesystem: IFilesystem) -> Mapping[str, Any]:
+    """What is known of the account besides its status, capabilities and quota for example: by whoever has it open."""
     info = getattr(filesystem, "info", None)
-    told: Mapping[str, Any] = {} if info is None else await info()
+    told: Mapping[str, Any]
+    if info is not None:
+        told = await info()
+    else:
+        with open_basedir(session.options) as basedir:
+            told = await session.worker(lambda: nodes.ask(basedir, "/v1/info"))
     return told

@@ -78,19 +78,17 @@ def run_on_reactor(options: Options, work: Work) -> int:
     console = console_for(options)
     begin_logging(console)
     worker = ThreadWorker(reactor, threads=THREADS, name="ifap-files")
-    run = Run(Session(options, console, worker, reactor), work)
+    run = Run(Session(options, console, worker, reactor), work, worker)
     reactor.callLater(0, run.begin)
     reactor.run()
-    if run.interrupted:
-        leave_at_once(worker)
-    worker.stop()
     return run.status
 
 
 class Run:
     """A verb on its way, and what Ctrl-C does to it."""
 
-    def __init__(self, session: Session, work: Work) -> None:
+    def __init__(self, session: Session, work: Work, threads: ThreadWorker) -> None:
+        self._threads = threads
         self.status = OTHER
         self.interrupted = False
         self._session = session
@@ -122,7 +120,8 @@ class Run:
     def _ended(self, outcome: Any) -> None:
         self.status = conclude(self._session.console, outcome.value if isinstance(outcome, Failure) else None)
         if self.interrupted:
-            self.status = INTERRUPTED
+            leave_at_once(self._threads)
+        self._threads.stop()
         self._session.reactor.stop()
 
 
