@@ -87,7 +87,7 @@ class _Servers:
         environment = os.environ | settings
         for attempt in range(1, _TRIES + 1):
             directory = base / f"{name[0]}{next(_NUMBERS)}"
-            command = [str(_SCRIPTS / f"{name}.sh"), "start", str(directory), "0", "0"]
+            command = _command(name, "start", directory, "0", "0")
             started = subprocess.run(command, env=environment, capture_output=True, text=True)
             if started.returncode == 0:
                 return _described(name, started.stdout, directory)
@@ -104,6 +104,12 @@ class _Servers:
             (self._base / "owner").write_text(str(os.getpid()))
             atexit.register(self.stop)
         return self._base
+
+
+def _command(name: str, verb: str, directory: Path, *ports: str) -> list[str]:
+    """How a script is run; imap4d of mailutils can be run by root only."""
+    script = [str(_SCRIPTS / f"{name}.sh"), verb, str(directory), *ports]
+    return script if name != "mailutils" or os.geteuid() == 0 else ["sudo", "-n", *script]
 
 
 def _described(name: str, told: str, directory: Path) -> Server:
@@ -127,7 +133,7 @@ def _described(name: str, told: str, directory: Path) -> Server:
 
 def _purge(name: str, directory: Path) -> Iterator[str]:
     """End the server of a directory and remove its files; tells what went wrong."""
-    ended = subprocess.run([str(_SCRIPTS / f"{name}.sh"), "purge", str(directory)], capture_output=True, text=True)
+    ended = subprocess.run(_command(name, "purge", directory), capture_output=True, text=True)
     if ended.returncode:
         yield f"{name} in {directory} does not end: {ended.stderr.strip()}"
 
