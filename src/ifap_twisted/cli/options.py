@@ -17,6 +17,12 @@ if TYPE_CHECKING:  # the seams import Twisted, which a usage error need not wait
 WAIT_SECONDS: Final = 30.0
 """How long a verb waits for another process that has the account open (DESIGN 4.1)."""
 
+BASEDIR_HELP: Final = "Where the node keeps its files [default: $IFAP_BASEDIR, else ~/.ifap]."
+JSON_HELP: Final = "One JSON object per line on stdout, errors as JSON objects on stderr."
+VERBOSE_HELP: Final = "Say more: each file, tracebacks; twice for debugging."
+QUIET_HELP: Final = "Say nothing but results and errors."
+WAIT_HELP: Final = f"How long to wait for another process that has the account open [default: {WAIT_SECONDS:g}]."
+
 Opener: TypeAlias = "Callable[[Session], AbstractAsyncContextManager[IFilesystem]]"
 """Gives the filesystem that a verb works on, and closes it."""
 
@@ -86,46 +92,15 @@ def _set_wait(context: click.Context, _parameter: click.Parameter, value: float 
 
 def common_options(*, hidden: bool) -> list[click.Parameter]:
     """The options of ``ifap`` itself; every verb takes them too, where they are not shown again."""
+    seconds = click.FloatRange(min=0, max=86400)
     return [
-        click.Option(
-            ["--basedir"],
-            metavar="DIR",
-            expose_value=False,
-            callback=_set_basedir,
-            hidden=hidden,
-            help="Where the node keeps its files [default: $IFAP_BASEDIR, else ~/.ifap].",
-        ),
-        click.Option(
-            ["--json"],
-            is_flag=True,
-            expose_value=False,
-            callback=_set_json,
-            hidden=hidden,
-            help="One JSON object per line on stdout, errors as JSON objects on stderr.",
-        ),
-        click.Option(
-            ["-v", "--verbose"],
-            count=True,
-            expose_value=False,
-            callback=_set_verbosity,
-            hidden=hidden,
-            help="Say more: each file, tracebacks; twice for debugging.",
-        ),
-        click.Option(
-            ["-q", "--quiet"],
-            is_flag=True,
-            expose_value=False,
-            callback=_set_verbosity,
-            hidden=hidden,
-            help="Say nothing but results and errors.",
-        ),
-        click.Option(
-            ["--wait"],
-            metavar="SECONDS",
-            type=click.FloatRange(min=0, max=86400),
-            expose_value=False,
-            callback=_set_wait,
-            hidden=hidden,
-            help=f"How long to wait for another process that has the account open [default: {WAIT_SECONDS:g}].",
-        ),
+        _option(["--basedir"], _set_basedir, BASEDIR_HELP, metavar="DIR", hidden=hidden),
+        _option(["--json"], _set_json, JSON_HELP, is_flag=True, hidden=hidden),
+        _option(["-v", "--verbose"], _set_verbosity, VERBOSE_HELP, count=True, hidden=hidden),
+        _option(["-q", "--quiet"], _set_verbosity, QUIET_HELP, is_flag=True, hidden=hidden),
+        _option(["--wait"], _set_wait, WAIT_HELP, metavar="SECONDS", type=seconds, hidden=hidden),
     ]
+
+
+def _option(names: list[str], callback: Callable[..., None], text: str, **more: Any) -> click.Option:
+    return click.Option(names, expose_value=False, callback=callback, help=text, **more)
