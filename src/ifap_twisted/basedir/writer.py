@@ -12,7 +12,7 @@ import threading
 from functools import partial
 from typing import Final
 
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from zope.interface import implementer
 
 from ifap_twisted.basedir.basedir import Basedir, Random
@@ -63,12 +63,14 @@ class MemoryWriter:
         self._random = random
         self._following = 1
 
-    @deferred
-    async def take(self, count: int, above: int = 0) -> int:
+    def take(self, count: int, above: int = 0) -> Deferred[int]:
         """Reserve ``count`` numbers greater than ``above``; fires with the first."""
-        first = _first_of(count, self._following, above)
+        try:
+            first = _first_of(count, self._following, above)
+        except (ValueError, IFAPError):
+            return fail()
         self._following = first + count
-        return first
+        return succeed(first)
 
     @deferred
     async def renew(self) -> None:
@@ -133,14 +135,21 @@ class FileWriter:
         writer, following = (new_writer(random), 1) if stored is None else stored
         return cls(shelf, writer, following, random, worker)
 
-    @deferred
-    async def take(self, count: int, above: int = 0) -> int:
+    def take(self, count: int, above: int = 0) -> Deferred[int]:
         """Reserve ``count`` numbers greater than ``above`` and than all taken before; fires with the first.
 
         They are stored durably before this fires. One that is cancelled or fails leaves numbers out.
 
         :raises IFAPError: they cannot be stored.
         """
+        if not self._turn.locked and count >= 1 and max(self._following, above + 1) + count <= self._reserved:
+            first = max(self._following, above + 1)
+            self._following = first + count
+            return succeed(first)
+        return self._take(count, above)
+
+    @deferred
+    async def _take(self, count: int, above: int) -> int:
         async with self._turn:
             first = _first_of(count, self._following, above)
             following = first + count

@@ -230,11 +230,15 @@ def _is_identified(version: Version) -> bool:
 
 def _same_version(one: Version, other: Version) -> bool:
     """Equal in id and metadata; the sealing may differ (FORMAT 2.2)."""
-    return _is_identified(one) and one.vid == other.vid and (
-        one == other
-        or all(
-            getattr(one, name) == getattr(other, name)
-            for name in Version.__dataclass_fields__
-            if name not in {"sealed_id", "encrypted", "written"}
+    return (
+        _is_identified(one)
+        and one.vid == other.vid
+        and (
+            one == other
+            or all(
+                getattr(one, name) == getattr(other, name)
+                for name in Version.__dataclass_fields__
+                if name not in {"sealed_id", "encrypted", "written"}
+            )
         )
     )

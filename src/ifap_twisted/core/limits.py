@@ -48,7 +48,7 @@ RESPONSE_BACKLOG: Final = 128 * MIB
 """All untagged data of one command that is held before it is handed on."""
 UIDS_IN_A_RANGE: Final = 2000
 """UIDs asked for by one FETCH of headers, so that memory and time between two reactor turns stay bounded."""
-APPENDS_IN_FLIGHT: Final = 64
+APPENDS_IN_FLIGHT: Final = 256
 BYTES_IN_FLIGHT: Final = 4 * MIB
 """Bytes of APPENDs on the wire before the next waits (one message may be larger, alone)."""
 SIZE_SLACK: Final = 4

@@ -53,6 +53,11 @@ _PADDING_KEY: Final = len('"_":"",')
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
+_FIXED_TEXT: Final = 330
+"""No text without path, clock, parents, media type and foreign keys is longer."""
+_CLOCK_TEXT: Final = 28
+"""A writer and its number; half of a parent's id."""
+
 
 # ---------------------------------------------------------------- reading
 
@@ -185,8 +190,8 @@ def encode(draft: Draft, *, length: int, sha256: str, sealed: bool) -> bytes:
     if sealed:
         # As long as the reference's text with its padding is, for the same length without (WIRE-FORMAT 2.2).
         block, rest = limits.METADATA_BLOCK, limits.METADATA_REST
-        values["_"] = "_" * (block - len(text) % block + rest - _PADDING_KEY)
-        text = _encoded(values)
+        padding = "_" * (block - len(text) % block + rest - _PADDING_KEY)
+        text = _padded(values, text, padding)
     if len(text) > limits.HEADER_FIELDS // 2:
         raise TooLarge("The metadata is too long.", path=draft.path, limit=limits.HEADER_FIELDS // 2, size=len(text))
     return text
@@ -199,7 +204,16 @@ def text_length(draft: Draft, *, length: int = limits.MAX_FILE_SIZE) -> int:
 
 def exceeds_reference(draft: Draft, dialect: Dialect, *, length: int = limits.MAX_FILE_SIZE) -> bool:
     """Whether the reference will not see this file, because its metadata is too long for it (FORMAT 1.6)."""
+    bound = _FIXED_TEXT + 2 * len(draft.path.encode()) + _CLOCK_TEXT * (len(draft.clock) + 2 * len(draft.parents))
+    if bound + 2 * len(draft.mime or "") <= dialect.reference_metadata and not draft.extra:
+        return False  # by far the most: without writing the text twice
     return text_length(draft, length=length) > dialect.reference_metadata
+
+
+def _padded(values: Values, text: bytes, padding: str) -> bytes:
+    if min(values) > "_":
+        return b'{"_":"' + padding.encode("ascii") + b'",' + text[1:]
+    return _encoded({**values, "_": padding})
 
 
 def reference_metadata(version: Version) -> Values:

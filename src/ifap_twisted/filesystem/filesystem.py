@@ -100,11 +100,15 @@ class Filesystem:
         await self.desk.view.current()
         self.desk.check_place(name)
         planning.check_expectation(self.desk.view.index.history(name), expect, name)
-        async with self.desk.admitted(limit if length is None else length):
+        held = limit if length is None else length
+        await self.desk.budget.acquire(held)
+        try:
             content = await gather(data, size=size, limit=limit, path=name, worker=self.desk.worker)
             placed = await self.desk.writer.write(
                 name, content, change, expect=expect, check=lambda: self.desk.check_place(name), sent=sent
             )
+        finally:
+            self.desk.budget.release(held)
         self._written()
         return self.desk.entry(name, placed)
 

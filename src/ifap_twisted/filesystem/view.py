@@ -236,20 +236,20 @@ class View:
 
     def _own(self, block: HeaderBlock) -> Version | None:
         """The version of a message of our own that is being waited for: known already, only compared."""
-        if not self._awaited or envelope.is_foreign(block.fields, self.dialect):
+        if not self._awaited:
             return None
         try:
             sealed = self._awaited.get(envelope.sealed_id_of(block.fields, self.dialect))
         except DataError:
             return None
-        if sealed is None or not envelope.same_bytes(sealed, block.fields, block.size, self.dialect):
+        if sealed is None or not envelope.same_size(sealed, block.size):
             return None
         self._found[sealed.sealed_id] = block.uid
         return sealed.version
 
     def _note(self, decoded: Mapping[int, Decoded]) -> None:
         touched = {found.path for found in decoded.values() if isinstance(found, Version)}
-        with_before = {path: self._shown(path) for path in touched} if self._announcing else {}
+        with_before = {path: self._shown(path) for path in touched} if self._announcing and self._watchers else {}
         _fill(self.index, decoded)
         self._announce(with_before)
 
@@ -299,7 +299,7 @@ class View:
         if self._absorbing:
             self._gone.update(uids)
         touched = {version.path for uid in uids if (version := self.index.at(uid)) is not None}
-        before = {path: self._shown(path) for path in touched} if self._announcing else {}
+        before = {path: self._shown(path) for path in touched} if self._announcing and self._watchers else {}
         self._claimed -= sum(uid in self.index for uid in uids)
         self.index.forget(uids)
         self._announce(before)

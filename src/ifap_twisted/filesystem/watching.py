@@ -18,6 +18,9 @@ class Watchers:
     def __init__(self) -> None:
         self._listeners: dict[object, Listener] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._listeners)
+
     def add(self, listener: Listener) -> Callable[[], None]:
         """Tell a listener from now on; the result stops it, and may be called twice."""
         token = object()

@@ -6,8 +6,7 @@ A write that has begun is finished whatever becomes of its caller: a cancelled p
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +28,8 @@ from ifap_twisted.errors import (
     StoreError,
     TooLarge,
 )
+from ifap_twisted.filesystem.readback import ReadBack
+from ifap_twisted.filesystem.slices import Slices
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.interfaces import IWriterIdentity
@@ -88,6 +89,8 @@ class Writer:
         self._watchers = watchers
         self._keep = keep
         self._compat = compat
+        self._slices = Slices(clock)
+        self._read_backs = ReadBack(view.advance, clock)
         self._locks: dict[str, DeferredLock] = {}
         self.pending = 0
         self.failing = 0
@@ -122,7 +125,9 @@ class Writer:
         """
         self._begin()
         try:
-            async with self._locked(path):
+            lock = self._locks.setdefault(path, DeferredLock())
+            await lock.acquire()
+            try:
                 await self._view.current()
                 if check is not None:
                     check()
@@ -135,6 +140,8 @@ class Writer:
                 if expect is not None:
                     await self._check_overtaken(path, placed, {head.version.vid for head in replaced}, expect)
                 return placed
+            finally:
+                self._unlock(path, lock)
         finally:
             self._end()
 
@@ -178,7 +185,11 @@ class Writer:
         def work() -> Sealed:
             return envelope.seal(draft, content, dialect=self._view.dialect, key=key, now=now, random=self._random)
 
-        sealed = work() if len(content) <= limits.INLINE_BYTES else await self._worker(work)
+        if len(content) <= limits.INLINE_BYTES:
+            await self._slices.next()
+            sealed = work()
+        else:
+            sealed = await self._worker(work)
         most = self._view.store.traits.max_message
         if most is not None and len(sealed.message) > most:
             raise TooLarge(
@@ -201,12 +212,8 @@ class Writer:
         failing = False
         try:
             while True:
-                appending = self._view.store.append(sealed.message)
-                if sent is not None:
-                    sent(sealed)
-                    sent = None
                 try:
-                    await appending
+                    await self._append(sealed, sent)
                 except OutcomeUnknown:
                     self.failing += not failing
                     failing = True
@@ -227,6 +234,13 @@ class Writer:
             self.failing -= failing
             self._view.forget_own(sealed)
 
+    async def _append(self, sealed: Sealed, sent: Callable[[Sealed], None] | None) -> None:
+        appending = self._view.store.append(sealed.message)
+        if sent is not None:
+            sent(sealed)
+        with self._read_backs.sending():
+            await appending
+
     async def _read_back(self, sealed: Sealed, deadline: float) -> int:
         """Look until the message shows up: success is reported after reading back, never before."""
         pauses = iter(PAUSES)
@@ -238,7 +252,7 @@ class Writer:
             try:
                 if polls:
                     await self._view.store.poll(thorough=polls > 1)
-                await self._view.advance()
+                await self._read_backs.next()
             except (StoreError, DataError):  # the connection broke; what was acknowledged is looked for on the next
                 self._log.info("reading back is tried again")
             if (uid := self._view.found_own(sealed)) is not None:
@@ -304,17 +318,11 @@ class Writer:
                 if not waiter.called:
                     waiter.callback(None)
 
-    @asynccontextmanager
-    async def _locked(self, path: str) -> AsyncIterator[None]:
+    def _unlock(self, path: str, lock: DeferredLock) -> None:
         """One write to a path at a time on this device, in the order of the calls."""
-        lock = self._locks.setdefault(path, DeferredLock())
-        await lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
-            if not lock.locked and not lock.waiting:
-                self._locks.pop(path, None)
+        lock.release()
+        if not lock.locked and not lock.waiting:
+            self._locks.pop(path, None)
 
 
 def _replaced(history: History, change: Change) -> list[Placed]:

@@ -51,10 +51,15 @@ class Standby:
     def __init__(self, opener: Opener) -> None:
         self._opener = opener
         self._watchers = Watchers()
-        self._stops: list[Callable[[], None]] = []
+        self._filesystem: IFilesystem | None = None
+        self._stop: Callable[[], None] | None = None
+
+    def _call(self, name: str, args: Any, kwargs: Any) -> Any:
+        opened = self._opener.opened
+        return self._call_later(name, args, kwargs) if opened is None else getattr(opened, name)(*args, **kwargs)
 
     @deferred
-    async def _call(self, name: str, args: Any, kwargs: Any) -> Any:
+    async def _call_later(self, name: str, args: Any, kwargs: Any) -> Any:
         return await getattr(await self.ready(), name)(*args, **kwargs)
 
     async def ready(self) -> IFilesystem:
@@ -76,12 +81,19 @@ class Standby:
 
     def announce(self, filesystem: IFilesystem) -> None:
         """A filesystem was opened: those who watch this one hear of it."""
-        self._stops.append(filesystem.watch(self._watchers.tell))
+        self._filesystem = filesystem
+        if self._watchers:
+            self._attach()
+
+    def _attach(self) -> None:
+        if self._filesystem is not None and self._stop is None:
+            self._stop = self._filesystem.watch(self._watchers.tell)
 
     def retire(self) -> None:
         """The filesystem is about to be closed."""
-        stops, self._stops = self._stops, []
-        for stop in stops:
+        stop, self._stop = self._stop, None
+        self._filesystem = None
+        if stop is not None:
             stop()
 
     def open(self, path: RemotePath, mode: str = "r", *, expect: Expect = None) -> Opening:
@@ -95,7 +107,9 @@ class Standby:
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """Tell a callable of every event, also of those after the folder was opened anew."""
-        return self._watchers.add(listener)
+        stop = self._watchers.add(listener)
+        self._attach()
+        return stop
 
     def status(self) -> Deferred[Status]:
         """The present state."""
@@ -107,72 +121,90 @@ class Standby:
 
     def put(self, *args: Any, **kwargs: Any) -> Deferred[Entry]:
         """Store a file as a new version."""
-        return self._call("put", args, kwargs)
+        work: Deferred[Entry] = self._call("put", args, kwargs)
+        return work
 
     def get(self, *args: Any, **kwargs: Any) -> Deferred[bytes]:
         """The content of a version."""
-        return self._call("get", args, kwargs)
+        work: Deferred[bytes] = self._call("get", args, kwargs)
+        return work
 
     def read(self, *args: Any, **kwargs: Any) -> Deferred[Record]:
         """Content and entry of a version."""
-        return self._call("read", args, kwargs)
+        work: Deferred[Record] = self._call("read", args, kwargs)
+        return work
 
     def stat(self, *args: Any, **kwargs: Any) -> Deferred[Entry]:
         """The entry of a file, a directory or a version."""
-        return self._call("stat", args, kwargs)
+        work: Deferred[Entry] = self._call("stat", args, kwargs)
+        return work
 
     def list(self, *args: Any, **kwargs: Any) -> Deferred[Sequence[Entry]]:
         """The entries of a directory."""
-        return self._call("list", args, kwargs)
+        work: Deferred[Sequence[Entry]] = self._call("list", args, kwargs)
+        return work
 
     def remove(self, *args: Any, **kwargs: Any) -> Deferred[None]:
         """Remove a file or a tree."""
-        return self._call("remove", args, kwargs)
+        work: Deferred[None] = self._call("remove", args, kwargs)
+        return work
 
     def undelete(self, *args: Any, **kwargs: Any) -> Deferred[Entry]:
         """Bring a removed file back."""
-        return self._call("undelete", args, kwargs)
+        work: Deferred[Entry] = self._call("undelete", args, kwargs)
+        return work
 
     def move(self, *args: Any, **kwargs: Any) -> Deferred[Entry]:
         """Move a file or a directory."""
-        return self._call("move", args, kwargs)
+        work: Deferred[Entry] = self._call("move", args, kwargs)
+        return work
 
     def copy(self, *args: Any, **kwargs: Any) -> Deferred[Entry]:
         """Copy a file or a directory."""
-        return self._call("copy", args, kwargs)
+        work: Deferred[Entry] = self._call("copy", args, kwargs)
+        return work
 
     def make_directory(self, *args: Any, **kwargs: Any) -> Deferred[Entry]:
         """Make an empty directory."""
-        return self._call("make_directory", args, kwargs)
+        work: Deferred[Entry] = self._call("make_directory", args, kwargs)
+        return work
 
     def remove_directory(self, *args: Any, **kwargs: Any) -> Deferred[None]:
         """Remove an empty directory."""
-        return self._call("remove_directory", args, kwargs)
+        work: Deferred[None] = self._call("remove_directory", args, kwargs)
+        return work
 
     def versions(self, *args: Any, **kwargs: Any) -> Deferred[Sequence[Entry]]:
         """All versions of a path."""
-        return self._call("versions", args, kwargs)
+        work: Deferred[Sequence[Entry]] = self._call("versions", args, kwargs)
+        return work
 
     def keep(self, *args: Any, **kwargs: Any) -> Deferred[Entry]:
         """Set how many versions are kept."""
-        return self._call("keep", args, kwargs)
+        work: Deferred[Entry] = self._call("keep", args, kwargs)
+        return work
 
     def restore(self, *args: Any, **kwargs: Any) -> Deferred[Entry]:
         """Make an old version current."""
-        return self._call("restore", args, kwargs)
+        work: Deferred[Entry] = self._call("restore", args, kwargs)
+        return work
 
     def conflicts(self, *args: Any, **kwargs: Any) -> Deferred[Sequence[Entry]]:
         """All heads of what is in conflict."""
-        return self._call("conflicts", args, kwargs)
+        work: Deferred[Sequence[Entry]] = self._call("conflicts", args, kwargs)
+        return work
 
     def resolve(self, *args: Any, **kwargs: Any) -> Deferred[Entry]:
         """End a conflict."""
-        return self._call("resolve", args, kwargs)
+        work: Deferred[Entry] = self._call("resolve", args, kwargs)
+        return work
 
     def refresh(self, *args: Any, **kwargs: Any) -> Deferred[None]:
         """See what others did."""
-        return self._call("refresh", args, kwargs)
+        work: Deferred[None] = self._call("refresh", args, kwargs)
+        return work
 
     def snapshot(self, *args: Any, **kwargs: Any) -> Deferred[None]:
         """Write a snapshot."""
-        return self._call("snapshot", args, kwargs)
+        work: Deferred[None] = self._call("snapshot", args, kwargs)
+        return work
