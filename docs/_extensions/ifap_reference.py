@@ -23,6 +23,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
+import ifap_twisted
 from ifap_twisted import errors, tap
 from ifap_twisted.cli.loading import VERBS
 from ifap_twisted.cli.main import program
@@ -337,7 +338,9 @@ class InterfaceDoc(Generated):
         (cls,) = found
         body = "\n".join(self._members(cls))
         doc = fields(ast.get_docstring(cls) or "")
-        return f".. py:class:: {cls.name}\n\n{indented(doc)}\n\n{indented(body)}\n"
+        # Within ``currentmodule:: ifap_twisted``.
+        name = cls.name if cls.name in ifap_twisted.__all__ else f"interfaces.{cls.name}"
+        return f".. py:class:: {name}\n\n{indented(doc)}\n\n{indented(body)}\n"
 
     def _members(self, cls: ast.ClassDef) -> Iterator[str]:
         for one in cls.body:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from docutils.core import publish_string
 from twisted.trial.unittest import SynchronousTestCase
 
+import ifap_twisted
 from ifap_twisted import errors
 from ifap_twisted.cli.loading import VERBS
 from ifap_twisted.control.routes import ROUTES
@@ -60,6 +62,13 @@ class BuildTests(SynchronousTestCase):
         """Each route is on the page."""
         page = self.page("reference/http")
         lost = [route.url for route in ROUTES if f"{' '.join(route.methods)} {route.url}" not in page]
+        self.assertEqual(lost, [])
+
+    def test_python_reference_has_every_public_name(self) -> None:
+        """Each name that can be imported from ``ifap_twisted`` is described."""
+        pages = self.page("reference/python") + self.page("reference/errors")
+        told = {name.rpartition(".")[2] for name in re.findall(r'id="(ifap_twisted\.[\w.]+)"', pages)}
+        lost = sorted(set(ifap_twisted.__all__) - told - {"__version__"})
         self.assertEqual(lost, [])
 
     def test_every_example_is_shown(self) -> None:
