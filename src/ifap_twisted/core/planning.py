@@ -36,6 +36,15 @@ def ancestry(history: History, replaced: Sequence[Placed], *, writer: str, numbe
     return Ancestry(_shortened(clock, history, writer), parents)
 
 
+def would_hide_own(history: History, replaced: Sequence[Placed], writer: str) -> bool:
+    """Whether the next number of a writer would seem to descend from a version of its own that is not replaced.
+
+    The writer is about to write a sibling of that version, and has to draw another name first (FORMAT 3.2).
+    """
+    known = max((placed.version.clock.get(writer, 0) for placed in replaced), default=0)
+    return any(placed.version.writer == writer and placed.number > known for placed in history.versions)
+
+
 def _shortened(clock: dict[str, int], history: History, writer: str) -> dict[str, int]:
     """Without writers of whom nothing is present, longest silent first, while it is too long (FORMAT 3.6)."""
     present = {placed.version.writer for placed in history.versions} | {writer}

@@ -149,8 +149,9 @@ class Writer:
 
     async def _draft(self, path: str, history: History, replaced: list[Placed], change: Change) -> Draft:
         number = await self._identity.take(1)
-        if number <= self._view.index.greatest(self._identity.writer):
-            await self._identity.renew()  # this device's record is older than the folder's (FORMAT 3.2)
+        behind = number <= self._view.index.greatest(self._identity.writer)
+        if behind or planning.would_hide_own(history, replaced, self._identity.writer):
+            await self._identity.renew()  # FORMAT 3.2: its record is older than the folder's, or this is a sibling
             number = await self._identity.take(1)
         place = planning.ancestry(history, replaced, writer=self._identity.writer, number=number)
         before = history.current.version if history.current is not None else None
