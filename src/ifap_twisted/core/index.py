@@ -147,12 +147,14 @@ class Index:
         return sorted(self._conflicts)
 
     def is_directory(self, path: str) -> bool:
-        """The root, a path with a live descendant, or one whose current version is a marker (FORMAT 11.2)."""
+        """The root, a path with a live descendant, or one with a marker, whatever its rank (FORMAT 11.2)."""
         self._settle()
-        if not path or path in self._children:
-            return True
-        current = self.history(path).current
-        return current is not None and current.version.directory and not current.version.deleted
+        return not path or path in self._children or bool(self.markers(path))
+
+    def markers(self, path: str) -> list[Placed]:
+        """The heads that mark a directory, ascending by rank; several when two devices made it at once."""
+        heads = self.history(path).heads
+        return [head for head in heads if head.version.directory and not head.version.deleted]
 
     def is_file(self, path: str) -> bool:
         """There is a live file; possibly one whose name a directory keeps (FORMAT 11.2)."""
@@ -168,10 +170,24 @@ class Index:
         self._settle()
         return sorted(self._children.get(path, ()))
 
+    def files_below(self, path: str) -> Iterator[str]:
+        """The paths of all live files below a directory, one by one: who looks for any stops at the first."""
+        self._settle()
+        waiting = [path]
+        while waiting:
+            above = waiting.pop()
+            for name in self._children.get(above, ()):
+                below = paths.join(above, name)
+                if self.is_file(below):
+                    yield below
+                if below in self._children:
+                    waiting.append(below)
+
     def clashes(self) -> list[str]:
         """Paths that are a file and a directory at once, sorted (FORMAT 11.2)."""
         self._settle()
-        return sorted(path for path in self._children if path and self.is_file(path))
+        candidates = {*self._children, *self._conflicts}
+        return sorted(path for path in candidates if path and self.is_directory(path) and self.is_file(path))
 
     def has_children(self, path: str) -> bool:
         """Something live lies below."""

@@ -40,8 +40,7 @@ DEFAULT_MODE = 0o644
 def directory_entry(index: Index, path: str) -> Entry:
     """The entry of a directory that is there, with its marker or without."""
     history = index.history(path)
-    markers = [head for head in history.heads if head.version.directory and not head.version.deleted]
-    if markers:
+    if markers := index.markers(path):
         return entry_of(history, markers[-1])
     return Entry(path=path, type="directory", versions=0, mode=0o755, conflict=history.in_conflict)
 

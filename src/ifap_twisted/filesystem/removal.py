@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ifap_twisted.core import history as histories
 from ifap_twisted.core import paths
 from ifap_twisted.core.values import Entry, Expect
@@ -14,7 +16,6 @@ from ifap_twisted.errors import (
     NotADirectory,
     NotFound,
 )
-from ifap_twisted.filesystem import entries
 from ifap_twisted.filesystem.desk import Desk, Found, as_before
 from ifap_twisted.filesystem.writing import Change
 
@@ -47,30 +48,41 @@ def _check_there(desk: Desk, path: str) -> None:
 async def _remove_tree(desk: Desk, path: str) -> None:
     if not path:
         raise InvalidPath("The root directory cannot be removed.", path="")
-    below = [name for name in desk.view.index.paths() if name == path or name.startswith(path + "/")]
+    below = [name for name in desk.view.index.paths() if name.startswith(path + "/")]
     live = sorted(name for name in below if desk.view.index.history(name).live and not paths.is_reserved(name))
-    await settled([*(bury(desk, name) for name in live), keep_directory(desk, path, without=set(live))])
+    burials = [_bury_all(desk, name) for name in live]
+    if desk.view.index.markers(path):
+        burials.append(_bury_marker(desk, path))
+    await settled([*burials, keep_directory(desk, path, without={path, *live})])
 
 
 @deferred
-async def bury(desk: Desk, path: str) -> None:
+async def _bury_all(desk: Desk, path: str) -> None:
     """Write a tombstone that descends from all heads."""
     await desk.writer.write(path, b"", Change(deleted=True))
+
+
+@deferred
+async def _bury_marker(desk: Desk, path: str, check: Callable[[], None] | None = None) -> None:
+    """Remove a directory's marker, not the file that may be shown beside it (FORMAT 11.2)."""
+    await desk.writer.write(path, b"", Change(deleted=True, replaced=_without_files(desk, path)), check=check)
+
+
+def _without_files(desk: Desk, path: str) -> set[str]:
+    """The heads of a path but those that are files: what a marker, or the end of one, may descend from."""
+    heads = desk.view.index.history(path).heads
+    return {head.version.vid for head in heads if head.version.directory or head.version.deleted}
 
 
 @deferred
 async def keep_directory(desk: Desk, path: str, *, without: set[str]) -> None:
     """Mark the directory above when what is removed is the last thing in it (FORMAT 11.2)."""
     above = paths.parent(path)
-    if not above:
+    if not above or desk.view.index.markers(above) or desk.view.index.is_file(above):
         return
-    current = desk.view.index.history(above).current
-    if current is not None and current.version.directory and not current.version.deleted:
+    if any(file not in without for file in desk.view.index.files_below(above)):
         return
-    others = [entry.path for entry in entries.descendants(desk.view.index, above) if entry.type == "file"]
-    if any(other not in without for other in others):
-        return
-    await desk.writer.write(above, b"", Change(directory=True))
+    await desk.writer.write(above, b"", Change(directory=True, replaced=_without_files(desk, above)))
 
 
 async def remove_directory(desk: Desk, path: str) -> None:
@@ -84,7 +96,7 @@ async def remove_directory(desk: Desk, path: str) -> None:
         raise InvalidPath("The root directory cannot be removed.", path="")
     _check_empty(desk, path)
     await keep_directory(desk, path, without={path})
-    await desk.writer.write(path, b"", Change(deleted=True), check=lambda: _check_empty(desk, path))
+    await _bury_marker(desk, path, check=lambda: _check_empty(desk, path))
 
 
 def _check_empty(desk: Desk, path: str) -> None:
@@ -98,8 +110,10 @@ async def undelete(desk: Desk, path: str, *, expect: Expect) -> Entry:
     found = _before_removal(desk, path)
 
     def check() -> None:
-        _before_removal(desk, path)
-        desk.check_above(path)
+        if _before_removal(desk, path).placed.version.directory:
+            desk.check_above(path)
+        else:
+            desk.check_place(path)
 
     return await desk.rewrite(path, found, as_before(found), expect=expect, check=check)
 

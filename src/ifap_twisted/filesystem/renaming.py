@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
 from ifap_twisted.core import paths
+from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import ABSENT, Entry, Expect
 from ifap_twisted.deferreds import deferred, settled
 from ifap_twisted.errors import AlreadyExists, Conflict, InvalidPath, NotADirectory, NotFound
@@ -18,25 +21,28 @@ async def move(desk: Desk, source: str, destination: str, *, expect: Expect) -> 
     _check_free(desk, destination)
     if desk.view.index.is_directory(source):
         _check_movable(source)
-        await removal.keep_directory(desk, source, without=_live_below(desk, source))
-        await settled([_move_one(desk, name, destination + name[len(source) :], None) for name in _tree(desk, source)])
-        if not desk.view.index.is_directory(destination):
-            await desk.writer.write(destination, b"", Change(directory=True))
+        tree = _tree(desk, source)
+        await removal.keep_directory(desk, source, without={found.path for found in tree})
+        await settled([_move_one(desk, found, destination + found.path[len(source) :], destination) for found in tree])
         return entries.directory_entry(desk.view.index, destination)
-    await removal.keep_directory(desk, desk.file(source).placed.version.path, without={source})
-    return await _move_one(desk, source, destination, expect)
+    found = desk.file(source)
+    vid = found.placed.version.vid
+    if isinstance(expect, str) and vid != expect:
+        raise Conflict("The file is not the version that was expected.", path=source, expected=expect, found=vid)
+    real = found.placed.version.path
+    if not destination.startswith(paths.parent(real) + "/"):
+        await removal.keep_directory(desk, real, without={real})
+    return await _move_one(desk, found, destination, destination)
 
 
 @deferred
-async def _move_one(desk: Desk, source: str, destination: str, expect: Expect) -> Entry:
-    found = _file_or_marker(desk, source)
+async def _move_one(desk: Desk, found: Found, destination: str, root: str) -> Entry:
+    """Move one version; ``root`` is where the whole tree goes: what is above it may not have become a file."""
     real = found.placed.version.path
     vid = found.placed.version.vid
 
     def check() -> None:
-        if isinstance(expect, str) and vid != expect:
-            raise Conflict("The file is not the version that was expected.", path=source, expected=expect, found=vid)
-        desk.check_above(destination)
+        desk.check_above(root)
 
     change = as_before(found, moved_from=vid, keep=found.placed.version.keep)
     entry = await desk.rewrite(destination, found, change, expect=ABSENT, check=check)
@@ -50,25 +56,18 @@ async def copy(desk: Desk, source: str, destination: str, *, expect: Expect) -> 
     _check_apart(source, destination)
     if desk.view.index.is_directory(source):
         _check_free(desk, destination)
-        names = _tree(desk, source)
-        await settled([_copy_one(desk, name, destination + name[len(source) :], ABSENT) for name in names])
-        if not desk.view.index.is_directory(destination):
-            await desk.writer.write(destination, b"", Change(directory=True))
+        tree = _tree(desk, source)
+        await settled([_copy_one(desk, found, destination + found.path[len(source) :], destination) for found in tree])
         return entries.directory_entry(desk.view.index, destination)
-    return await _copy_one(desk, source, destination, expect)
+    found = desk.file(source)
+    check = functools.partial(desk.check_place, destination)
+    return await desk.rewrite(destination, found, as_before(found), expect=expect, check=check)
 
 
 @deferred
-async def _copy_one(desk: Desk, source: str, destination: str, expect: Expect) -> Entry:
-    found = _file_or_marker(desk, source)
-
-    def check() -> None:
-        if found.placed.version.directory:
-            desk.check_above(destination)
-        else:
-            desk.check_place(destination)
-
-    return await desk.rewrite(destination, found, as_before(found), expect=expect, check=check)
+async def _copy_one(desk: Desk, found: Found, destination: str, root: str) -> Entry:
+    check = functools.partial(desk.check_above, root)
+    return await desk.rewrite(destination, found, as_before(found), expect=ABSENT, check=check)
 
 
 async def make_directory(desk: Desk, path: str, *, parents: bool) -> Entry:
@@ -95,31 +94,21 @@ async def make_directory(desk: Desk, path: str, *, parents: bool) -> Entry:
     return desk.entry(path, placed)
 
 
-def _file_or_marker(desk: Desk, path: str) -> Found:
-    history = desk.view.index.history(path)
-    current = history.current
-    if current is not None and current.version.directory and not current.version.deleted:
-        return Found(history, current, path)
-    if desk.view.index.is_file(path) and current is not None:
-        placed = desk.view.index.file(path)
-        if placed is not None:
-            return Found(history, placed, path)
-    return desk.file(path)
-
-
-def _tree(desk: Desk, directory: str) -> list[str]:
-    """The paths of all live files and markers at and below a directory."""
-    prefix = directory + "/"
+def _tree(desk: Desk, directory: str) -> list[Found]:
+    """All live files and markers below a directory, and its own marker; not the file beside it (FORMAT 11.2)."""
     index = desk.view.index
-    return sorted(
-        name
-        for name in index.paths()
-        if (name == directory or name.startswith(prefix)) and index.history(name).live and not paths.is_reserved(name)
-    )
+    names = sorted(name for name in index.paths() if name.startswith(directory + "/") and not paths.is_reserved(name))
+    found = [
+        Found(index.history(name), placed, name)
+        for name in names
+        if (placed := index.file(name) or _marker(desk, name)) is not None
+    ]
+    marker = _marker(desk, directory)
+    return found if marker is None else [Found(index.history(directory), marker, directory), *found]
 
 
-def _live_below(desk: Desk, directory: str) -> set[str]:
-    return set(_tree(desk, directory))
+def _marker(desk: Desk, path: str) -> Placed | None:
+    return next(reversed(desk.view.index.markers(path)), None)
 
 
 def _check_apart(source: str, destination: str) -> None:
