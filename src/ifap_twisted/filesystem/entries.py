@@ -63,10 +63,12 @@ def children(index: Index, path: str) -> list[Entry]:
 def descendants(index: Index, path: str) -> list[Entry]:
     """All live entries below a directory: each directory before what is in it."""
     found: list[Entry] = []
-    for entry in children(index, path):
+    waiting = children(index, path)[::-1]
+    while waiting:  # a tree may be deeper than Python's stack
+        entry = waiting.pop()
         found.append(entry)
         if entry.type == "directory":
-            found.extend(descendants(index, entry.path))
+            waiting.extend(children(index, entry.path)[::-1])
     return found
 
 

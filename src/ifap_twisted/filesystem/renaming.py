@@ -79,12 +79,15 @@ async def make_directory(desk: Desk, path: str, *, parents: bool) -> Entry:
             raise AlreadyExists(f"/{path} exists already.", path=path)
         return entries.directory_entry(index, path)
     desk.check_above(path)
-    above = paths.parent(path)
-    if not index.is_directory(above):
-        if not parents:
-            raise NotFound(f"There is no directory /{above}.", path=above)
-        await make_directory(desk, above, parents=True)
+    missing = [above for above in paths.ancestors(path) if not index.is_directory(above)]
+    if missing and not parents:
+        raise NotFound(f"There is no directory /{missing[-1]}.", path=missing[-1])
+    for above in missing:
+        await _mark(desk, above)
+    return await _mark(desk, path)
 
+
+async def _mark(desk: Desk, path: str) -> Entry:
     def check() -> None:
         if desk.view.index.is_file(path):
             raise AlreadyExists(f"/{path} is a file.", path=path)
