@@ -300,12 +300,24 @@ class UserTests(Proxied):
         before = users.read_text()
         self.addCleanup(users.write_text, before)
         users.write_text(before.replace("user8:{PLAIN}secret:", "user8:{PLAIN}changed:"))
+        self.until(self.is_changed)  # Dovecot looks once a second
         self.line.cut()
         self.line.mend()
         self.until(lambda: self.attempt("carol", PASSWORD) == "LOGIN failed")
         self.ok(self.connection().login("carol", "changed"))
         self.ok(client.noop())
         self.assertEqual(self.contents(client), {1: mail("one")})
+
+    def is_changed(self):
+        """Whether the server upstream knows the new password of its last user."""
+        client = imaplib.IMAP4(self.live.host, self.live.port, timeout=SECONDS)
+        try:
+            client.login("user8", "changed")
+        except imaplib.IMAP4.error:
+            return False
+        finally:
+            client.logout()
+        return True
 
     def attempt(self, *credentials):
         """What a login is answered."""
@@ -351,24 +363,32 @@ class CutTests(Proxied):
         return wait
 
     def test_cut_in_the_middle(self):
-        """Cut in the middle of a message that is on its way up: the APPEND waits, and the message is there once."""
+        """Cut in the middle of a message on its way up, then of flags: both wait, and are there, the message once."""
         client, bob = self.client(), self.client("bob")
         acknowledged = {number: mail(f"number {number}", 2000) for number in range(1, 4)}
         for message in acknowledged.values():
             self.append(client, message)
         self.append(bob, mail("his"))
         acknowledged[4] = mail("number 4", 300_000)
-        self.line.cut_at(rb" APPEND ")
-        appending = self.later(client.append, "INBOX", "(\\Flagged)", None, acknowledged[4])
-        self.until(lambda: self.line.cuts == 1)
-        self.line.mend()
-        self.ok(appending())
+        self.cut_during(client.append, "INBOX", None, None, acknowledged[4])
         self.assertEqual(self.contents(client), acknowledged)
-        self.assertEqual(self.flags(client)[4], {b"\\Flagged"})
+        self.cut_during(client.store, "2,4", "+FLAGS", "(\\Flagged)")
         self.assertEqual(self.contents(bob), {1: mail("his")})
         self.proxy.stop()
         self.start()
-        self.assertEqual(self.contents(self.client()), acknowledged)
+        client = self.client()
+        self.assertEqual(self.contents(client), acknowledged)
+        self.assertEqual(self.flags(client), {1: set(), 2: {b"\\Flagged"}, 3: set(), 4: {b"\\Flagged"}})
+
+    def cut_during(self, command, *args):
+        """The line is cut in the middle of what the command sends upstream, and mended; the command ends with OK."""
+        cuts = self.line.cuts
+        self.line.cut_at(rb" APPEND ")
+        answer = self.later(command, *args)
+        self.until(lambda: self.line.cuts > cuts)
+        self.line.mend()
+        self.ok(answer())
+        self.assertTrue(self.proxy.runs)
 
     def test_away(self):
         """While the server upstream is away the proxy stays up and answers NO; then everything works as before."""
