@@ -276,6 +276,11 @@ class UserTests(Proxied):
             self.assertFalse([one for one in sealed if secret in one or b"INBOX" in one or b"example.org" in one])
         self.assertEqual(len({(self.base / name / "key.json").read_text() for name in ("alice", "bob")}), 2)
 
+    def test_nobody(self):
+        """Before anybody has logged in nothing is wrong, and the log says so."""
+        self.until(lambda: self.proxy.log.count("the folder waits for somebody to log in") == len(self.upstream))
+        self.assertNotIn("#warn", self.proxy.log)
+
     def test_wrong_password(self):
         """A wrong password is refused, before and after the right one; a session that is open is not disturbed."""
         self.refused("alice", "mistaken-canary")

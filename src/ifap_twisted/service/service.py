@@ -207,7 +207,10 @@ class IFAPService(Service):
                 try:
                     self._opened = await self._open()
                 except IFAPError as error:
-                    self._log.warn("the folder cannot be opened: {error}", error=error.detail)
+                    if self._nobody:
+                        self._log.info("the folder waits for somebody to log in")
+                    else:
+                        self._log.warn("the folder cannot be opened: {error}", error=error.detail)
                     self._error = error
                     if not error.retryable:
                         if not self._nobody:
