@@ -17,6 +17,7 @@ from ifap_twisted.errors import (
     Plaintext,
     ProtocolViolation,
     ReadOnly,
+    Unavailable,
     UnsupportedDialect,
     WrongKey,
 )
@@ -228,6 +229,32 @@ class FolderObjectTests(Opening):
         swapped = Folder(seed=5)
         swapped.device()
         self.assertRaises(ForeignFolder, result, swapped.opening(known))
+
+    def test_a_listing_without_the_folder_object_founds_no_second_folder(self) -> None:
+        """What is not listed is not absent: the devices would never see each other's files (FORMAT 2.5)."""
+        result(self.folder.device().put("a", b"1"))
+        store = self.folder.store()
+        store.hide(1)
+        self.assertRefusedUntouched(Unavailable, Membership(keys=(KEY,)), store=store)
+        store.reveal()
+        self.assertEqual(result(self.folder.device(store=store).get("a")), b"1")
+
+    def test_no_key_is_made_on_the_word_of_an_incomplete_listing(self) -> None:
+        """The folder may be somebody's."""
+        self.folder.device()
+        store = self.folder.store()
+        store.hide(1)
+        self.assertRefusedUntouched(Unavailable, Membership(), store=store, make_key=True)
+
+    def test_a_lost_folder_object_is_made_anew_for_the_same_folder(self) -> None:
+        """The files that are there say whose folder it is."""
+        first = self.open(Membership(keys=(KEY,)))
+        result(first.filesystem.put("a", b"1"))
+        self.folder.shelf.remove([1])
+        second = self.open(Membership(keys=(KEY,)))
+        self.assertEqual(result(second.filesystem.get("a")), b"1")
+        self.assertEqual(second.membership.home, first.membership.home)
+        self.assertEqual(self.open(first.membership).membership, first.membership)
 
     def test_a_folder_object_survives_its_encoding(self) -> None:
         """Canonical JSON."""

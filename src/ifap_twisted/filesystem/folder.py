@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,10 +88,10 @@ class FolderObject:
         return found
 
     @classmethod
-    def draw(cls, key: Key | None, random: Random) -> FolderObject:
-        """A new one."""
+    def draw(cls, key: Key | None, random: Random, home: str | None = None) -> FolderObject:
+        """A new one; with the ``home`` of a folder whose object was lost."""
         return cls(
-            home=urlsafe_b64encode(random(HOME_BYTES)).decode("ascii"),
+            home=home or urlsafe_b64encode(random(HOME_BYTES)).decode("ascii"),
             chunk_key=urlsafe_b64encode(random(32)).decode("ascii"),
             key_id=key.fingerprint if key is not None else "",
         )
@@ -168,6 +169,13 @@ def folder_objects(index: Index) -> list[Placed]:
         if not placed.version.deleted and placed.version.ours
     ]
     return sorted(found, key=lambda placed: placed.rank)
+
+
+def home_of_versions(index: Index) -> str | None:
+    """The home that most versions of ours name: a folder without its object is still the folder of these files."""
+    versions = [version for uid in sorted(index.uids()) if (version := index.at(uid)) is not None]
+    homes = Counter(version.home for version in versions if version.ours and version.home)
+    return homes.most_common(1)[0][0] if homes else None
 
 
 def sealed_by_others(index: Index, first: int, before: int) -> bool:

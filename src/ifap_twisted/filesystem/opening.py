@@ -12,7 +12,15 @@ from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.values import FolderState, HeaderBlock, Notice
-from ifap_twisted.errors import DataError, KeyRequired, NotSupported, ProtocolViolation, StoreError, WrongKey
+from ifap_twisted.errors import (
+    DataError,
+    KeyRequired,
+    NotSupported,
+    ProtocolViolation,
+    StoreError,
+    Unavailable,
+    WrongKey,
+)
 from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.admission import Budget
 from ifap_twisted.filesystem.desk import Desk, Options
@@ -77,9 +85,10 @@ async def open_folder(
     :raises KeyRequired, WrongKey, Plaintext, UnsupportedDialect, ForeignFolder, ReadOnly: nothing was written.
     """
     options = options or Options()
-    state = await store.open()
-    blocks = await store.headers(1)
+    state, blocks = await _first_listing(store)
     dialect, keys, other, made = await surroundings.worker(lambda: _decide(blocks, membership, make_key, surroundings))
+    if made:
+        _check_complete(state, blocks)
     known = Membership(dialect=dialect.name, encrypted=membership.encrypted, keys=keys, home=membership.home)
     if remember is not None:
         await remember(known)
@@ -89,7 +98,7 @@ async def open_folder(
     )
     try:
         await view.load(state, blocks)
-        home = await _home(view, membership, surroundings, state)
+        home = await _home(view, membership, surroundings, state, blocks)
     except BaseException:
         view.close()
         raise
@@ -103,6 +112,27 @@ async def open_folder(
     if remember is not None:
         await remember(known)
     return Opened(filesystem=filesystem, membership=known, made_key=made)
+
+
+async def _first_listing(store: IMessageStore) -> tuple[FolderState, Mapping[int, HeaderBlock]]:
+    state = await store.open()
+    blocks = await store.headers(1)
+    if len(blocks) < state.exists:  # some may just have gone
+        state = await store.poll(thorough=True)
+        blocks = await store.headers(1)
+    return state, blocks
+
+
+def _check_complete(state: FolderState, blocks: Mapping[int, HeaderBlock]) -> None:
+    """What is not listed is not absent (FORMAT 2.5): nothing is founded on a listing that leaves messages out.
+
+    :raises Unavailable:
+    """
+    if len(blocks) < state.exists:
+        raise Unavailable(
+            "The mail server does not list all messages that it says are there, so whose folder this is cannot be "
+            "told; nothing was written. Try again later."
+        )
 
 
 def _decide(
@@ -148,12 +178,19 @@ def _other_dialect(dialect: Dialect) -> Notice:
 # The folder object (FORMAT 8.2)
 
 
-async def _home(view: View, membership: Membership, surroundings: Surroundings, state: FolderState) -> str:
+async def _home(
+    view: View,
+    membership: Membership,
+    surroundings: Surroundings,
+    state: FolderState,
+    blocks: Mapping[int, HeaderBlock],
+) -> str:
     found = folder.folder_objects(view.index)
     folder.check_home(membership.home, found)
     if membership.home is not None:
         return membership.home
     if not found:
+        _check_complete(state, blocks)
         await _make_object(view, surroundings, state)
         found = folder.folder_objects(view.index)
     return await _winner(view, found)
@@ -176,7 +213,7 @@ async def _make_object(view: View, surroundings: Surroundings, state: FolderStat
     key = view.keys[0] if view.keys else None
     number = await surroundings.identity.take(1)
     sealed = folder.seal_object(
-        folder.FolderObject.draw(key, surroundings.random),
+        folder.FolderObject.draw(key, surroundings.random, home=folder.home_of_versions(view.index)),
         dialect=view.dialect,
         key=key,
         writer=surroundings.identity.writer,
