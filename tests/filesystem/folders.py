@@ -54,11 +54,12 @@ class Folder:
         make_key: bool = False,
         identity: Any = None,
         remember: Any = None,
+        worker: Any = None,
     ) -> Deferred[Opened]:
         """Open it on another device."""
         surroundings = Surroundings(
             clock=self.clock,
-            worker=InlineWorker(),
+            worker=worker or InlineWorker(),
             random=self.random,
             identity=identity or MemoryWriter(self.random),
         )

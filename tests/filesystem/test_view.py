@@ -8,6 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.values import Event, Traits
 from ifap_twisted.errors import MessageGone, Refused
+from ifap_twisted.store.memory import Turnstile
+from ifap_twisted.workers import InlineWorker
 from tests.filesystem.folders import Folder, result
 
 
@@ -118,6 +120,57 @@ class ViewTests(SynchronousTestCase):
         result(self.filesystem.refresh())
         self.assertEqual(self.names(), ["a", "b", "c", "d"])
         self.assertEqual(result(self.filesystem.status()).foreign, 2)
+
+    def test_a_message_that_comes_between_listing_and_counting_is_not_taken_for_gone(self) -> None:
+        """Only what was known before the listing can be missing in it (FORMAT 2.5)."""
+        self.store.go_offline()
+        self.folder.shelf.remove([2])
+        self.store.gate = turnstile = Turnstile("poll")
+        self.store.go_online()
+        turnstile.release(1)
+        result(self.filesystem.put("d", b"d"))
+        self.folder.shelf.remove([3])  # so that the count agrees again
+        turnstile.release()
+        self.assertEqual(self.names(), ["c", "d"])
+
+    def test_what_came_while_the_folder_was_opened_is_seen(self) -> None:
+        """Between the first listing and the first look at news."""
+        late: list[bytes] = [b"late"]
+
+        class Slow(InlineWorker):
+            def __call__(_self, work: Any) -> Any:
+                while late:
+                    result(self.writer.put("late", late.pop()))
+                return super().__call__(work)
+
+        opened = result(self.folder.opening(worker=Slow()))
+        self.assertEqual(result(opened.filesystem.get("late")), b"late")
+
+    def test_news_are_seen_while_a_write_of_our_own_hangs(self) -> None:
+        """A long upload doesn't make the device blind."""
+        self.store.gate = turnstile = Turnstile("answer")
+        putting = self.filesystem.put("large", b"large")
+        result(self.writer.put("a", b"new"))
+        self.folder.clock.advance(2)
+        self.assertEqual(result(self.filesystem.get("a")), b"new")
+        turnstile.release()
+        result(putting)
+
+    def test_a_renumbering_between_looking_and_fetching_is_survived(self) -> None:
+        """The version is found again by its id, and read (FORMAT 2.5)."""
+        self.store.gate = turnstile = Turnstile("message")
+        reading = self.filesystem.get("a")
+        self.folder.shelf.renumber(sorted(self.folder.shelf.messages, reverse=True))
+        turnstile.release()
+        self.assertEqual(result(reading), b"a")
+
+    def test_what_is_expunged_while_a_renumbered_folder_is_read_anew_is_gone(self) -> None:
+        """And nothing else is: the old numbers mean nothing."""
+        self.store.gate = turnstile = Turnstile("poll")
+        self.folder.shelf.renumber(sorted(self.folder.shelf.messages, reverse=True))
+        self.folder.shelf.remove([3])  # a
+        turnstile.release()
+        self.assertEqual(self.names(), ["b", "c"])
 
     def test_the_state_follows_the_connection(self) -> None:
         """And watchers are told."""

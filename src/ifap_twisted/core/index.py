@@ -54,7 +54,7 @@ class Index:
         self._note(uid, version)
         copies = self._paths.setdefault(version.path, [])
         for known in copies:
-            if _same_version(known.version, version):
+            if _is_identified(version) and same_version(known.version, version):
                 break
         else:
             known = _Copies(version)
@@ -244,17 +244,13 @@ def _is_identified(version: Version) -> bool:
     return version.ours or version.encrypted
 
 
-def _same_version(one: Version, other: Version) -> bool:
+def same_version(one: Version, other: Version) -> bool:
     """Equal in id and metadata; the sealing may differ (FORMAT 2.2)."""
-    return (
-        _is_identified(one)
-        and one.vid == other.vid
-        and (
-            one == other
-            or all(
-                getattr(one, name) == getattr(other, name)
-                for name in Version.__dataclass_fields__
-                if name not in {"sealed_id", "encrypted", "written"}
-            )
+    return one == other or (
+        one.vid == other.vid
+        and all(
+            getattr(one, name) == getattr(other, name)
+            for name in Version.__dataclass_fields__
+            if name not in {"sealed_id", "encrypted", "written"}
         )
     )

@@ -73,7 +73,7 @@ def seal(key: Key, data: bytes, *, now: int, iv: bytes) -> bytes:
 
 
 def seal_to(sink: Sink, key: Key, parts: Iterable[bytes], *, now: int, iv: bytes, columns: int = 0) -> None:
-    """Seal the concatenation of ``parts``, folded by CRLF at ``columns`` unless that is 0; large ones piece by piece."""
+    """Seal the concatenation of ``parts``, folded by CRLF at ``columns`` unless 0; large ones piece by piece."""
     parts = tuple(parts)
     if sum(map(len, parts)) <= _ONE_PIECE:
         text = _small_token(key, b"".join(parts), now, iv)

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from ifap_twisted.core import paths, planning, snapshot
 from ifap_twisted.core.values import Entry, Event, Expect, Notice, Record, Sealed, Status
 from ifap_twisted.deferreds import deferred, detach
-from ifap_twisted.errors import CallerError, NotFound
+from ifap_twisted.errors import CallerError, NotFound, Renumbered
 from ifap_twisted.filesystem import conflicts, entries, removal, renaming
 from ifap_twisted.filesystem.batches import Batch, present_batch
 from ifap_twisted.filesystem.desk import Desk, Found, as_before
@@ -185,6 +185,13 @@ class Filesystem:
     async def _read(self, path: RemotePath, version: str | None) -> Record:
         await self._settled_batch()
         await self.desk.view.current()
+        try:
+            return await self._read_once(path, version)
+        except Renumbered:  # the version is found again by its id (FORMAT 2.5)
+            await self.desk.view.refresh()
+            return await self._read_once(path, version)
+
+    async def _read_once(self, path: RemotePath, version: str | None) -> Record:
         found = self.desk.file(self.desk.any_file(path, version), version)
         if found.placed.version.deleted:
             raise NotFound(f"That version of /{found.path} is its removal.", path=found.path)

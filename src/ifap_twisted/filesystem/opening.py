@@ -26,7 +26,7 @@ from ifap_twisted.filesystem.admission import Budget
 from ifap_twisted.filesystem.desk import Desk, Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.reading import Reader
-from ifap_twisted.filesystem.view import View
+from ifap_twisted.filesystem.view import EarlyNews, View
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.filesystem.writing import Random, Writer, new_vid
 from ifap_twisted.interfaces import IMessageStore, IWriterIdentity
@@ -85,23 +85,29 @@ async def open_folder(
     :raises KeyRequired, WrongKey, Plaintext, UnsupportedDialect, ForeignFolder, ReadOnly: nothing was written.
     """
     options = options or Options()
-    state, blocks = await _first_listing(store)
-    dialect, keys, other, made = await surroundings.worker(lambda: _decide(blocks, membership, make_key, surroundings))
-    if made:
-        _check_complete(state, blocks)
-    known = Membership(dialect=dialect.name, encrypted=membership.encrypted, keys=keys, home=membership.home)
-    if remember is not None:
-        await remember(known)
-    watchers = Watchers()
-    view = View(
-        store, dialect=dialect, keys=keys, clock=surroundings.clock, worker=surroundings.worker, watchers=watchers
-    )
+    state = await store.open()
+    early = EarlyNews(store)
     try:
-        await view.load(state, blocks)
-        home = await _home(view, membership, surroundings, state, blocks)
-    except BaseException:
-        view.close()
-        raise
+        state, blocks = await _first_listing(store, state)
+        decided = await surroundings.worker(lambda: _decide(blocks, membership, make_key, surroundings))
+        dialect, keys, other, made = decided
+        if made:
+            _check_complete(state, blocks)
+        known = Membership(dialect=dialect.name, encrypted=membership.encrypted, keys=keys, home=membership.home)
+        if remember is not None:
+            await remember(known)
+        watchers = Watchers()
+        view = View(
+            store, dialect=dialect, keys=keys, clock=surroundings.clock, worker=surroundings.worker, watchers=watchers
+        )
+        try:
+            await view.load(state, blocks, early)
+            home = await _home(view, membership, surroundings, state, blocks)
+        except BaseException:
+            view.close()
+            raise
+    finally:
+        early.stop()
     view.adopt_home(home)
     desk = _desk(view, options, surroundings, watchers)
     warnings = [_other_dialect(dialect)] if other else []
@@ -114,8 +120,7 @@ async def open_folder(
     return Opened(filesystem=filesystem, membership=known, made_key=made)
 
 
-async def _first_listing(store: IMessageStore) -> tuple[FolderState, Mapping[int, HeaderBlock]]:
-    state = await store.open()
+async def _first_listing(store: IMessageStore, state: FolderState) -> tuple[FolderState, Mapping[int, HeaderBlock]]:
     blocks = await store.headers(1)
     if len(blocks) < state.exists:  # some may just have gone
         state = await store.poll(thorough=True)

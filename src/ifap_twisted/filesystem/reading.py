@@ -6,8 +6,9 @@ from twisted.internet.defer import Deferred
 
 from ifap_twisted.core import envelope, limits
 from ifap_twisted.core.history import Placed
+from ifap_twisted.core.index import same_version
 from ifap_twisted.core.values import Version
-from ifap_twisted.errors import DataError, IFAPError, MessageGone, NewerVersionNeeded, Tampered
+from ifap_twisted.errors import DataError, IFAPError, MessageGone, NewerVersionNeeded, Renumbered, Tampered
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.workers import Worker
 
@@ -26,6 +27,7 @@ class Reader:
     async def content(self, placed: Placed) -> bytes:
         """The content, from the first place that verifies (FORMAT 2.3).
 
+        :raises Renumbered: the places mean nothing any more; look the version up again.
         :raises NewerVersionNeeded: it needs a word that is not understood (FORMAT 1.5).
         :raises MessageGone: no place can be read now; never taken as a deletion (FORMAT 5.5).
         """
@@ -43,9 +45,11 @@ class Reader:
         raise worst
 
     async def _content_at(self, uid: int, version: Version) -> bytes:
+        if self._view.renumbering:
+            raise Renumbered
         message = await self._view.store.message(uid)
         found, content = await self._open(message)
-        if (found.vid, found.path, found.clock) != (version.vid, version.path, version.clock):
+        if not same_version(found, version):
             raise Tampered("The server gave another message than the one that was asked for.", path=version.path)
         return content
 

@@ -35,10 +35,43 @@ RUNS = 50
 """Gaps in what is known that one refresh fills; the rest comes with the next."""
 AGAIN_SECONDS = 10.0
 """After which news that could not be read are looked at again, if nothing else asks before."""
+LATE_SECONDS = 1.0
+"""How long news may be left to the reading back of our own messages, which a long upload holds up."""
 STALE_SECONDS = 2.0
 """How old knowledge may be on a shelf that does not push."""
 
 Decoded = Version | DataError | None
+
+
+@implementer(IFolderListener)
+class EarlyNews:
+    """Listens while the folder is listed for the first time, and only notes whether anything happened."""
+
+    def __init__(self, store: IMessageStore) -> None:
+        self.any = False
+        self.stop = store.listen(self)
+
+    def arrived(self, state: FolderState) -> None:
+        """Something happened."""
+        del state
+        self.any = True
+
+    def vanished(self, uids: Collection[int]) -> None:
+        """Something happened, if any."""
+        self.any = self.any or bool(uids)
+
+    def renumbered(self, uidvalidity: int) -> None:
+        """Something happened."""
+        del uidvalidity
+        self.any = True
+
+    def connected(self) -> None:
+        """Something may have happened."""
+        self.any = True
+
+    def disconnected(self, reason: BaseException) -> None:
+        """What happens then is told by ``connected``."""
+        del reason
 
 
 @implementer(IFolderListener)
@@ -75,9 +108,11 @@ class View:
         self._watchers = watchers
         self._folder: FolderState | None = None
         self._generation = 0
+        self._index_generation = 0
         self._compare = False
         self._behind = False
         self._again: IDelayedCall | None = None
+        self._late: IDelayedCall | None = None
         self._announcing = False
         self._claimed = 0
         self._gone: set[int] = set()
@@ -91,9 +126,13 @@ class View:
 
     # Opening and closing
 
-    async def load(self, folder: FolderState, blocks: Mapping[int, HeaderBlock]) -> None:
-        """Take in the first listing; from then on listen."""
+    async def load(self, folder: FolderState, blocks: Mapping[int, HeaderBlock], early: EarlyNews) -> None:
+        """Take in the first listing; from then on listen.
+
+        :param early: listened from before the listing until now.
+        """
         self._stop_listening = self.store.listen(self)
+        early.stop()
         await self.absorb(blocks)
         self._folder = folder
         self._claimed = folder.exists
@@ -101,13 +140,17 @@ class View:
         self._mark_fresh()
         self.state = "connected"
         self._announcing = True
+        if early.any:
+            self._behind = True
+            self._kick()
 
     def close(self) -> None:
         """Stop listening."""
         self._stop_listening()
         self._set_state("stopped")
-        if self._again is not None and self._again.active():
-            self._again.cancel()
+        for call in (self._again, self._late):
+            if call is not None and call.active():
+                call.cancel()
 
     def adopt_home(self, home: str) -> None:
         """From now on messages of another folder are none of ours (FORMAT 1.5 ``home``)."""
@@ -116,6 +159,11 @@ class View:
             version = self.index.at(uid)
             if version is not None and version.ours and version.home != home:
                 self.index.reject(uid, ForeignFolder("The message was written for another folder.", path=version.path))
+
+    @property
+    def renumbering(self) -> bool:
+        """The server has given new numbers and the index still holds the old ones."""
+        return self._index_generation != self._generation
 
     # Freshness
 
@@ -165,23 +213,35 @@ class View:
 
     async def _reread(self, now: FolderState) -> None:
         """The UIDs mean nothing any more: find the versions again by their ids (FORMAT 2.5)."""
-        decoded = await self._decode(await self.store.headers(1), known=())
+        generation = self._generation
+        self._absorbing += 1
+        try:
+            decoded = await self._decode(await self.store.headers(1), known=())
+        finally:
+            self._absorbing -= 1
+        if generation != self._generation:
+            raise Renumbered("The server renumbered the folder while it was read.")
         fresh = Index()
-        _fill(fresh, decoded)
+        _fill(fresh, {uid: found for uid, found in decoded.items() if uid not in self._gone})
         self.index = fresh
+        self._index_generation = generation
         self.incomplete = len(fresh) != now.exists
         self._compare = False
         self._watchers.tell(Event(kind="renewed"))
 
     async def _compare_with_listing(self, now: FolderState) -> FolderState:
         """Read what was missed; forget what is not listed only if the count agrees with EXISTS (FORMAT 2.5)."""
+        generation = self._generation
+        known = set(self.index.uids())  # what comes after the listing is not missing in it
         listed = set(await self.store.uids(1))
         now = await self.store.poll()
         for first, last in islice(_runs(listed - set(self.index.uids())), RUNS):
             await self.absorb(await self.store.headers(first, last))
+        if generation != self._generation:
+            raise Renumbered("The server renumbered the folder while it was read.")
         agrees = len(listed) == now.exists
         if agrees:
-            self.vanished([uid for uid in self.index.uids() if uid not in listed])
+            self.vanished(known - listed)
         self.incomplete = not agrees or not listed <= set(self.index.uids())
         self._compare = self.incomplete
         return now
@@ -194,7 +254,7 @@ class View:
 
     async def absorb(self, blocks: Mapping[int, HeaderBlock]) -> None:
         """Decode headers and note what they say; watchers hear what changed."""
-        generation = self._generation
+        generation = self._index_generation
         self._absorbing += 1
         try:
             decoded = await self._decode(blocks, known=self.index)
@@ -276,28 +336,33 @@ class View:
         self._awaited[sealed.sealed_id] = sealed
 
     def found_own(self, sealed: Sealed) -> int | None:
-        """Its UID, once its header was read back equal and its size is right."""
-        return self._found.get(sealed.sealed_id)
+        """Its UID, once its header was read back equal, its size is right, and the index holds it."""
+        uid = self._found.get(sealed.sealed_id)
+        return uid if uid is not None and self.index.at(uid) is sealed.version else None
 
     def forget_own(self, sealed: Sealed) -> None:
         """Stop looking out; news that were left to the reading back are looked at now."""
         self._awaited.pop(sealed.sealed_id, None)
         self._found.pop(sealed.sealed_id, None)
-        if not self._awaited and self._claimed > len(self.index):
-            self._kick()
+        if not self._awaited:
+            self._kick_when_behind()
 
     # What the shelf tells (IFolderListener)
 
     def arrived(self, state: FolderState) -> None:
-        """Read what is new, unless the reading back of our own messages is about to."""
+        """Read what is new, unless the reading back of our own messages is about to; soon in any case."""
         self._claimed = state.exists
         if not self._awaited:
             self._kick()
+        elif self._late is None or not self._late.active():
+            self._late = self._clock.callLater(LATE_SECONDS, self._kick_when_behind)
 
     def vanished(self, uids: Collection[int]) -> None:
         """Forget exactly these."""
-        if self._absorbing:
+        if self._absorbing or self.renumbering:
             self._gone.update(uids)
+        if self.renumbering:
+            return  # the index has the old numbers until everything was read anew
         touched = {version.path for uid in uids if (version := self.index.at(uid)) is not None}
         before = {path: self._shown(path) for path in touched} if self._announcing and self._watchers else {}
         self._claimed -= sum(uid in self.index for uid in uids)
@@ -309,6 +374,8 @@ class View:
         self._log.info("the server renumbered the folder (UIDVALIDITY {uidvalidity})", uidvalidity=uidvalidity)
         self._generation += 1
         self._found.clear()
+        self._gone.clear()
+        self._compare = True
         self._kick()
 
     def connected(self) -> None:
@@ -326,6 +393,10 @@ class View:
         if state != self.state:
             self.state = state
             self._watchers.tell(Event(kind="connection", detail={"state": state}))
+
+    def _kick_when_behind(self) -> None:
+        if self._claimed > len(self.index):
+            self._kick()
 
     def _kick(self) -> None:
         if self._announcing and self.state != "stopped":
