@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from ifap_twisted.deferreds import deferred
+from ifap_twisted.errors import Unavailable
 from ifap_twisted.store.memory import Turnstile
 from tests.filesystem.folders import Folder, result
 
@@ -27,3 +33,134 @@ class EditWhileRemovingTests(SynchronousTestCase):
             self.assertEqual(result(look.get("b")), b"old")
             self.assertEqual(result(look.get("a")), b"edited")
             self.assertIn(edited.version, [head.version for head in result(look.conflicts("a"))])
+
+
+class KeepTests(SynchronousTestCase):
+    """To say how many versions are kept changes nothing else."""
+
+    def setUp(self) -> None:
+        self.folder = Folder()
+        self.store = self.folder.store()
+        self.device = self.folder.device(store=self.store)
+        result(self.device.put("a", b"old"))
+
+    def test_an_edit_that_comes_while_the_content_is_read_stays_current(self) -> None:
+        """The old content is not written over it."""
+        self.store.gate = turnstile = Turnstile("message")
+        keeping = self.device.keep("a", 9)
+        result(self.folder.device().put("a", b"edited"))
+        turnstile.release()
+        self.assertEqual(result(keeping).keep, 9)
+        self.assertEqual(result(self.device.get("a")), b"edited")
+
+    def test_a_conflict_is_not_ended_by_it(self) -> None:
+        """Nobody has looked at the other head yet (FORMAT 3.4)."""
+        other_store = self.folder.store()
+        other = self.folder.device(store=other_store)
+        other_store.gate = turnstile = Turnstile("append")
+        putting = other.put("a", b"theirs")
+        result(self.device.put("a", b"ours"))
+        turnstile.release()
+        result(putting)
+        result(self.device.keep("a", 9))
+        self.assertEqual(len(result(self.device.conflicts("a"))), 2)
+
+
+class BatchTests(SynchronousTestCase):
+    """Inside a batch one's own writes are there, whatever is done with them."""
+
+    def setUp(self) -> None:
+        self.store = Folder().store()
+        self.device = Folder(shelf=self.store.shelf).device(store=self.store)
+        self.turnstile = Turnstile("headers")
+
+    def run_batch(self, block: Any) -> None:
+        """Run it while nothing that is put is read back yet."""
+
+        @deferred
+        async def work() -> None:
+            async with self.device.batch():
+                await block()
+
+        self.store.gate = self.turnstile
+        working = work()
+        self.turnstile.release()
+        result(working)
+
+    def test_what_was_just_put_can_be_moved_and_removed(self) -> None:
+        """Though it is not read back yet."""
+
+        async def block() -> None:
+            await self.device.put("a", b"1")
+            await self.device.put("b", b"2")
+            await self.device.move("a", "c")
+            await self.device.remove("b")
+
+        self.run_batch(block)
+        self.assertEqual([entry.path for entry in result(self.device.list())], ["c"])
+
+    def test_what_was_just_put_can_be_expected(self) -> None:
+        """Its version is known from the first put."""
+
+        async def block() -> None:
+            entry = await self.device.put("a", b"1")
+            await self.device.put("a", b"2", expect=entry.version)
+
+        self.run_batch(block)
+        self.assertEqual(result(self.device.get("a")), b"2")
+
+    def test_a_put_that_is_cancelled_before_it_is_sent_stores_nothing(self) -> None:
+        """As outside of a batch."""
+        never: Deferred[bytes] = Deferred()
+
+        async def source() -> Any:
+            yield await never
+
+        async def block() -> None:
+            putting = self.device.put("a", source())
+            putting.cancel()
+            with contextlib.suppress(CancelledError):
+                await putting
+
+        self.run_batch(block)
+        self.assertEqual(result(self.device.list()), [])
+
+
+class ClosingTests(SynchronousTestCase):
+    """``close`` waits for what was accepted, to its end."""
+
+    def test_a_move_that_is_half_done_is_finished(self) -> None:
+        """The destination is written, the tombstone is not yet (FORMAT 11.3)."""
+        folder = Folder()
+        store = folder.store()
+        device = folder.device(store=store)
+        result(device.put("a", b"1"))
+        store.gate = turnstile = Turnstile("message")
+        moving = device.move("a", "b")
+        closing = device.close()
+        self.assertNoResult(closing)
+        turnstile.release()
+        result(closing)
+        result(moving)
+        self.assertEqual([entry.path for entry in result(folder.device().list())], ["b"])
+
+    def test_a_stream_that_never_ends_does_not_hold_it_up(self) -> None:
+        """Nothing of it was acknowledged; nothing of it is stored."""
+        folder = Folder()
+        device = folder.device()
+        never: Deferred[bytes] = Deferred()
+
+        async def source() -> Any:
+            yield await never
+
+        putting = device.put("a", source())
+        result(device.close())
+        self.failureResultOf(putting, Unavailable)
+        self.assertEqual(result(folder.device().list()), [])
+
+    def test_afterwards_nothing_is_accepted(self) -> None:
+        """It would be lost."""
+        device = Folder().device()
+        result(device.close())
+        self.failureResultOf(device.put("a", b"1"), Unavailable)
+        self.failureResultOf(device.remove("a"), Unavailable)

@@ -40,8 +40,7 @@ class Batch:
         self.ended = False
         self._works: list[Deferred[Entry]] = []
         self._failure: Failure | None = None
-        self._unfinished = 0
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: list[tuple[set[Deferred[Entry]], Deferred[None]]] = []
         self._token: Token[Batch | None] | None = None
 
     # For the one who uses it
@@ -95,10 +94,10 @@ class Batch:
 
     def arrived(self) -> Deferred[None]:
         """Fires when everything put so far has ended, well or not."""
-        if not self._unfinished:
+        if not self._works:
             return succeed(None)
         waiter: Deferred[None] = Deferred()
-        self._waiting.append(waiter)
+        self._waiting.append((set(self._works), waiter))
         return waiter
 
     def sent(self, early: Deferred[Entry], sealed: Sealed) -> None:
@@ -112,12 +111,10 @@ class Batch:
 
         :param early: what the caller gets: fires when the message is on its way.
         """
-        self._unfinished += 1
         self._works.append(work)
 
         def ended(result: Entry | Failure) -> None:
             self._works.remove(work)
-            self._unfinished -= 1
             if isinstance(result, Failure):
                 if early.called:
                     self._failure = self._failure or result
@@ -125,11 +122,17 @@ class Batch:
                     early.errback(result)
             elif not early.called:
                 early.callback(result)
-            if not self._unfinished:
-                waiters, self._waiting = self._waiting, []
-                for waiter in waiters:
-                    if not waiter.called:
-                        waiter.callback(None)
+            self._tell(work)
 
         work.addBoth(ended)  # type: ignore[unused-awaitable]
         return early
+
+    def _tell(self, work: Deferred[Entry]) -> None:
+        """Those who waited for this work as the last one go on."""
+        waiting, self._waiting = self._waiting, []
+        for works, waiter in waiting:
+            works.discard(work)
+            if works:
+                self._waiting.append((works, waiter))
+            elif not waiter.called:
+                waiter.callback(None)

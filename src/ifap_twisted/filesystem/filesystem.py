@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -18,6 +18,7 @@ from ifap_twisted.filesystem import conflicts, entries, removal, renaming
 from ifap_twisted.filesystem.batches import Batch, present_batch
 from ifap_twisted.filesystem.desk import Desk, Found, as_before
 from ifap_twisted.filesystem.files import Opening
+from ifap_twisted.filesystem.lasting import Lasting, closed_error
 from ifap_twisted.filesystem.notices import notices
 from ifap_twisted.filesystem.sources import check_size, gather, known_size
 from ifap_twisted.filesystem.watching import Watchers
@@ -55,7 +56,9 @@ class Filesystem:
         self._folder = folder
         self._warnings = tuple(warnings)
         self._snapshot_call: IDelayedCall | None = None
-        self._closed = False
+        self._snapshot_due = False
+        self._gathering: set[Deferred[bytes]] = set()
+        self._lasting = Lasting(self._written)
 
     # Writing
 
@@ -73,7 +76,7 @@ class Filesystem:
         """Store a file as a new version."""
         change = Change(mode=None if mode is None else mode & 0o7777, mime=mime, modified=modified)
         batch = present_batch(self)
-        early: Deferred[Entry] = Deferred()
+        early: Deferred[Entry] = Deferred(lambda _early: work.cancel())
         under_way: list[Sealed] = []
 
         def sent(sealed: Sealed) -> None:
@@ -81,7 +84,7 @@ class Filesystem:
             if batch is not None:
                 batch.sent(early, sealed)
 
-        work = self._lasting(self._put(path, data, change, expect, size, sent), lambda: not under_way)
+        work = self._lasting.begin(lambda: self._put(path, data, change, expect, size, sent), lambda: not under_way)
         return work if batch is None else batch.follow(early, work)
 
     async def _put(
@@ -97,20 +100,36 @@ class Filesystem:
         limit = self.desk.options.max_file_size
         length = known_size(data, size)
         check_size(length, limit, name)
+        if expect is not None:
+            await self._settled_batch()
         await self.desk.view.current()
         self.desk.check_place(name)
         planning.check_expectation(self.desk.view.index.history(name), expect, name)
         held = limit if length is None else length
         await self.desk.budget.acquire(held)
         try:
-            content = await gather(data, size=size, limit=limit, path=name, worker=self.desk.worker)
+            content = await self._gather(data, size, limit, name)
             placed = await self.desk.writer.write(
                 name, content, change, expect=expect, check=lambda: self.desk.check_place(name), sent=sent
             )
         finally:
             self.desk.budget.release(held)
-        self._written()
         return self.desk.entry(name, placed)
+
+    async def _gather(self, data: Source, size: int | None, limit: int, name: str) -> bytes:
+        """Read the source; a stream that has not ended when the filesystem is closed is given up."""
+        if self._lasting.closed and known_size(data, None) is None:
+            raise closed_error(name)
+        gathering = Deferred.fromCoroutine(gather(data, size=size, limit=limit, path=name, worker=self.desk.worker))
+        self._gathering.add(gathering)
+        try:
+            return await gathering
+        except CancelledError:
+            if self._lasting.closed:
+                raise closed_error(name) from None
+            raise
+        finally:
+            self._gathering.discard(gathering)
 
     def open(self, path: RemotePath, mode: str = "r", *, expect: Expect = None) -> Opening:
         """Open a file like Python's ``open``; see :mod:`ifap_twisted.filesystem.files`."""
@@ -118,52 +137,70 @@ class Filesystem:
 
     def remove(self, path: RemotePath, *, recursive: bool = False, expect: Expect = None) -> Deferred[None]:
         """Remove a file or a tree."""
-        return self._lasting(removal.remove(self.desk, _removable(path), recursive=recursive, expect=expect))
+        return self._after_batch(
+            lambda: removal.remove(self.desk, _removable(path), recursive=recursive, expect=expect)
+        )
 
     def undelete(self, path: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
         """Bring a removed file back."""
-        return self._lasting(removal.undelete(self.desk, paths.clean_file(path), expect=expect))
+        return self._after_batch(lambda: removal.undelete(self.desk, paths.clean_file(path), expect=expect))
 
     def restore(self, path: RemotePath, version: str, *, expect: Expect = None) -> Deferred[Entry]:
         """Make an old version current again."""
-        return self._lasting(removal.restore(self.desk, paths.clean_file(path), version, expect=expect))
+        return self._after_batch(lambda: removal.restore(self.desk, paths.clean_file(path), version, expect=expect))
 
     def move(self, source: RemotePath, destination: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
         """Move a file or a directory."""
-        return self._lasting(renaming.move(self.desk, _removable(source), paths.clean_file(destination), expect=expect))
+        return self._after_batch(
+            lambda: renaming.move(self.desk, _removable(source), paths.clean_file(destination), expect=expect)
+        )
 
     def copy(self, source: RemotePath, destination: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
         """Copy a file or a directory."""
-        return self._lasting(
-            renaming.copy(self.desk, self.desk.any_file(source), paths.clean_file(destination), expect=expect)
+        return self._after_batch(
+            lambda: renaming.copy(self.desk, self.desk.any_file(source), paths.clean_file(destination), expect=expect)
         )
 
     def make_directory(self, path: RemotePath, *, parents: bool = False) -> Deferred[Entry]:
         """Make an empty directory."""
-        return self._lasting(renaming.make_directory(self.desk, paths.clean(path), parents=parents))
+        return self._after_batch(lambda: renaming.make_directory(self.desk, paths.clean(path), parents=parents))
 
     def remove_directory(self, path: RemotePath) -> Deferred[None]:
         """Remove an empty directory."""
-        return self._lasting(removal.remove_directory(self.desk, paths.clean(path)))
+        return self._after_batch(lambda: removal.remove_directory(self.desk, paths.clean(path)))
 
     def keep(self, path: RemotePath, count: int, *, expect: Expect = None) -> Deferred[Entry]:
         """Set how many versions of a file are kept."""
-        return self._lasting(self._keep(paths.clean_file(path), count, expect))
+        return self._after_batch(lambda: self._keep(paths.clean_file(path), count, expect))
 
     async def _keep(self, path: str, count: int, expect: Expect) -> Entry:
         if not 1 <= count <= MOST_KEPT:
             raise CallerError(f"Between 1 and {MOST_KEPT} versions can be kept, not {count}.", path=path)
         await self.desk.view.current()
-        found = self.desk.file(path)
-        change = as_before(found, keep=count)
-        return await self.desk.rewrite(path, found, change, expect=expect, check=lambda: self.desk.check_place(path))
+        while True:
+            found = self.desk.file(path)
+            try:
+                return await self._keep_of(found, count, expect)
+            except _OvertakenError:  # an edit came meanwhile: say it of that one
+                continue
+
+    async def _keep_of(self, found: Found, count: int, expect: Expect) -> Entry:
+        """Write a version again with another ``keep``, over itself only: other heads stay in conflict (FORMAT 3.4)."""
+        vid = found.placed.version.vid
+
+        def check() -> None:
+            if self.desk.file(found.path).placed.version.vid != vid:
+                raise _OvertakenError
+
+        change = as_before(found, keep=count, replaced={vid})
+        return await self.desk.rewrite(found.placed.version.path, found, change, expect=expect, check=check)
 
     def resolve(
         self, path: RemotePath, *, version: str | None = None, both: bool = False, expect: Expect = None
     ) -> Deferred[Entry]:
         """End a conflict."""
-        return self._lasting(
-            conflicts.resolve(self.desk, paths.clean_file(path), version=version, both=both, expect=expect)
+        return self._after_batch(
+            lambda: conflicts.resolve(self.desk, paths.clean_file(path), version=version, both=both, expect=expect)
         )
 
     def batch(self) -> Batch:
@@ -268,7 +305,7 @@ class Filesystem:
 
     def snapshot(self) -> Deferred[None]:
         """Write a snapshot, from a complete refresh only (FORMAT 6.2)."""
-        return self._lasting(self._write_snapshot())
+        return self._after_batch(self._write_snapshot)
 
     async def _write_snapshot(self) -> None:
         view = self.desk.view
@@ -281,12 +318,14 @@ class Filesystem:
 
     def _written(self) -> None:
         """After a write: look at a quiet moment whether a snapshot is due."""
+        self._snapshot_due = True
         if self._snapshot_call is not None and self._snapshot_call.active():
             self._snapshot_call.reset(QUIET_SECONDS)
-        elif not self._closed:
+        elif not self._lasting.closed:
             self._snapshot_call = self._clock.callLater(QUIET_SECONDS, self._quiet)
 
     def _quiet(self) -> None:
+        self._snapshot_due = False
         if planning.wants_snapshot(self.desk.view.index, self.desk.view.dialect.snapshot_path):
             detach(self.snapshot(), self._log, "writing a snapshot")
 
@@ -315,14 +354,18 @@ class Filesystem:
 
     @deferred
     async def close(self) -> None:
-        """Wait for what was accepted, write a snapshot that is due, and let go."""
-        if self._closed:
+        """Wait for what was accepted, write a snapshot that is due, and let go; streams still read are given up."""
+        if self._lasting.closed:
             return
-        self._closed = True
+        self._lasting.closed = True
         if self._snapshot_call is not None and self._snapshot_call.active():
             self._snapshot_call.cancel()
-            if planning.wants_snapshot(self.desk.view.index, self.desk.view.dialect.snapshot_path):
-                await self._last_snapshot()
+        for gathering in list(self._gathering):
+            gathering.cancel()
+        await self._lasting.when_idle()
+        snapshot_path = self.desk.view.dialect.snapshot_path
+        if self._snapshot_due and planning.wants_snapshot(self.desk.view.index, snapshot_path):
+            await self._last_snapshot()
         await self.desk.writer.when_idle()
         self.desk.view.close()
         await self.desk.view.store.close()
@@ -339,27 +382,18 @@ class Filesystem:
         if batch is not None:
             await batch.arrived()
 
-    def _lasting(
-        self, work: Coroutine[Deferred[Any], Any, T], may_stop: Callable[[], bool] = lambda: False
-    ) -> Deferred[T]:
-        """Start a write that goes on to its end when its caller gives up, so that nothing is left half done.
+    def _after_batch(self, begin: Callable[[], Coroutine[Deferred[Any], Any, T]]) -> Deferred[T]:
+        """A lasting write that sees what was put before in the same batch."""
 
-        :param may_stop: whether it can still be stopped without a trace.
-        """
-        inner = Deferred.fromCoroutine(work)
+        async def work() -> T:
+            await self._settled_batch()
+            return await begin()
 
-        def give_up(_outer: Deferred[T]) -> None:
-            if may_stop():
-                inner.cancel()
+        return self._lasting.begin(work)
 
-        outer: Deferred[T] = Deferred(give_up)
 
-        def ended(result: Any) -> None:
-            if not outer.called:
-                outer.callback(result)
-
-        inner.addBoth(ended)  # type: ignore[unused-awaitable]
-        return outer
+class _OvertakenError(Exception):
+    """Somebody changed the file while it was rewritten; nothing was written."""
 
 
 MOST_KEPT = 10_000
