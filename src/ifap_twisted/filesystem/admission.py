@@ -17,6 +17,7 @@ class Budget:
         self._total = total
         self._free = total
         self._waiting: deque[tuple[int, Deferred[None]]] = deque()
+        self._serving = False
 
     def acquire(self, amount: int) -> Deferred[None]:
         """Fires when the bytes are granted; cancelling leaves the queue."""
@@ -34,10 +35,16 @@ class Budget:
         self._serve()
 
     def _serve(self) -> None:
-        while self._waiting and self._waiting[0][0] <= self._free:
-            amount, waiter = self._waiting.popleft()
-            self._free -= amount
-            waiter.callback(None)
+        if self._serving:  # somebody who was served is done already: the loop below goes on with the next
+            return
+        self._serving = True
+        try:
+            while self._waiting and self._waiting[0][0] <= self._free:
+                amount, waiter = self._waiting.popleft()
+                self._free -= amount
+                waiter.callback(None)
+        finally:
+            self._serving = False
 
     def _abandon(self, waiter: Deferred[None]) -> None:
         self._waiting = deque(entry for entry in self._waiting if entry[1] is not waiter)

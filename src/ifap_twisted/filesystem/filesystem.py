@@ -367,6 +367,7 @@ class Filesystem:
         if self._snapshot_due and planning.wants_snapshot(self.desk.view.index, snapshot_path):
             await self._last_snapshot()
         await self.desk.writer.when_idle()
+        self.desk.writer.stop()
         self.desk.view.close()
         await self.desk.view.store.close()
 

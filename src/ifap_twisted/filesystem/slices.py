@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 SLICE_SECONDS = 0.005
 
@@ -16,24 +16,30 @@ class Slices:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._began: float | None = None
+        self._call: IDelayedCall | None = None
         self._waiting: deque[Deferred[None]] = deque()
 
     def next(self) -> Deferred[None]:
         """Fires when there is time for a little work; cancelling leaves the queue."""
         if self._began is None:
             self._began = self._clock.seconds()
-            self._clock.callLater(0, self._turn)
+            self._call = self._clock.callLater(0, self._turn)
         if not self._waiting and self._clock.seconds() - self._began < SLICE_SECONDS:
             return succeed(None)
         waiter: Deferred[None] = Deferred(self._waiting.remove)
         self._waiting.append(waiter)
         return waiter
 
+    def stop(self) -> None:
+        """Leave no call behind, once nobody asks any more."""
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+
     def _turn(self) -> None:
         self._began = None
         if not self._waiting:
             return
         self._began = began = self._clock.seconds()
-        self._clock.callLater(0, self._turn)
+        self._call = self._clock.callLater(0, self._turn)
         while self._waiting and self._clock.seconds() - began < SLICE_SECONDS:
             self._waiting.popleft().callback(None)

@@ -105,6 +105,10 @@ class Writer:
         self._idle.append(waiter)
         return waiter
 
+    def stop(self) -> None:
+        """Leave nothing behind, once nothing is pending."""
+        self._slices.stop()
+
     async def write(
         self,
         path: str,
