@@ -209,6 +209,14 @@ class FileWriterTests(WriterPromises, PlacedTestCase):
             worker.run()
         self.assertEqual([self.successResultOf(taking) for taking in takings], [1, 4, 304, 305])
 
+    def test_many_takes_at_once(self) -> None:
+        """Thousands that wait for one write are served, however deep Python's stack is."""
+        writer, worker = self.later()
+        taken = [writer.take(1) for _ in range(3000)]
+        while worker.waiting:
+            worker.run()
+        self.assertEqual(len({self.successResultOf(number) for number in taken}), 3000)
+
     def test_a_failed_write(self) -> None:
         """When the disk fails the caller is told, no number is given, and the next take tries again."""
         writer, worker = self.later()

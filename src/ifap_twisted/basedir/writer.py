@@ -12,7 +12,7 @@ import threading
 from functools import partial
 from typing import Final
 
-from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from ifap_twisted.basedir.basedir import Basedir, Random
@@ -120,7 +120,8 @@ class FileWriter:
         self._following = following
         self._reserved = following
         self._tickets = 0
-        self._turn = DeferredLock()
+        self._storing = False
+        self._waiting: list[Deferred[None]] = []
 
     @classmethod
     @deferred
@@ -142,7 +143,7 @@ class FileWriter:
 
         :raises IFAPError: they cannot be stored.
         """
-        if not self._turn.locked and count >= 1 and max(self._following, above + 1) + count <= self._reserved:
+        if not self._storing and count >= 1 and max(self._following, above + 1) + count <= self._reserved:
             first = max(self._following, above + 1)
             self._following = first + count
             return succeed(first)
@@ -150,24 +151,42 @@ class FileWriter:
 
     @deferred
     async def _take(self, count: int, above: int) -> int:
-        async with self._turn:
-            first = _first_of(count, self._following, above)
-            following = first + count
-            if following > self._reserved:
-                reserved = min(following + limits.WRITER_BLOCK, limits.WRITER_NUMBER + 1)
-                await self._store(self.writer, reserved)
-                self._reserved = reserved
+        await self._my_turn()
+        first = _first_of(count, self._following, above)
+        following = first + count
+        if following > self._reserved:
+            reserved = min(following + limits.WRITER_BLOCK, limits.WRITER_NUMBER + 1)
+            await self._store(self.writer, following, reserved)
+        else:
             self._following = following
-            return first
+        return first
 
     @deferred
     async def renew(self) -> None:
         """Draw a new writer, which is stored durably before this fires; its numbers begin anew."""
-        async with self._turn:
-            writer = _other_writer(self._random, self.writer)
-            await self._store(writer, 1)
-            self.writer, self._following, self._reserved = writer, 1, 1
+        await self._my_turn()
+        await self._store(_other_writer(self._random, self.writer), 1, 1)
 
-    async def _store(self, writer: str, following: int) -> None:
+    async def _my_turn(self) -> None:
+        """Wait until nothing is being stored.
+
+        Not a DeferredLock: one that passes from waiter to waiter nests a call in each, and many would be too deep.
+        """
+        while self._storing:
+            waiter: Deferred[None] = Deferred()
+            self._waiting.append(waiter)
+            await waiter
+
+    async def _store(self, writer: str, following: int, reserved: int) -> None:
+        """Store the name and the first number that is not reserved; then those who waited go on."""
         self._tickets += 1
-        await self._worker(partial(self._shelf.write, self._tickets, writer, following))
+        self._storing = True
+        try:
+            await self._worker(partial(self._shelf.write, self._tickets, writer, reserved))
+            self.writer, self._following, self._reserved = writer, following, reserved
+        finally:
+            self._storing = False
+            waiting, self._waiting = self._waiting, []
+            for waiter in waiting:
+                if not waiter.called:
+                    waiter.callback(None)
