@@ -217,3 +217,23 @@ class HistoryProperties(SynchronousTestCase):
         for one in history.versions:
             for other in history.versions:
                 self.assertFalse(history.descends(one, other) and history.descends(other, one))
+
+    @given(folders())
+    def test_parents_are_the_ancestors_that_no_other_ancestor_descends_from(self, versions: list[Placed]) -> None:
+        """The quick way of finding parents agrees with the definition (DESIGN 4.5)."""
+        history = History(versions)
+        for one in history.versions:
+            above = history.ancestors(one)
+            slow = [other for other in above if not any(history.descends(third, other) for third in above)]
+            self.assertEqual(vids(history.parents(one)), vids(slow))
+
+    @given(st.lists(st.tuples(st.sampled_from("AB"), st.integers(1, 4), st.integers(0, 4)), min_size=1, max_size=5))
+    def test_numbers_that_went_back_hide_nothing(self, drawn: list[tuple[str, int, int]]) -> None:
+        """Whatever the clocks say, nobody's version disappears without a descendant that is there (FORMAT 3.1)."""
+        made = []
+        for index, (writer, number, known) in enumerate(drawn):
+            clock = {"AB".replace(writer, ""): known} if known else {}
+            made.append(ours(f"v{index}", writer, {**clock, writer: number}))
+        history = History(at(*made))
+        slow = [one for one in history.versions if not any(history.descends(other, one) for other in history.versions)]
+        self.assertEqual(vids(history.heads), vids(slow))

@@ -6,7 +6,8 @@ concurrent: a conflict that a person sees, never an ancestor that disappears.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -38,7 +39,7 @@ class History:
     """
 
     def __init__(self, versions: Iterable[Placed] = ()) -> None:
-        self.versions: tuple[Placed, ...] = tuple(sorted(versions, key=lambda placed: placed.rank))
+        self.versions: tuple[Placed, ...] = tuple(sorted(versions, key=_rank))
         """Ascending by rank."""
 
     def __bool__(self) -> bool:
@@ -52,8 +53,8 @@ class History:
     @cached_property
     def current(self) -> Placed | None:
         """The live head of highest rank, else the tombstone of highest rank (FORMAT 3.5)."""
-        if not self.heads:
-            return None
+        if len(self.heads) <= 1:
+            return self.heads[0] if self.heads else None
         return max(self.heads, key=lambda head: (not head.version.deleted, head.rank))
 
     @property
@@ -64,7 +65,7 @@ class History:
     @cached_property
     def in_conflict(self) -> bool:
         """More than one head, and not all equal in content and kind (FORMAT 3.4, 3.5)."""
-        return len({_kind(head) for head in self.heads}) > 1
+        return len(self.heads) > 1 and len({_kind(head) for head in self.heads}) > 1
 
     def find(self, vid: str) -> tuple[Placed, ...]:
         """The versions of that id; more than one is a collision (FORMAT 2.2)."""
@@ -78,9 +79,8 @@ class History:
             return _knows(later, earlier)
         if not later.version.ours and _chain(later) == _chain(earlier) and later.rank > earlier.rank:
             return True
-        places = _places_by_vid(self.versions)
         return any(
-            _covers(between, earlier, places)
+            _covers(between, earlier, self._places)
             for between in self.versions
             if between.version.ours and (between is later or _knows(later, between))
         )
@@ -90,25 +90,82 @@ class History:
         return tuple(other for other in self.versions if self.descends(placed, other))
 
     def parents(self, placed: Placed) -> tuple[Placed, ...]:
-        """The newest known versions that it descends from (DESIGN 4.5)."""
-        return heads(self.ancestors(placed))
+        """The newest known versions that it descends from (DESIGN 4.5), ascending by rank."""
+        near = self._nearest(placed)
+        if len(near) > 1:
+            near = [one for one in near if not any(self.descends(other, one) for other in near)]
+        return tuple(sorted(near, key=_rank))
+
+    def _nearest(self, placed: Placed) -> list[Placed]:
+        """Ancestors of which every other ancestor is one: of each writer the last, of each chain the last."""
+        version = placed.version
+        near = [self._places[vid] for vid in (*version.parents, version.inherits or "") if vid in self._places]
+        for writer, number in version.clock.items():
+            near.extend(self._last_known(placed, writer, number))
+        if not version.ours:
+            chain = self._chains[_chain(placed)]
+            place = bisect_left(chain, placed.rank, key=_rank)
+            near.extend(chain[max(0, place - 1) : place])
+        return [one for one in {id(one): one for one in near}.values() if self.descends(placed, one)]
+
+    def _last_known(self, placed: Placed, writer: str, number: int) -> Iterator[Placed]:
+        """The last versions of a writer, up to a number, that a version descends from: more than one in doubt only."""
+        written = self._writers.get(writer, [])
+        last: int | None = None
+        for one in reversed(written[: bisect_right(written, number, key=_number)]):
+            if last is not None and one.number != last:
+                return
+            if one is not placed and _knows(placed, one):
+                last = one.number
+                yield one
+
+    @cached_property
+    def _places(self) -> dict[str, Placed]:
+        return _places_by_vid(self.versions)
+
+    @cached_property
+    def _writers(self) -> dict[str, list[Placed]]:
+        """The versions of each writer, ascending by its numbers."""
+        found: dict[str, list[Placed]] = {}
+        for placed in sorted(self.versions, key=_number):
+            if placed.version.ours:
+                found.setdefault(placed.version.writer, []).append(placed)
+        return found
+
+    @cached_property
+    def _chains(self) -> dict[str | None, list[Placed]]:
+        """The versions of each chain of the reference, in UID order (FORMAT 3.3)."""
+        found: dict[str | None, list[Placed]] = {}
+        for placed in self.versions:
+            if not placed.version.ours:
+                found.setdefault(_chain(placed), []).append(placed)
+        return found
+
+
+def _rank(placed: Placed) -> int:
+    return placed.rank
+
+
+def _number(placed: Placed) -> int:
+    return placed.number
 
 
 def heads(versions: Sequence[Placed]) -> tuple[Placed, ...]:
     """Those that no other of them descends from, ascending by rank; close to linear in their number."""
-    places = _places_by_vid(versions)
-    candidates = [*_newest_of_ours(versions), *_newest_of_chains(versions)]
-    ours = [placed for placed in versions if placed.version.ours]
+    if len(versions) <= 1:  # by far the most
+        return tuple(versions)
+    covered, reach = _coverage(versions)
     found = [
-        candidate
-        for candidate in candidates
-        if not (
-            any(_knows(other, candidate) for other in versions if other is not candidate)
-            if candidate.version.ours
-            else any(_covers(other, candidate, places) for other in ours)
-        )
+        one
+        for one in _newest_of_ours(versions)
+        if not any(_knows(other, one) for other in versions if other is not one)
     ]
-    return tuple(sorted(found, key=lambda placed: placed.rank))
+    found += [
+        one
+        for one in _newest_of_chains(versions)
+        if one.version.vid not in covered and one.rank > reach.get(_chain(one), 0)
+    ]
+    return tuple(sorted(found, key=_rank))
 
 
 def _kind(head: Placed) -> tuple[str, object]:
@@ -161,14 +218,29 @@ def _places_by_vid(versions: Iterable[Placed]) -> dict[str, Placed]:
     return {placed.version.vid: placed for placed in versions}
 
 
+def _coverage(versions: Sequence[Placed]) -> tuple[set[str], dict[str | None, int]]:
+    """What versions of ours name as parents, and up to which rank that covers each chain (FORMAT 3.3)."""
+    covered = {vid for placed in versions if placed.version.ours for vid in placed.version.parents}
+    reach: dict[str | None, int] = {}
+    if covered:
+        for placed in versions:
+            if not placed.version.ours and placed.version.vid in covered:
+                reach[_chain(placed)] = max(placed.rank, reach.get(_chain(placed), 0))
+    return covered, reach
+
+
 def _newest_of_ours(versions: Sequence[Placed]) -> list[Placed]:
-    """Without those whose number somebody's clock exceeds: they cannot be heads."""
-    greatest: dict[str, int] = {}
+    """Without those that the version with the greatest number of their writer in its clock descends from."""
+    greatest: dict[str, Placed] = {}
     for placed in versions:
         for writer, number in placed.version.clock.items():
-            if number > greatest.get(writer, 0):
-                greatest[writer] = number
-    return [p for p in versions if p.version.ours and p.number >= greatest.get(p.version.writer, 0)]
+            if writer not in greatest or number > greatest[writer].version.clock[writer]:
+                greatest[writer] = placed
+    return [one for one in versions if one.version.ours and not _is_below(one, greatest.get(one.version.writer))]
+
+
+def _is_below(one: Placed, top: Placed | None) -> bool:
+    return top is not None and top is not one and _knows(top, one)
 
 
 def _newest_of_chains(versions: Sequence[Placed]) -> list[Placed]:
