@@ -12,13 +12,15 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from ifap_twisted.basedir import Basedir, default_basedir
-from ifap_twisted.errors import BadSettings, BasedirInUse, IFAPError
+from ifap_twisted.errors import BadSettings, BasedirInUse, IFAPError, NewerVersionNeeded
 from ifap_twisted.platforms import require_posix
 from ifap_twisted.settings import Settings, load_settings
 
 REFUSED = 9
 """The exit status of a node that finds another one running, or may not run."""
 USAGE = 2
+TOO_OLD = 7
+"""That of a node of a basedir that a newer version wrote (DESIGN 7)."""
 
 
 class Options(usage.Options):
@@ -64,7 +66,13 @@ def makeService(options: Options) -> IService:
         return make_node(settings, reactor, lambda error: _end(reactor, error))
     except IFAPError as error:
         sys.stderr.write(f"ifap: {error.detail}\n")
-        raise SystemExit(USAGE if isinstance(error, BadSettings) else REFUSED) from None
+        raise SystemExit(_status_of(error)) from None
+
+
+def _status_of(error: IFAPError) -> int:
+    if isinstance(error, BadSettings):
+        return USAGE
+    return TOO_OLD if isinstance(error, NewerVersionNeeded) else REFUSED
 
 
 def _refuse_second_node(settings: Settings) -> None:

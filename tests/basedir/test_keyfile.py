@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ifap_twisted.accounts import EMBEDDED, parse_account
 from ifap_twisted.basedir.keyfile import KeyEntry, KeyFile
-from ifap_twisted.errors import BadSettings
+from ifap_twisted.errors import BadSettings, NewerVersionNeeded
 from ifap_twisted.secrecy import Secret
 from tests.basedir.places import CANARY, PlacedTestCase, mode_of, tree_of
 
@@ -133,7 +133,7 @@ class KeyFileTests(PlacedTestCase):
         raw = json.dumps({"format": 2, "entries": [CANARY]}).encode()
         self.path.write_bytes(raw)
         for attempt in (lambda: self.keys.store(entry()), lambda: self.keys.find(ACCOUNT, "F"), self.keys.entries):
-            error = self.assertRaises(BadSettings, attempt)
+            error = self.assertRaises(NewerVersionNeeded, attempt)
             self.assertIn(str(self.path), error.detail)
             self.assertNotIn(CANARY, error.detail)
         self.assertEqual(self.path.read_bytes(), raw)

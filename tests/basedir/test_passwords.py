@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ifap_twisted.accounts import EMBEDDED, parse_account
 from ifap_twisted.basedir.passwords import PasswordFile
-from ifap_twisted.errors import BadSettings
+from ifap_twisted.errors import BadSettings, NewerVersionNeeded
 from ifap_twisted.secrecy import Secret
 from tests.basedir.places import CANARY, Drawing, PlacedTestCase, mode_of, tree_of
 
@@ -113,7 +113,8 @@ class PasswordFileTests(PlacedTestCase):
             with self.subTest(content=content):
                 raw = json.dumps(content).encode()
                 self.path.write_bytes(raw)
-                error = self.assertRaises(BadSettings, self.passwords.password, ACCOUNT)
+                kind = NewerVersionNeeded if content["format"] == 2 else BadSettings
+                error = self.assertRaises(kind, self.passwords.password, ACCOUNT)
                 self.assertIn(str(self.path), error.detail)
                 self.assertNotIn(CANARY, error.detail)
                 self.assertEqual(self.path.read_bytes(), raw)

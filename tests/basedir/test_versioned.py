@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ifap_twisted.basedir.directory import Directory
 from ifap_twisted.basedir.versioned import read_versioned, write_versioned
-from ifap_twisted.errors import BadSettings
+from ifap_twisted.errors import BadSettings, NewerVersionNeeded
 from tests.basedir.places import CANARY, PlacedTestCase, mode_of, tree_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -145,7 +145,7 @@ class RefusalTests(VersionedTestCase):
     def test_newer(self) -> None:
         """A newer file is refused untouched, by an error that names it and says what to do."""
         raw = self.put({"format": 2, "name": "a"})
-        error = self.assertRaises(BadSettings, read_versioned, self.directory, "x.json", 1, {0: to_one})
+        error = self.assertRaises(NewerVersionNeeded, read_versioned, self.directory, "x.json", 1, {0: to_one})
         self.assertIn(str(self.directory.path / "x.json"), error.detail)
         self.assertIn("newer version", error.detail)
         self.assertEqual(self.files(), {"x.json": raw})

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.errors import BadSettings
+from ifap_twisted.errors import BadSettings, NewerVersionNeeded
 from ifap_twisted.settings import load_settings
 from ifap_twisted.settings.editing import edited, save_settings
 from tests.basedir.places import CANARY, PlacedTestCase, mode_of
@@ -158,7 +158,8 @@ class RefusingTests(SynchronousTestCase):
         """A file that would not be taken is not written either."""
         for text in ("folder", "foldre = 1\n", "format = 2\n", "limits = 1\n"):
             with self.subTest(text=text):
-                self.assertRaises(BadSettings, after, text, dialect="ifap")
+                kind = NewerVersionNeeded if text.startswith("format") else BadSettings
+                self.assertRaises(kind, after, text, dialect="ifap")
         self.assertRaises(BadSettings, after, "limits = 1\n", limits__connections=1)
 
 
@@ -269,7 +270,8 @@ class SavingTests(PlacedTestCase):
         node = self.held_basedir()
         for raw in (b"format = 2\n", b"folder =", b"folder = '\xff'"):
             node.settings_file.write_bytes(raw)
-            self.assertRaises(BadSettings, save_settings, node, {"folder": "a"})
+            kind = NewerVersionNeeded if raw.startswith(b"format") else BadSettings
+            self.assertRaises(kind, save_settings, node, {"folder": "a"})
             self.assertEqual(node.settings_file.read_bytes(), raw)
 
     def test_only_the_holder(self) -> None:

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ifap_twisted.accounts import EMBEDDED, parse_account
-from ifap_twisted.errors import BadSettings
+from ifap_twisted.errors import BadSettings, NewerVersionNeeded
 from ifap_twisted.settings import Settings, load_settings
 from ifap_twisted.settings.layers import _require_trustworthy
 from ifap_twisted.settings.registry import KEYS, LATER
@@ -243,7 +243,8 @@ class FileTests(SettingsTestCase):
     def test_format(self) -> None:
         """The file may carry its format; a newer one is refused untouched, by name."""
         self.assertEqual(self.load('format = 1\nfolder = "a"').folder, "a")
-        detail = self.refused('format = 2\nfolder = "a"\nnovelty = 1')
+        self.file.write_text('format = 2\nfolder = "a"\nnovelty = 1')
+        detail = self.assertRaises(NewerVersionNeeded, load_settings, config=self.file).detail
         self.assertIn(str(self.file), detail)
         self.assertIn("newer version", detail)
         self.assertEqual(self.file.read_text(), 'format = 2\nfolder = "a"\nnovelty = 1')

@@ -108,7 +108,7 @@ class KeyFile:
     def entries(self) -> tuple[KeyEntry, ...]:
         """All entries, in the order in which they were made.
 
-        :raises BadSettings: the file is damaged or of a newer version.
+        :raises BadSettings, NewerVersionNeeded: the file is damaged or of a newer version.
         """
         return self._read()[1]
 

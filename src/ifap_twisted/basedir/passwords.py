@@ -35,7 +35,7 @@ class PasswordFile:
     def password(self, account: Account) -> Secret | None:
         """The stored password of an account, or None.
 
-        :raises BadSettings: the file is damaged or of a newer version.
+        :raises BadSettings, NewerVersionNeeded: the file is damaged or of a newer version.
         """
         entry = self._read()["accounts"].get(account.key)
         return None if entry is None else Secret(self._text(entry, "password"))

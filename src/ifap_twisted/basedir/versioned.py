@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn, TypeAlias
 from ifap_twisted.basedir.directory import Directory
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import JSON
-from ifap_twisted.errors import BadSettings
+from ifap_twisted.errors import BadSettings, NewerVersionNeeded
 
 __all__ = ["Upgrades", "read_versioned", "write_versioned"]
 
@@ -35,7 +35,8 @@ def read_versioned(
 
     :param current: the format that this program writes.
     :param store: write what was upgraded; False for a process that does not hold the basedir.
-    :raises BadSettings: the file is newer, of an unknown older format, or damaged.
+    :raises NewerVersionNeeded: the file is newer.
+    :raises BadSettings: it is of an unknown older format, or damaged.
     """
     raw = directory.read(name)
     if raw is None:
@@ -45,7 +46,7 @@ def read_versioned(
     if not isinstance(found, int) or isinstance(found, bool) or found < 0:
         _refuse_damaged(directory, name)
     if found > current:
-        raise BadSettings(
+        raise NewerVersionNeeded(
             f"{directory.path / name} has format {found}, which a newer version of ifap-twisted wrote; this one knows "
             f"format {current} and leaves it alone: use the newer version, or another basedir."
         )

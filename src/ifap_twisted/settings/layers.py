@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from ifap_twisted.basedir import expanded
 from ifap_twisted.core import limits
-from ifap_twisted.errors import BadSettings
+from ifap_twisted.errors import BadSettings, NewerVersionNeeded
 from ifap_twisted.settings.record import Settings
 from ifap_twisted.settings.registry import ENVIRONMENT_PREFIX, KEYS, TABLES, Key, key_of_variable, unknown
 
@@ -129,7 +129,8 @@ def _require_trustworthy(found: os.stat_result, path: Path) -> None:
 def parse_text(text: str, path: Path, *, keep_format: bool = False) -> dict[str, Any]:
     """The TOML of a settings file of a format that is known, without that format unless it is wanted.
 
-    :raises BadSettings: it is not TOML, or of a newer version.
+    :raises BadSettings: it is not TOML.
+    :raises NewerVersionNeeded: a newer version wrote it.
     """
     try:
         table = tomllib.loads(text)
@@ -140,7 +141,10 @@ def parse_text(text: str, path: Path, *, keep_format: bool = False) -> dict[str,
     if type(found) is not int or found < 1:
         raise BadSettings(f"format in {path} has to be {FORMAT}.")
     if found > FORMAT:
-        raise BadSettings(f"{path} has format {found}, which a newer version of ifap-twisted wrote: use that version.")
+        raise NewerVersionNeeded(
+            f"{path} has format {found}, which a newer version of ifap-twisted wrote: use that version, "
+            "or another basedir."
+        )
     return table if keep_format else {name: value for name, value in table.items() if name != "format"}
 
 
