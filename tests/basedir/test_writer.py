@@ -12,7 +12,7 @@ from zope.interface.verify import verifyObject
 
 from ifap_twisted.basedir.writer import FileWriter, MemoryWriter, new_writer
 from ifap_twisted.core import limits
-from ifap_twisted.errors import BadSettings, IFAPError
+from ifap_twisted.errors import BadSettings, IFAPError, NewerVersionNeeded
 from ifap_twisted.interfaces import IWriterIdentity
 from ifap_twisted.workers import InlineWorker
 from tests.basedir.places import Drawing, LaterWorker, PlacedTestCase, mode_of
@@ -307,7 +307,8 @@ class FileWriterTests(WriterPromises, PlacedTestCase):
                 raw = json.dumps(content).encode()
                 self.path.write_bytes(raw)
                 opening = FileWriter.open(self.node, self.random, InlineWorker())
-                error = self.failureResultOf(opening, BadSettings).value
+                kind = NewerVersionNeeded if content["format"] == 2 else BadSettings
+                error = self.failureResultOf(opening, kind).value
                 self.assertIn(str(self.path), error.detail)
                 self.assertEqual(self.path.read_bytes(), raw)
 
