@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import signal
 import subprocess
 
@@ -47,6 +48,25 @@ class PipeTests(ProcessTestCase):
                 _out, err = process.communicate(timeout=60)
             self.assertEqual(6, process.returncode, verb)
             self.assertRegex(err, rb"\Aifap: .*No space left on device\n\Z")
+
+    def test_closed(self) -> None:
+        """A stdout that is closed is a failure in one line, a closed stderr or stdin is none; nothing hangs."""
+        self.succeeds("put", "-", "x", given=b"data")
+        problem = rb"\Aifap: (standard output: )?Bad file descriptor\n\Z"
+        for closed, status, said in ((">&-", 1, problem), ("2>&- <&-", 0, rb"\A\Z")):
+            for verb in ("ls", "cat x", "help", "--version"):
+                line = " ".join(shlex.quote(word) for word in self.command(*verb.split()))
+                done = subprocess.run(
+                    f"{line} {closed}",
+                    shell=True,
+                    capture_output=True,
+                    env=self.environment(),
+                    cwd=self.home,
+                    timeout=60,
+                )
+                self.assertEqual(status, done.returncode, (verb, closed, done.stderr))
+                self.assertRegex(done.stderr, said)
+                self.assertEqual(status == 0, bool(done.stdout))
 
 
 class SignalTests(ProcessTestCase):

@@ -6,6 +6,7 @@ Exceptions of a verb end in ``session``; those of the command line, and of verbs
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -58,6 +59,7 @@ def run(arguments: Sequence[str] | None = None, options: Options | None = None) 
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     chosen = options or Options()
+    open_closed_streams()
     try:
         require_posix(sys.platform)
         _let_every_name_be_printed()
@@ -73,6 +75,23 @@ def run(arguments: Sequence[str] | None = None, options: Options | None = None) 
     except Exception as error:  # noqa: BLE001 -- told in one line, with its traceback when -v was given
         return _failed(error, chosen, given)
     return int(status or 0)
+
+
+def open_closed_streams() -> None:
+    """Put something in the place of stdin, stdout and stderr that the caller closed (``>&-``).
+
+    Otherwise the next file that is opened gets the number, and what is printed goes into it. Writing to a stdout that
+    was closed stays an error; a stderr that was closed is taken to be not wanted.
+    """
+    modes = {0: os.O_RDONLY, 1: os.O_RDONLY, 2: os.O_WRONLY}
+    for number, mode in modes.items():
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)  # the lowest free number, which is this one
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 -- for the whole process
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def _let_every_name_be_printed() -> None:
