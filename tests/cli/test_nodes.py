@@ -196,3 +196,5 @@ class StopTests(ProcessTestCase):
         """The last lines of a log, however long it is and whatever is in it."""
         log = self.write("log", b"x" * 200_000 + b"\n" + b"\n".join(b"%d" % n for n in range(100)) + b"\n\xff\n")
         self.assertEqual(["97", "98", "99", "�"], nodes.log_tail(log, 4))
+        self.assertEqual(["98", "99", "�"], nodes.log_tail(log, since=log.stat().st_size - 8))
+        self.assertEqual("99", nodes.log_tail(log, since=log.stat().st_size + 1)[-2])

@@ -80,7 +80,8 @@ def _shown(entry: Entry) -> str:
 def _long(entry: Entry) -> tuple[str, ...]:
     mark = "!" if entry.conflict else "x" if entry.deleted else " "
     if entry.type == "directory":
-        return (mark, "drwx------", "-", local_time(entry.modified), entry.version or "-", "-", _shown(entry))
+        made = local_time(entry.modified) if entry.version else "-"  # one that exists by its files only has no time
+        return (mark, "drwx------", "-", made, entry.version or "-", "-", _shown(entry))
     permissions = "-" + "".join(
         letter if entry.mode >> (8 - number) & 1 else "-" for number, letter in enumerate("rwxrwxrwx")
     )

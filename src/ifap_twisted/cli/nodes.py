@@ -161,9 +161,12 @@ def has_ended(pid: int) -> bool:
     return state == b"Z"
 
 
-def log_tail(path: Path, lines: int = LOG_LINES) -> list[str]:
-    """The last lines of a log."""
+def log_tail(path: Path, lines: int = LOG_LINES, *, since: int = 0) -> list[str]:
+    """The last lines of a log.
+
+    :param since: only what came after so many bytes; everything when the log is shorter by now, being a new one.
+    """
     with path.open("rb") as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - LOG_TAIL_BYTES))
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(since if since <= end else 0, end - LOG_TAIL_BYTES))
         return file.read().decode("utf-8", "replace").splitlines()[-lines:]

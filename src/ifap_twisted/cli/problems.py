@@ -116,7 +116,8 @@ def sentence(error: BaseException, about: str | None = None) -> str:
     """
     if isinstance(error, errors.IFAPError):
         path = (error.path if error.path is not None else about) or ""
-        return error.detail if path in error.detail else f"/{path}: {error.detail}"
+        told = path in error.detail or isinstance(error, errors.InvalidPath)  # which names it, shortened and escaped
+        return error.detail if told else f"/{path}: {error.detail}"
     if isinstance(error, click.ClickException):
         return error.format_message()
     if isinstance(error, OSError) and error.strerror:

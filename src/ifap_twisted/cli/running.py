@@ -27,7 +27,8 @@ def start_node(options: Options) -> int:
 
 
 def _started(console: Console, basedir: Basedir, seconds: float) -> int | None:
-    """None when the node answers; else the exit status, after showing the last lines of the log."""
+    """None when the node answers; else the exit status, after showing what this start wrote into the log last."""
+    before = basedir.node_log.stat().st_size if basedir.node_log.exists() else 0
     try:
         ended = nodes.start(basedir, seconds)
     except TimedOut as error:
@@ -37,7 +38,7 @@ def _started(console: Console, basedir: Basedir, seconds: float) -> int | None:
         if ended is None:
             return None
         console.failed(Unavailable(f"The node ended with status {ended}; {basedir.node_log} says:"))
-    for line in nodes.log_tail(basedir.node_log):
+    for line in nodes.log_tail(basedir.node_log, since=before):
         console.note(line)
     return ended if 0 < ended < INTERRUPTED else OTHER
 
