@@ -110,6 +110,7 @@ class Connector:
         self._observer: ConnectorObserver = _Silent()
         self._watchers: list[Callable[[], None]] = []
         self._waiting: list[Deferred[Session]] = []
+        self._hasty: list[Deferred[Session]] = []
         self._session: Session | None = None
         self._attempt: Session | None = None
         self._step: Deferred[Any] | None = None
@@ -153,9 +154,10 @@ class Connector:
         if pause is not None:
             pause.callback(None)
 
-    def session(self) -> Deferred[Session]:
+    def session(self, *, hasty: bool = False) -> Deferred[Session]:
         """The connection, or the next one.
 
+        :param hasty: also hear why the next attempt did not reach the server, instead of waiting for a later one.
         :raises IFAPError: why the attempts have stopped, or why one ended that was no matter of reaching the server.
         """
         if self._session is not None and self._session.alive and self.state == "connected":
@@ -164,8 +166,9 @@ class Connector:
             return fail(Unavailable("The folder is not open."))
         if self.state == "stopped" and self.last_error is not None:
             return fail(copy.copy(self.last_error))
-        waiting: Deferred[Session] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
+        line = self._hasty if hasty else self._waiting
+        waiting: Deferred[Session] = Deferred(line.remove)
+        line.append(waiting)
         return waiting
 
     @deferred
@@ -214,7 +217,10 @@ class Connector:
         except (TimedOut, CancelledError):
             raise
         except Exception as failed:  # noqa: BLE001 -- endpoints fail in many ways; all mean that it was not reached
-            raise Unavailable(f"The mail server cannot be reached: {str(failed).rstrip('.')}.") from None
+            why = str(failed).strip().rstrip(".") or type(failed).__name__
+            raise Unavailable(
+                f"The mail server cannot be reached: {why}. Check the network, and host and port of the account."
+            ) from None
         session = self._attempt = Session(wire, self.clock, self._security)
         try:
             await session.begin()
@@ -259,7 +265,7 @@ class Connector:
         self._change("connected")
         self._observer.connected(session)
         session.watch()
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._hasty = self._waiting + self._hasty, [], []
         for one in waiting:
             one.callback(session)
         reason = await session.ended()
@@ -290,6 +296,9 @@ class Connector:
         self._change("stopped" if final else "offline")
         if final or not isinstance(error, (Unavailable, TimedOut)):
             self._fail_waiting(error)
+        hasty, self._hasty = self._hasty, []
+        for one in hasty:
+            one.errback(copy.copy(error))
         if self._wanted is wanted:
             await self._sleep(None if final else self._delay(error))
 
@@ -319,7 +328,7 @@ class Connector:
                 watcher()
 
     def _fail_waiting(self, error: IFAPError) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._hasty = self._waiting + self._hasty, [], []
         for one in waiting:
             one.errback(copy.copy(error))
 

@@ -101,6 +101,11 @@ def refusal(what: str, status: Status, secrets: Iterable[bytes] = ()) -> IFAPErr
     return Refused(sentence, status=status.status.decode("ascii"), response_code=code)
 
 
+def _ended(sentence: str) -> str:
+    """With a full stop, so that another sentence can follow."""
+    return sentence if sentence.endswith((".", "!", "?")) else sentence + "."
+
+
 def _by_pace(code: str, text: str, sentence: str) -> IFAPError | None:
     """Refusals that have nothing to do with what was asked, but with how often and when."""
     backoff = _BACKOFF.search(text)
@@ -115,7 +120,7 @@ def _by_purpose(what: str, code: str, text: str, sentence: str, status: bytes) -
     if code in _LOGIN_CODES or what == LOGIN:
         return _login(code, text, sentence, status)
     if code == "OVERQUOTA" or (what == APPEND and _FULL.search(text)):
-        return QuotaExceeded(sentence)
+        return QuotaExceeded(f"{_ended(sentence)} Make room in the mailbox, or get more from the provider.")
     if code == "READ-ONLY":
         return ReadOnly(sentence)
     return NotFound(sentence) if what == SELECT and code in _ABSENT_CODES else None
@@ -127,5 +132,5 @@ def _login(code: str, text: str, sentence: str, status: bytes) -> IFAPError | No
     if code == "PRIVACYREQUIRED":
         return NotTrusted(sentence)
     if status == b"NO" or code in _LOGIN_CODES:
-        return AuthenticationRefused(sentence)
+        return AuthenticationRefused(f"{_ended(sentence)} Check the user name and the password (`ifap login`).")
     return None

@@ -61,8 +61,10 @@ def client_tls(hostname: str, ca_file: str | Path | None = None) -> IOpenSSLClie
         return optionsForClientTLS(hostname)
     try:
         found = x509.load_pem_x509_certificates(Path(ca_file).read_bytes())
-    except (OSError, ValueError) as failed:
-        raise BadSettings(f"The file of trusted certificates cannot be used: {failed}") from None
+    except OSError as failed:
+        raise BadSettings(f"The ca_file {ca_file} cannot be read: {failed.strerror}.") from None
+    except ValueError:
+        raise BadSettings(f"The ca_file {ca_file} holds no certificate in PEM form.") from None
     roots = [Certificate.loadPEM(one.public_bytes(Encoding.PEM)) for one in found]
     trusted = trustRootFromCertificates(roots)  # type: ignore[no-untyped-call]
     return optionsForClientTLS(hostname, trustRoot=trusted)
@@ -78,7 +80,7 @@ def connection_failure(reason: BaseException, transport: Any, now: float, *, est
     if isinstance(reason, StoreError):
         return reason
     if isinstance(reason, VerificationError):
-        return NotTrusted("The mail server showed a certificate for another host name.")
+        return NotTrusted("The mail server showed a certificate for another host name: check the host of the account.")
     if isinstance(reason, SSL.Error) and not established:
         return NotTrusted(_handshake_failure(reason, transport, now))
     return Unavailable(f"The connection to the mail server was lost: {_told(reason)}")
@@ -93,17 +95,20 @@ def _handshake_failure(reason: SSL.Error, transport: Any, now: float) -> str:
     if "certificate verify failed" in problems:
         return _certificate_failure(_shown(transport), now)
     if _NO_TLS.intersection(problems):
-        return "The mail server does not speak TLS on this port."
+        return "The mail server does not speak TLS on this port: check the account (imaps: port 993, imap: STARTTLS)."
     return f"No TLS connection could be agreed on with the mail server: {', '.join(problems) or 'it broke off'}."
 
 
 def _certificate_failure(chain: list[x509.Certificate], now: float) -> str:
     moment = datetime.fromtimestamp(now, UTC)
     if any(moment > shown.not_valid_after_utc for shown in chain):
-        return "The mail server's certificate has expired."
+        return "The mail server's certificate has expired: its owner has to renew it."
     if any(moment < shown.not_valid_before_utc for shown in chain):
         return "The mail server's certificate is not valid yet (or the clock here is wrong)."
-    return "The mail server's certificate was not issued by an authority that is trusted here."
+    return (
+        "The mail server's certificate was not issued by an authority that is trusted here; "
+        "if it is the right server, name that authority's certificate with ca_file (--ca-file)."
+    )
 
 
 def _shown(transport: Any) -> list[x509.Certificate]:

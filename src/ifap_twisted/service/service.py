@@ -48,7 +48,8 @@ class IFAPService(Service):
     :param means: how to reach the account otherwise than by its URL (endpoint, TLS, authentication).
     :param basedir: one that the caller holds already; it is not closed here.
     :param make_key: make a key when the folder is empty (FORMAT 8.2); always so for the embedded account.
-    :param patient: wait for a ``login`` when no password is known; otherwise that is an error.
+    :param patient: wait for a ``login`` when no password is known, and for a server that cannot be reached; otherwise
+        either is an error, for the caller to tell.
     """
 
     _log = Logger()
@@ -209,10 +210,10 @@ class IFAPService(Service):
                 except IFAPError as error:
                     if self._nobody:
                         self._log.info("the folder waits for somebody to log in")
-                    else:
+                    elif self._patient:
                         self._log.warn("the folder cannot be opened: {error}", error=error.detail)
                     self._error = error
-                    if not error.retryable:
+                    if not (error.retryable and self._patient):
                         if not self._nobody:
                             self._fail(error)
                         return

@@ -65,13 +65,16 @@ class ImapStore:
 
     @deferred
     async def open(self, *, create: bool = True) -> FolderState:
-        """Open the folder, creating it when it is absent and ``create`` is set."""
+        """Open the folder, creating it when it is absent and ``create`` is set.
+
+        Only one attempt to reach the server is waited for; the next ones go on meanwhile, for whoever asks again.
+        """
         again = self._open and self._connector.state == "connected"
         self._open = True
         if again:
             return await self._call(lambda folder: folder.poll(thorough=False))
         self._connector.start(create=create)
-        return (await self._session()).folder.state
+        return (await self._session(hasty=True)).folder.state
 
     @deferred
     async def poll(self, *, thorough: bool = False) -> FolderState:
@@ -150,12 +153,15 @@ class ImapStore:
                 if session.alive or attempt == _ATTEMPTS:
                     raise _unavailable(lost) from None
 
-    async def _session(self) -> Session:
+    async def _session(self, *, hasty: bool = False) -> Session:
         if not self._open:
             raise Unavailable("The folder is not open.")
         try:
             return await within(
-                self._connector.session(), limits.CONNECT_SECONDS, self._connector.clock, "Reaching the mail server"
+                self._connector.session(hasty=hasty),
+                limits.CONNECT_SECONDS,
+                self._connector.clock,
+                "Reaching the mail server",
             )
         except TimedOut as late:
             raise _unavailable(self._connector.last_error or late) from None
