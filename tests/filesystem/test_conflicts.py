@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.values import Event
-from ifap_twisted.errors import Conflict, NotFound, UnknownVersion
+from ifap_twisted.errors import Conflict, NotFound, Refused, UnknownVersion
 from ifap_twisted.store.memory import Turnstile
 from tests.filesystem.folders import Folder, result
 
@@ -74,6 +74,22 @@ class ConflictTests(SynchronousTestCase):
         self.assertEqual(sorted(names), sorted(["d/report.txt", *(f"d/report~{vid}.txt" for vid in others)]))
         self.assertEqual({result(self.one.get(name)) for name in names}, {b"1", b"2", b"3"})
         self.assertEqual(list(result(self.one.conflicts())), [])
+
+    def test_keeping_both_can_be_tried_again(self) -> None:
+        """What a first try had kept already is left as it is."""
+        self.diverge(b"1", b"2", b"3")
+        store = self.folder.store()
+        device = self.folder.device(store=store)
+        store.gate = turnstile = Turnstile("append")
+        resolving = device.resolve("d/report.txt", both=True)
+        turnstile.release(1)
+        store.fail_next("append", Refused("full"))
+        turnstile.release()
+        self.assertRaises(Refused, result, resolving)
+        result(device.resolve("d/report.txt", both=True))
+        self.assertEqual(list(result(device.conflicts())), [])
+        contents = {result(device.get(entry.path)) for entry in result(device.list("d"))}
+        self.assertEqual(contents, {b"1", b"2", b"3"})
 
     def test_any_put_after_seeing_all_heads_ends_it(self) -> None:
         """The next write descends from them all."""

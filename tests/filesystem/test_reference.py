@@ -134,6 +134,12 @@ class WithTheReference:
         metadata = self.reader().tree["a"].metadata
         self.assertEqual((metadata["colour"], metadata["nested"]), ("green", {"x": [1, None]}))
 
+    def test_how_many_versions_it_keeps_survives_our_overwrite(self) -> None:
+        """Its cleanup would destroy the rest (WIRE-FORMAT 2.1, FORMAT 1.5)."""
+        self.write("a", b"old", versions=12)
+        self.assertEqual(result(self.ours.put("a", b"new")).keep, 12)
+        self.assertEqual(self.reader().tree["a"].metadata["versions"], 12)
+
     def test_its_overwrite_of_ours_descends_from_it(self) -> None:
         """It inherits our keys, stale (FORMAT 1.3)."""
         result(self.ours.put("a", b"ours", mode=0o600))

@@ -54,7 +54,11 @@ async def resolve(desk: Desk, path: str, *, version: str | None, both: bool, exp
 
 
 async def _keep_beside(desk: Desk, path: str, found: Found) -> None:
-    await desk.rewrite(beside(path, found.placed), found, as_before(found), expect=ABSENT)
+    name = beside(path, found.placed)
+    kept = desk.view.index.file(name)
+    if kept is not None and kept.version.bound and kept.version.sha256 == found.placed.version.sha256:
+        return  # by a try before this one
+    await desk.rewrite(name, found, as_before(found), expect=ABSENT)
 
 
 def beside(path: str, placed: Placed) -> str:

@@ -172,7 +172,7 @@ class Writer:
             mime=_first(change.mime, known.mime if known else None, None),
             directory=change.directory,
             deleted=change.deleted,
-            keep=_first(change.keep, max(known.keep, 1) if known and known.ours else None, self._keep),
+            keep=_first(change.keep, known.keep if known and (known.ours or known.keep > 1) else None, self._keep),
             moved_from=change.moved_from,
             extra=_first(change.extra, known.extra if known else None, {}),
         )
