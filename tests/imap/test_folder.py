@@ -142,7 +142,7 @@ class HeadersTests(FolderCase):
     def test_large_sparse_folder(self):
         """A large folder is listed once, then read in portions of UIDs that are there, all asked for at once."""
         size = limits.UIDS_IN_A_RANGE + 500
-        talk = self.open(exists=size)
+        talk = self.open(exists=size, uidnext=size * 1000 + 1)
         done = self.started(talk.folder.headers(1, None))
         talk.hears("A2 UID FETCH 1:* (UID)")
         talk.says(*[f"* {number} FETCH (UID {number * 1000})" for number in range(1, size + 1)], "A2 OK")
@@ -153,6 +153,16 @@ class HeadersTests(FolderCase):
         )
         talk.says(head(middle + 1, (middle + 1) * 1000), "A4 OK", head(1, 1000), "A3 OK")
         self.assertEqual(list(self.successResultOf(done)), [1000, (middle + 1) * 1000])
+
+    def test_large_dense_folder(self):
+        """Where the numbers have few gaps the portions are asked for at once, and the last goes to the end."""
+        size = limits.UIDS_IN_A_RANGE + 500
+        talk = self.open(exists=size, uidnext=size + 7)
+        done = self.started(talk.folder.headers(1, None))
+        middle = limits.UIDS_IN_A_RANGE
+        talk.hears(f"A2 UID FETCH 1:{middle} {HEADERS}", f"A3 UID FETCH {middle + 1}:4294967295 {HEADERS}")
+        talk.says(head(1, 1), "A2 OK", head(size, size + 9), "A3 OK")
+        self.assertEqual(list(self.successResultOf(done)), [1, size + 9])
 
     def test_known_folder_is_not_listed_again(self):
         """Once the UIDs are known, reading takes one round trip."""

@@ -114,7 +114,7 @@ def choose_dialect(blocks: Mapping[int, HeaderBlock], wanted: str | None, keys: 
 
 
 def _authentic(block: HeaderBlock, dialect: Dialect, keys: Sequence[Key]) -> bool:
-    if envelope.is_foreign(block.fields, dialect):
+    if dialect.header.encode().lower() not in block.fields.lower():  # quicker than to find that it does not parse
         return False
     try:
         envelope.read_header(block.fields, dialect=dialect, keys=keys, home=None)
@@ -130,23 +130,24 @@ def check_keys(blocks: Mapping[int, HeaderBlock], keys: Sequence[Key], *, encryp
     :raises WrongKey: none of the sealed messages opens.
     :raises Plaintext: encryption is required but all that is there is not encrypted.
     """
-    marked = [block for block in blocks.values() if dialects_of(block.fields)]
-    if not marked:
+    if (
+        encrypted
+        and keys
+        and any(_authentic(block, kind, keys) for block in blocks.values() for kind in DIALECTS.values())
+    ):
         return
-    sealed = [block for block in marked if envelope.is_sealed(block.fields)]
-    opens = any(_authentic(block, dialect, keys) for block in marked for dialect in DIALECTS.values())
+    if may_make_key(blocks):
+        return
+    sealed = any(envelope.is_sealed(block.fields) for block in blocks.values())
     if not encrypted:
         if sealed:
             raise KeyRequired("The folder holds encrypted files; encryption cannot be off here.")
         return
-    if not keys:
-        if sealed:
-            raise KeyRequired("The folder is encrypted and no key for it is known here; give one with --key-file.")
-        raise Plaintext("The folder holds files that are not encrypted; open it with --encryption off.")
-    if not opens:
-        if sealed:
-            raise WrongKey("The key does not open any file of this folder; nothing was written.")
+    if not sealed:
         raise Plaintext("The folder holds only files that are not encrypted; open it with --encryption off.")
+    if not keys:
+        raise KeyRequired("The folder is encrypted and no key for it is known here; give one with --key-file.")
+    raise WrongKey("The key does not open any file of this folder; nothing was written.")
 
 
 def may_make_key(blocks: Mapping[int, HeaderBlock]) -> bool:

@@ -287,12 +287,10 @@ class View:
         return {block.uid: self._decode_one(block) for block in blocks}
 
     def _decode_one(self, block: HeaderBlock) -> Decoded:
-        if envelope.is_foreign(block.fields, self.dialect):
-            return None
         try:
             return envelope.read_header(block.fields, dialect=self.dialect, keys=self.keys, home=self.home)
         except DataError as error:
-            return error
+            return None if envelope.is_foreign(block.fields, self.dialect) else error
 
     def _own(self, block: HeaderBlock) -> Version | None:
         """The version of a message of our own that is being waited for: known already, only compared."""

@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 _HEADERS: Final = b"(UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS (X-IFAP X-Mailfile)])"
 _LIST: Final = "list the messages"
+_SPARSE: Final = 2
+"""With more UIDs than this for each message a folder is listed first, so that gaps are not asked for."""
 _SEALED_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
@@ -263,6 +265,8 @@ class Folder:
         """The UIDs in a range by portions, so that gaps in the numbering cost nothing."""
         if self._map.complete(self._exists):
             known = [uid for uid in self._map.uids() if first <= uid <= last]
+        elif self._uidnext is not None and first < self._uidnext <= _SPARSE * self._exists:
+            return _spans(first, last, self._uidnext)
         else:
             known = await self.uids(first, None if last == HIGHEST else last)
         return _portions(known)
@@ -363,6 +367,13 @@ class Folder:
             await gatherResults(works, consumeErrors=True)
         except FirstError as first:
             raise cast("BaseException", first.subFailure.value) from None
+
+
+def _spans(first: int, last: int, uidnext: int) -> Iterator[Sequence[int]]:
+    """A range in spans of bounded length; the last one goes to the end, for what arrived meanwhile."""
+    starts = range(first, min(uidnext, last + 1), limits.UIDS_IN_A_RANGE)
+    ends = [*starts[1:], last + 1]
+    return (range(start, end) for start, end in zip(starts, ends, strict=True))
 
 
 def _portions(uids: Sequence[int]) -> Iterator[Sequence[int]]:
