@@ -156,9 +156,12 @@ class ImapStore:
     async def _session(self, *, hasty: bool = False) -> Session:
         if not self._open:
             raise Unavailable("The folder is not open.")
+        ready = self._connector.session(hasty=hasty)
+        if ready.called:
+            return await ready
         try:
             return await within(
-                self._connector.session(hasty=hasty),
+                ready,
                 limits.CONNECT_SECONDS,
                 self._connector.clock,
                 "Reaching the mail server",

@@ -190,15 +190,26 @@ class PoliteStore:
                 self._let_go()
 
     async def _turn(self, turn: _Turn) -> None:
-        line = self._lines[turn.kind]
+        now = self._clock.seconds()
+        if self._closed or self._may_go_at_once(turn, now):
+            self._pace.take()
+            self._admit(turn, now)
+            return
         turn.go = Deferred(lambda _go: self._leave(turn))
-        if self._closed:
-            turn.go.callback(None)
-            self._admit(turn, self._clock.seconds())
-        else:
-            insort(line, turn)
-            self._let_go()
+        insort(self._lines[turn.kind], turn)
+        self._let_go()
         await turn.go
+
+    def _may_go_at_once(self, turn: _Turn, now: float) -> bool:
+        """Nobody waits, and nothing stands in the way: by far the most."""
+        return (
+            not any(self._lines.values())
+            and self._calls < self._politeness.calls
+            and self._has_room(turn)
+            and now >= self._back_off.until
+            and self._within_budget_at(turn, now) <= now
+            and self._pace.ready_at(now) <= now
+        )
 
     def _leave(self, turn: _Turn) -> None:
         self._lines[turn.kind].remove(turn)
@@ -214,7 +225,7 @@ class PoliteStore:
 
         A call that ends at once comes back here: the loop that is running goes on with what it left.
         """
-        if self._letting_go:
+        if self._letting_go or (self._alarm is None and not any(self._lines.values())):
             return
         self._letting_go = True
         try:
