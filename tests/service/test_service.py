@@ -23,6 +23,7 @@ from ifap_twisted.errors import (
 )
 from ifap_twisted.secrecy import Credentials, Secret
 from ifap_twisted.service import IFAPService, connect
+from ifap_twisted.service.facts import facts
 from ifap_twisted.settings import Settings
 from tests.live import servers
 from tests.service.basedirs import Basedirs, free_port
@@ -236,9 +237,7 @@ class DovecotServiceTests(ServiceCase):
     async def test_two_devices_see_each_other_s_writes_within_seconds(self) -> None:
         """IDLE tells them."""
         settings = self.settings()
-        one, other = (
-            self.service(settings, credentials=self.credentials(), key=Secret("key")) for _ in range(2)
-        )
+        one, other = (self.service(settings, credentials=self.credentials(), key=Secret("key")) for _ in range(2))
         await one.when_ready()
         await other.when_ready()
         await one.filesystem.put("a", b"1")
@@ -327,3 +326,38 @@ class ConnectTests(ServiceCase):
             else:
                 self.assertEqual(await filesystem.get("a"), expected)
             await filesystem.close()
+
+
+class FactsTests(ServiceCase):
+    """What ``ifap info`` tells."""
+
+    @running
+    async def test_capabilities_and_quota_are_those_of_the_server(self) -> None:
+        """In bytes; a server without a quota has none."""
+        for quota, limit in (("20M", 20 * 1024 * 1024), (None, None)):
+            server = servers.server("dovecot", **({} if quota is None else {"IFAP_DOVECOT_QUOTA": quota}))
+            settings = Settings(
+                account=parse_account(f"imap://{server.user}@{server.host}:{server.port}"),
+                folder=servers.fresh_folder(),
+            )
+            credentials = Credentials(server.user, Secret(server.password))
+            service = self.service(settings, credentials=credentials, key=Secret("canary"))
+            await service.filesystem.put("a/b", b"12345")
+            told = await facts(service)
+            self.assertIn("UIDPLUS", told["capabilities"])
+            self.assertEqual(None if told["quota"] is None else told["quota"]["limit"], limit)
+            self.assertEqual(told["counts"] | {"versions": 1}, {"files": 1, "versions": 1, "bytes": 5, "messages": 2})
+            self.assertFalse(told["made_key"])
+            self.assertNotIn("canary", repr(told))
+
+    @running
+    async def test_the_embedded_account_says_that_it_made_a_key(self) -> None:
+        """At its first start."""
+        settings = Settings(basedir=self.basedir())
+        service = self.service(settings)
+        await service.when_ready()
+        self.assertTrue((await facts(service))["made_key"])
+        await service.stopService()
+        again = self.service(settings)
+        await again.when_ready()
+        self.assertFalse((await facts(again))["made_key"])

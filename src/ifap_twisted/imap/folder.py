@@ -60,7 +60,7 @@ class Folder:
         self, wire: Wire, path: str, observer: FolderObserver, *, uidplus: bool, max_message: int | None
     ) -> None:
         self._wire = wire
-        self._name = names.mailbox(path)
+        self.mailbox = names.mailbox(path)
         self._observer = observer
         self._uidplus = uidplus
         self.max_message = max_message
@@ -157,7 +157,7 @@ class Folder:
 
     async def _take_selection(self) -> None:
         selection = self._selection = Selection()
-        request = Request(b"SELECT " + self._name, what=SELECT, receive=selection.receive)
+        request = Request(b"SELECT " + self.mailbox, what=SELECT, receive=selection.receive)
         try:
             status = await self._wire.perform(request)
         finally:
@@ -324,7 +324,7 @@ class Folder:
                 limit=self.max_message,
                 size=len(message),
             )
-        request = Request(b"APPEND " + self._name, message, b"", what=APPEND, overlap=Overlap.FREE, stores=True)
+        request = Request(b"APPEND " + self.mailbox, message, b"", what=APPEND, overlap=Overlap.FREE, stores=True)
         status = await self._wire.perform(request)
         self._unseen = True
         return self._receipt(status)

@@ -104,7 +104,9 @@ _COMMON: Final = re.compile(
     rb"(?:(BODY\[\])|BODY\[HEADER\.FIELDS \([A-Z \-]*\)\]) ?\Z"
 )
 """A header or a message as most servers send it, before its literal: read in one step instead of twenty."""
-_KNOWN: Final = frozenset({b"CAPABILITY", b"ENABLED", b"FLAGS", b"ID", b"LIST", b"LSUB", b"NAMESPACE", b"STATUS"})
+_KNOWN: Final = frozenset(
+    {b"CAPABILITY", b"ENABLED", b"FLAGS", b"ID", b"LIST", b"LSUB", b"NAMESPACE", b"QUOTA", b"STATUS"}
+)
 _COUNTS: Final = frozenset({b"EXISTS", b"EXPUNGE", b"EXPUNGED", b"RECENT"})
 _DEPTH: Final = 32
 _END: Final = object()

@@ -279,6 +279,21 @@ class Session:
         prefix, separator = _personal(answer)
         return names.folder_path(name, prefix, separator)
 
+    async def quota(self) -> tuple[int, int] | None:
+        """Bytes used and allowed in the folder's mailbox; None where the server tells none (RFC 9208)."""
+        if self._folder is None or not any(word.partition(b"=")[0] == b"QUOTA" for word in self.capabilities):
+            return None
+        told: list[tuple[int, int]] = []
+
+        def receive(reply: Reply, _parts: Parts) -> bool:
+            if isinstance(reply, Data) and reply.name == b"QUOTA" and len(reply.values) == 2:
+                told.extend(_storage(reply.values[1]))
+            return True
+
+        text = b"GETQUOTAROOT " + self._folder.mailbox
+        await self._wire.perform(Request(text, what="tell the quota", receive=receive))
+        return min(told, key=lambda one: one[1] - one[0], default=None)
+
     async def _is_there(self, path: str) -> bool:
         found: list[Reply] = []
 
@@ -374,6 +389,18 @@ class _Dance:
         except StoreError as refused:
             self.failure = refused
         return b"*"
+
+
+def _storage(resources: Value) -> list[tuple[int, int]]:
+    """The STORAGE resource of a quota in bytes: names, used and limit in turn, in units of 1,024 bytes."""
+    if not isinstance(resources, list):
+        return []
+    triples = zip(resources[::3], resources[1::3], resources[2::3], strict=False)
+    return [
+        (number(used) * limits.KIB, number(limit) * limits.KIB)
+        for name, used, limit in triples
+        if isinstance(name, bytes) and name.upper() == b"STORAGE"
+    ]
 
 
 def _personal(answer: list[Value]) -> tuple[str, str]:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ifap_twisted.core import paths
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.values import JSON
+from ifap_twisted.deferreds import deferred
+from ifap_twisted.errors import StoreError
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.interfaces import IMessageStore
+from ifap_twisted.store.imap import ImapStore
+from ifap_twisted.store.polite import PoliteStore
 
 if TYPE_CHECKING:
     from ifap_twisted.service.service import IFAPService
 
 
-def facts(service: IFAPService) -> dict[str, JSON]:
-    """Account, folder, dialect, key fingerprint, capabilities, counts and sizes, as far as they are known now."""
+@deferred
+async def facts(service: IFAPService) -> Mapping[str, JSON]:
+    """Account, folder, dialect, key fingerprint, capabilities, quota, counts and sizes, as far as they are known now."""
     told: dict[str, JSON] = {
         "account": str(service.settings.account),
         "folder": service.settings.folder,
         "encryption": service.settings.encryption,
         "max_file_size": service.settings.max_file_size,
+        "made_key": service.made_key,
     }
     opened, store = service.opened, service.store
     if opened is not None and store is not None:
         told |= folder_facts(opened, store)
+        told |= await server_facts(store)
     return told
 
 
@@ -35,14 +43,20 @@ def folder_facts(filesystem: Filesystem, store: IMessageStore) -> dict[str, JSON
     return {
         "dialect": view.dialect.name,
         "key_fingerprint": None if key is None else key.fingerprint,
-        "capabilities": {
-            "reports_uid": store.traits.reports_uid,
-            "expunges_by_uid": store.traits.expunges_by_uid,
-            "pushes": store.traits.pushes,
-            "max_message": store.traits.max_message,
-        },
+        "max_message": store.traits.max_message,
         "counts": counts(view.index),
     }
+
+
+async def server_facts(store: IMessageStore) -> dict[str, JSON]:
+    """Capabilities and quota; nothing of a shelf that is no server, or that cannot be reached now."""
+    inner = store.inner if isinstance(store, PoliteStore) else store
+    if not isinstance(inner, ImapStore) or inner.state != "connected":
+        return {}
+    try:
+        return dict(await inner.server_facts())
+    except StoreError:
+        return {}
 
 
 def counts(index: Index) -> dict[str, int]:

@@ -43,7 +43,7 @@ class OwnFilesystem(Standby):
     @deferred
     async def info(self) -> Mapping[str, JSON]:
         """What is told of the account besides the status."""
-        return facts(self._service)
+        return await facts(self._service)
 
 
 async def _ready(service: IFAPService) -> OwnFilesystem:
@@ -81,8 +81,8 @@ async def connect(
     :param endpoint: an ``IStreamClientEndpoint`` to reach the server through, instead of the URL's host and port.
     :param tls: an ``IOpenSSLClientConnectionCreator``, instead of verification against the system's authorities.
     :param authenticate: ``async (session) -> None`` that logs in, instead of a password.
-    :param basedir: where key, writer and rollback marks are kept; without one nothing is kept on disk and each
-        connection is a new writer.
+    :param basedir: where key and writer are kept; without one nothing is kept on disk and each connection is a new
+        writer.
     :param settings: any other setting by name (``max_file_size``, ``compat``, ``ca_file`` …).
     :raises KeyRequired, WrongKey, AuthenticationRefused, NotTrusted, Unavailable, BadSettings:
     """

@@ -121,6 +121,11 @@ class IFAPService(Service):
         return None if self._error is None or self._error.retryable else self._error
 
     @property
+    def made_key(self) -> bool:
+        """A key was made when the folder was opened, and nobody has a copy of it yet."""
+        return self._opened is not None and self._opened.made_key
+
+    @property
     def opened(self) -> Filesystem | None:
         """The open filesystem itself, or None while there is none."""
         return None if self._opened is None else self._opened.filesystem

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ifap_twisted.core import limits
-from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt, Traits
+from ifap_twisted.core.values import JSON, FolderState, HeaderBlock, Receipt, Traits
 from ifap_twisted.deferreds import deferred, within
 from ifap_twisted.errors import IFAPError, OutcomeUnknown, Renumbered, StoreError, Throttled, TimedOut, Unavailable
 from ifap_twisted.imap.connector import Connector
@@ -111,6 +111,16 @@ class ImapStore:
         """Remove exactly these messages."""
         wanted = frozenset(uids)
         await self._call(lambda folder: folder.remove(wanted), numbered=True)
+
+    @deferred
+    async def server_facts(self) -> Mapping[str, JSON]:
+        """What the server says of itself: its capabilities, and bytes used and allowed where it has a quota."""
+        session = await self._session()
+        quota = await session.quota()
+        return {
+            "capabilities": sorted(word.decode("ascii", "replace") for word in session.capabilities),
+            "quota": None if quota is None else {"used": quota[0], "limit": quota[1]},
+        }
 
     def listen(self, listener: IFolderListener) -> Callable[[], None]:
         """Tell a listener from now on; returns a callable that stops it."""

@@ -94,6 +94,11 @@ class PoliteStore:
         self._sizes: dict[int, int] = {}
 
     @property
+    def inner(self) -> IMessageStore:
+        """The shelf inside."""
+        return self._store
+
+    @property
     def traits(self) -> Traits:
         """Those of the shelf inside."""
         return self._store.traits
