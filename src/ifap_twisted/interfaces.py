@@ -204,7 +204,7 @@ class IFilesystem(Interface):
 
     ``expect`` on a write: None takes whatever is there, ``ABSENT`` wants no live file, a version id wants that one to
     be current; otherwise the write fails with ``Conflict`` and nothing changes (FORMAT 4.4). Success means that the
-    data is durable on the server and was read back (FORMAT 4.3). Every method may also raise the ``StoreError``s.
+    data is durable on the server and was read back (FORMAT 4.3). Every method may also raise any ``StoreError``.
     """
 
     def put(

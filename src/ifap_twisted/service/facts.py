@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @deferred
 async def facts(service: IFAPService) -> Mapping[str, JSON]:
-    """Account, folder, dialect, key fingerprint, capabilities, quota, counts and sizes, as far as they are known now."""
+    """Account, folder, dialect, fingerprint, capabilities, quota, counts and sizes, as far as they are known now."""
     told: dict[str, JSON] = {
         "account": str(service.settings.account),
         "folder": service.settings.folder,
