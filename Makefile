@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BASEDIR ?= $(HOME)/.ifap
-PYTEST_OPTIONS ?=
+PYTEST_OPTIONS ?= -n 2 --dist loadfile
 EXTRAS := test,lint,types,docs
 
 .PHONY: help run test check lint types docs servers benchmark clean
@@ -32,7 +32,7 @@ servers:
 	tests/servers/install.sh
 
 test: $(VENV)/test.stamp servers
-	$(BIN)/python -bb -m pytest $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

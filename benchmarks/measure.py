@@ -157,17 +157,7 @@ async def put_large(reactor: Any, folder: str, size: int) -> dict[str, Any]:
 
 
 async def get_large(reactor: Any, folder: str, size: int) -> dict[str, Any]:
-    """One file of so many MiB, put by another process."""
-    if not os.environ.get("IFAP_BENCH_PUT"):
-        import subprocess  # noqa: PLC0415
-
-        environment = {**os.environ, "IFAP_BENCH_PUT": "1"}
-        subprocess.run(
-            [sys.executable, "-m", "benchmarks.measure", "put-large", *sys.argv[2:]],
-            env=environment,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+    """The file of so many MiB that ``put-large`` left in the folder."""
     filesystem = await opened(reactor, folder)
     began = time.perf_counter()
     data = await filesystem.get("large")

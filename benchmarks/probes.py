@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.live.servers import Server, fresh_folder
+
 from ifap_twisted.core import envelope
 from ifap_twisted.core.dialects import IFAP
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.values import Draft
-from tests.live.servers import Server, fresh_folder
 
 KEY = "benchmark"
 HOME = "AAAAAAAA"

@@ -1,8 +1,8 @@
 """The seams: what a shelf of messages promises, and what a filesystem promises.
 
 ``IMessageStore`` is below the filesystem, ``IFilesystem`` above it. Every asynchronous method returns a Deferred that
-can be cancelled. The contract suites ``tests/contract/message_store.py`` and ``tests/contract/filesystem.py`` hold every
-implementation to the sentences here.
+can be cancelled. The contract suites ``tests/contract/message_store.py`` and ``tests/contract/filesystem.py`` hold
+every implementation to the sentences here.
 """
 
 from __future__ import annotations
