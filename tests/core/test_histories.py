@@ -90,6 +90,8 @@ class HistoriesTests(SynchronousTestCase):
     def test_a_snapshot_planned_from_it_names_every_version(self) -> None:
         """Its tree is the ideal one: complete for the sake of the reference (FORMAT 6.2)."""
         for name, stage, index, _dialect, _keys, _messages in self.each_stage():
-            planned = {path: (uid, uids) for path, (uid, _metadata, uids) in planning.plan_snapshot(index).items()}
+            planned = {
+                path: (uid, uids) for path, (uid, _metadata, uids) in planning.plan_snapshot(index.histories()).items()
+            }
             ideal = {path: (entry["uid"], sorted(entry["versions"])) for path, entry in stage["ideal"]["tree"].items()}
             self.assertEqual(planned, ideal, name)

@@ -133,22 +133,27 @@ class Index:
 
     def history(self, path: str) -> History:
         """The history of a path; empty when there is nothing of it."""
-        self._settle()
+        self.settle()
         return self._histories.get(path, _NO_HISTORY)
 
     def paths(self) -> Iterator[str]:
         """All paths of which any version is there, in no order, reserved and odd ones included."""
-        self._settle()
+        self.settle()
         return iter(self._histories)
+
+    def histories(self) -> dict[str, History]:
+        """The histories of all paths as they are now; they never change, so another thread may read them."""
+        self.settle()
+        return dict(self._histories)
 
     def conflicts(self) -> list[str]:
         """The paths in conflict, sorted (FORMAT 3.4)."""
-        self._settle()
+        self.settle()
         return sorted(self._conflicts)
 
     def is_directory(self, path: str) -> bool:
         """The root, a path with a live descendant, or one with a marker, whatever its rank (FORMAT 11.2)."""
-        self._settle()
+        self.settle()
         return not path or path in self._children or bool(self.markers(path))
 
     def markers(self, path: str) -> list[Placed]:
@@ -167,12 +172,12 @@ class Index:
 
     def children(self, path: str) -> list[str]:
         """The names in a directory, sorted by code points: live files, and directories (FORMAT 11.1, 11.2)."""
-        self._settle()
+        self.settle()
         return sorted(self._children.get(path, ()))
 
     def files_below(self, path: str) -> Iterator[str]:
         """The paths of all live files below a directory, one by one: who looks for any stops at the first."""
-        self._settle()
+        self.settle()
         waiting = [path]
         while waiting:
             above = waiting.pop()
@@ -185,13 +190,13 @@ class Index:
 
     def clashes(self) -> list[str]:
         """Paths that are a file and a directory at once, sorted (FORMAT 11.2)."""
-        self._settle()
+        self.settle()
         candidates = {*self._children, *self._conflicts}
         return sorted(path for path in candidates if path and self.is_directory(path) and self.is_file(path))
 
     def has_children(self, path: str) -> bool:
         """Something live lies below."""
-        self._settle()
+        self.settle()
         return path in self._children
 
     def greatest(self, writer: str) -> int:
@@ -200,8 +205,8 @@ class Index:
 
     # Deriving
 
-    def _settle(self) -> None:
-        """Bring up to date what follows from the paths that changed."""
+    def settle(self) -> None:
+        """Bring up to date what follows from the paths that changed; every question does it, where it is still due."""
         while self._stale:
             path = self._stale.pop()
             copies = self._paths.get(path)

@@ -126,14 +126,13 @@ def plan_refresh(known: FolderState | None, now: FolderState, index: Index) -> R
     return RefreshPlan(restart=False, first=index.highest + 1)
 
 
-def plan_snapshot(index: Index) -> dict[str, tuple[int, dict[str, JSON], list[int]]]:
+def plan_snapshot(histories: Mapping[str, History]) -> dict[str, tuple[int, dict[str, JSON], list[int]]]:
     """The tree of a snapshot: per path the highest UID, its metadata and all UIDs (FORMAT 6.2, WIRE-FORMAT 4)."""
     tree: dict[str, tuple[int, dict[str, Any], list[int]]] = {}
-    for path in index.paths():
-        uids = sorted(uid for placed in index.history(path).versions for uid in placed.places)
-        newest = index.at(uids[-1])
-        if newest is not None:
-            tree[path] = (uids[-1], reference_metadata(newest), uids)
+    for path, history in histories.items():
+        newest = max(history.versions, key=lambda placed: placed.places[-1])
+        uids = sorted(uid for placed in history.versions for uid in placed.places)
+        tree[path] = (uids[-1], reference_metadata(newest.version), uids)
     return tree
 
 

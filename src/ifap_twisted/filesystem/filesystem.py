@@ -312,8 +312,8 @@ class Filesystem:
         await view.refresh()
         if view.incomplete:
             raise CallerError("The server's listing is incomplete; a snapshot of it would hide files. Try again later.")
-        tree = planning.plan_snapshot(view.index)
-        content = await self.desk.worker(lambda: snapshot.encode(tree))
+        histories = view.index.histories()
+        content = await self.desk.worker(lambda: snapshot.encode(planning.plan_snapshot(histories)))
         await self.desk.writer.write(view.dialect.snapshot_path, content, Change())
 
     def _written(self) -> None:

@@ -133,7 +133,7 @@ class View:
         """
         self._stop_listening = self.store.listen(self)
         early.stop()
-        await self.absorb(blocks)
+        await self._build(blocks, self._generation)
         self._folder = folder
         self._claimed = folder.exists
         self.incomplete = len(self.index) != folder.exists
@@ -214,18 +214,8 @@ class View:
     async def _reread(self, now: FolderState) -> None:
         """The UIDs mean nothing any more: find the versions again by their ids (FORMAT 2.5)."""
         generation = self._generation
-        self._absorbing += 1
-        try:
-            decoded = await self._decode(await self.store.headers(1), known=())
-        finally:
-            self._absorbing -= 1
-        if generation != self._generation:
-            raise Renumbered("The server renumbered the folder while it was read.")
-        fresh = Index()
-        _fill(fresh, {uid: found for uid, found in decoded.items() if uid not in self._gone})
-        self.index = fresh
-        self._index_generation = generation
-        self.incomplete = len(fresh) != now.exists
+        await self._build(await self.store.headers(1), generation)
+        self.incomplete = len(self.index) != now.exists
         self._compare = False
         self._watchers.tell(Event(kind="renewed"))
 
@@ -251,6 +241,22 @@ class View:
         self._refreshed = self.last_refresh = self._clock.seconds()
 
     # Taking in
+
+    async def _build(self, blocks: Mapping[int, HeaderBlock], generation: int) -> None:
+        """Make the index of a whole listing beside the one that is in use, off the reactor's thread."""
+        self._absorbing += 1
+        try:
+            decoded = await self._decode(blocks, known=())
+            fresh = await self._worker(lambda: _made_of(decoded))
+        finally:
+            self._absorbing -= 1
+        if generation != self._generation:
+            raise Renumbered("The server renumbered the folder while it was read.")
+        fresh.forget(self._gone)
+        if not self._absorbing:
+            self._gone.clear()
+        self.index = fresh
+        self._index_generation = generation
 
     async def absorb(self, blocks: Mapping[int, HeaderBlock]) -> None:
         """Decode headers and note what they say; watchers hear what changed."""
@@ -409,6 +415,13 @@ class View:
             self._behind = True
             if self.state != "stopped" and (self._again is None or not self._again.active()):
                 self._again = self._clock.callLater(AGAIN_SECONDS, self._kick)
+
+
+def _made_of(decoded: Mapping[int, Decoded]) -> Index:
+    index = Index()
+    _fill(index, decoded)
+    index.settle()
+    return index
 
 
 def _fill(index: Index, decoded: Mapping[int, Decoded]) -> None:
