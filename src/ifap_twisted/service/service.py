@@ -126,6 +126,11 @@ class IFAPService(Service):
         return self._opened is not None and self._opened.made_key
 
     @property
+    def trouble(self) -> IFAPError | None:
+        """Why the last attempt to open the folder failed, while the next one is waited for; None while one is made."""
+        return self._error if self._opened is None and self._error is not None and self._error.retryable else None
+
+    @property
     def opened(self) -> Filesystem | None:
         """The open filesystem itself, or None while there is none."""
         return None if self._opened is None else self._opened.filesystem

@@ -5,6 +5,7 @@ It decides nothing: every method is that of the filesystem that the service open
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -32,6 +33,10 @@ class Opener(Protocol):
     @property
     def problem(self) -> IFAPError | None:
         """Why there will be none unless somebody does something."""
+
+    @property
+    def trouble(self) -> IFAPError | None:
+        """Why the last attempt to open it failed, while another one is waited for."""
 
     @property
     def clock(self) -> Any:
@@ -65,13 +70,16 @@ class Standby:
     async def ready(self) -> IFilesystem:
         """The open filesystem, waited for.
 
-        :raises Unavailable: it could not be opened in time; or why it cannot be opened at all.
+        :raises Unavailable: it could not be opened in time.
+        :raises IFAPError: why it cannot be opened at all, or why the last attempt failed: that is not waited for again.
         """
         opened = self._opener.opened
         if opened is not None:
             return opened
         if self._opener.problem is not None:
             raise self._opener.problem
+        if self._opener.trouble is not None:
+            raise copy.copy(self._opener.trouble)
         try:
             return await within(self._opener.when_ready(), CONNECT_SECONDS, self._opener.clock, "Opening the folder")
         except TimedOut as error:
