@@ -38,9 +38,13 @@ class Authority:
 
     def server(self, host="localhost", *, first=-10, last=10):
         """Options for a server with a certificate for a host, valid between two days."""
+        return PrivateCertificate.loadPEM(self.pem(host, first=first, last=last)).options()
+
+    def pem(self, host="localhost", *, first=-10, last=10):
+        """A certificate for a host, valid between two days, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         named = x509.IPAddress(ipaddress.ip_address(host)) if host[0].isdigit() else x509.DNSName(host)
         signed = self._sign(name, key, x509.SubjectAlternativeName([named]), first, last)
         secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return PrivateCertificate.loadPEM(signed.public_bytes(Encoding.PEM) + secret).options()
+        return signed.public_bytes(Encoding.PEM) + secret

@@ -1,0 +1,1 @@
+"""Everything together as users have it: processes of ``twistd`` and ``ifap``, HTTP, real mail servers."""
