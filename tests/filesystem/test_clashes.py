@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.errors import IsADirectory
+from ifap_twisted.errors import AlreadyExists, IsADirectory
 from ifap_twisted.store.memory import Turnstile
 from tests.filesystem.folders import Folder, result
 
@@ -73,6 +73,15 @@ class ClashTests(SynchronousTestCase):
         result(self.one.move("x", "z"))
         self.assertEqual(self.shown(), {"x": "file", "z": "directory"})
         self.assertEqual(result(self.one.get("z/y")), b"below")
+
+    def test_nothing_is_put_under_the_name_by_which_it_is_shown(self) -> None:
+        """A file of that very name would hide the one that is shown by it."""
+        self.clash("x/y")
+        self.failureResultOf(self.one.put("x~file", b"new"), AlreadyExists)
+        self.failureResultOf(self.one.move("x/y", "x~file"), AlreadyExists)
+        result(self.one.move("x~file", "z"))
+        self.assertEqual(result(self.one.get("z")), b"file")
+        result(self.one.put("x~file", b"new"))
 
     def test_nothing_is_undeleted_into_the_place_of_a_directory(self) -> None:
         """It would be hidden beside it."""

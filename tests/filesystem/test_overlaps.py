@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.deferreds import deferred
-from ifap_twisted.errors import Unavailable
+from ifap_twisted.errors import NewerVersionNeeded, Unavailable
 from ifap_twisted.store.memory import Turnstile
 from tests.filesystem.folders import Folder, result
 
@@ -33,6 +34,25 @@ class EditWhileRemovingTests(SynchronousTestCase):
             self.assertEqual(result(look.get("b")), b"old")
             self.assertEqual(result(look.get("a")), b"edited")
             self.assertIn(edited.version, [head.version for head in result(look.conflicts("a"))])
+
+
+class NewerVersionTests(SynchronousTestCase):
+    """A version that a newer program wrote is never overwritten without being told to (FORMAT 1.5)."""
+
+    def test_a_version_that_it_stands_in_conflict_with_can_be_moved_away(self) -> None:
+        """The tombstone descends from the moved version only."""
+        folder = Folder()
+        device = folder.device()
+        mine = result(device.put("a", b"1"))
+        index = device.desk.view.index
+        version = index.history("a").versions[0].version
+        newer = replace(version, vid="N" * 22, writer="newer0", clock={"newer0": 1}, needs=("x",), understood=False)
+        index.observe(0, newer)  # of lower rank, so that the other one is current
+        self.failureResultOf(device.put("a", b"2"), NewerVersionNeeded)
+        self.assertEqual(result(device.move("a", "b")).parents, ())
+        self.assertEqual(result(device.get("b")), b"1")
+        self.assertEqual(result(device.stat("a")).version, newer.vid)
+        self.assertIn(mine.version, [entry.version for entry in result(device.versions("a"))])
 
 
 class KeepTests(SynchronousTestCase):

@@ -77,12 +77,12 @@ def check_expectation(history: History, expect: Expect, path: str) -> None:
         raise Conflict("The file is not the version that was expected.", path=path, expected=expect, found=found)
 
 
-def check_understood(history: History, path: str) -> None:
+def check_understood(replaced: Collection[Placed], path: str) -> None:
     """A version that needs a newer program is never overwritten without being told to (FORMAT 1.5).
 
     :raises NewerVersionNeeded:
     """
-    if any(not head.version.understood for head in history.heads):
+    if any(not placed.version.understood for placed in replaced):
         raise NewerVersionNeeded(
             "A newer version of ifap-twisted wrote this file; this one does not overwrite it.", path=path
         )

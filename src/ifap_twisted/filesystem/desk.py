@@ -10,6 +10,7 @@ from ifap_twisted.core import limits, paths
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.values import Entry, Expect
 from ifap_twisted.errors import (
+    AlreadyExists,
     InvalidPath,
     IsADirectory,
     NotADirectory,
@@ -127,13 +128,27 @@ class Desk:
         return cleaned
 
     def check_place(self, path: str) -> None:
-        """A file can be written there: it is no directory, and nothing above it is a file.
+        """A file can be written there: it is no directory, nothing above it is a file, and it hides nothing.
 
-        :raises IsADirectory, NotADirectory:
+        :raises IsADirectory, NotADirectory, AlreadyExists:
         """
         if self.view.index.is_directory(path):
             raise IsADirectory(f"/{path} is a directory.", path=path)
         self.check_above(path)
+        self.check_hides_nothing(path)
+
+    def check_hides_nothing(self, path: str) -> None:
+        """No file whose name a directory keeps is shown under this name (FORMAT 11.2).
+
+        :raises AlreadyExists:
+        """
+        index = self.view.index
+        beside = path.removesuffix(BESIDE)
+        if beside != path and index.is_file(beside) and index.is_directory(beside) and not index.is_file(path):
+            raise AlreadyExists(
+                f"/{path} is what the file /{beside} is shown as, because a directory has its name; move it first.",
+                path=path,
+            )
 
     def check_above(self, path: str) -> None:
         """Nothing above a path is a file.

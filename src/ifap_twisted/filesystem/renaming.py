@@ -127,6 +127,7 @@ def _check_movable(source: str) -> None:
 def _check_free(desk: Desk, destination: str) -> None:
     if desk.view.index.is_directory(destination) or desk.view.index.is_file(destination):
         raise AlreadyExists(f"/{destination} exists already.", path=destination)
+    desk.check_hides_nothing(destination)
     try:
         desk.check_above(destination)
     except NotADirectory as error:

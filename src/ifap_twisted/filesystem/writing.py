@@ -137,8 +137,8 @@ class Writer:
                     check()
                 history = self._view.index.history(path)
                 planning.check_expectation(history, expect, path)
-                planning.check_understood(history, path)
                 replaced = _replaced(history, change)
+                planning.check_understood(replaced, path)
                 sealed = await self._sealed(await self._draft(path, history, replaced, change), content)
                 placed = await self._stored(sealed, sent)
                 if expect is not None:
