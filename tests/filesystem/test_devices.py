@@ -16,10 +16,10 @@ from ifap_twisted.core import envelope
 from ifap_twisted.core.dialects import IFAP
 from ifap_twisted.core.history import History
 from ifap_twisted.core.index import Index
-from ifap_twisted.core.values import ABSENT, Entry, Receipt
+from ifap_twisted.core.values import ABSENT, Entry, Receipt, Traits
 from ifap_twisted.errors import IFAPError
 from ifap_twisted.filesystem.filesystem import Filesystem
-from ifap_twisted.store.memory import Fate, MemoryShelf, MemoryStore, Turnstile
+from ifap_twisted.store.memory import FULL_TRAITS, Fate, MemoryShelf, MemoryStore, Turnstile, Visibility
 from tests.filesystem.folders import KEY, Folder, result
 from tests.reference_reader import ReferenceReader
 
@@ -31,6 +31,7 @@ PLACING = ["move", "move", "copy", "remove", "remove tree", "make directory", "r
 VERBS = st.sampled_from([*WRITING, *PLACING])
 WHO = st.integers(0, COUNT - 1)
 METHODS = st.sets(st.sampled_from(["append", "answer", "headers", "poll", "message", "uids", "remove"]), min_size=1)
+POOR = Traits(reports_uid=False, expunges_by_uid=False, pushes=False)
 LONGEST = 300
 """Seconds in which everything that was begun ends, once the server behaves."""
 
@@ -77,10 +78,8 @@ class Devices(RuleBasedStateMachine):
         super().__init__()
         self.folder = Folder()
         self.known: dict[str, set[str]] = {}
-        self.stores = [Watched(self.folder.shelf, self.known, clock=self.folder.clock) for _ in range(COUNT)]
-        self.devices = [self.folder.device(store=store) for store in self.stores]
-        for store, device in zip(self.stores, self.devices, strict=True):
-            store.device = device
+        self.stores: list[Watched] = []
+        self.devices: list[Filesystem] = []
         self.faults: list[Failure] = []
         """What no caller should ever see."""
         self.works: list[Deferred[Any]] = []
@@ -102,9 +101,17 @@ class Devices(RuleBasedStateMachine):
 
         work.addBoth(ended).addErrback(self.faults.append)  # type: ignore[unused-awaitable]
 
-    @initialize(paths=st.sets(PATHS, min_size=2))
-    def begin_with(self, paths: set[str]) -> None:
-        """Files that all devices know."""
+    @initialize(paths=st.sets(PATHS, min_size=2), poor=st.sets(WHO), late=st.sets(WHO))
+    def begin_with(self, paths: set[str], poor: set[int], late: set[int]) -> None:
+        """Files that all devices know; some have a server without UIDPLUS and IDLE, or one that shows appends late."""
+        for who in range(COUNT):
+            traits = POOR if who in poor else FULL_TRAITS
+            visibility = Visibility.THOROUGH if who in late else Visibility.AT_ONCE
+            clock = self.folder.clock
+            store = Watched(self.folder.shelf, self.known, clock=clock, traits=traits, visibility=visibility)
+            store.device = self.folder.device(store=store)
+            self.stores.append(store)
+            self.devices.append(store.device)
         for who, path in enumerate(sorted(paths)):
             self.act(who % COUNT, "put", path, path)
 
@@ -219,6 +226,8 @@ class Devices(RuleBasedStateMachine):
         assert not self.faults, self.faults
         self.devices.append(self.folder.device())
         for device in self.devices:
+            for store in self.stores:
+                result(store.poll(thorough=True))
             result(device.refresh())
         views = [self.view(device) for device in self.devices]
         for view in views:
