@@ -208,6 +208,8 @@ class FilesystemContract:
         fs = await self.opened()
         for path in ["IFAP/metadata", "IFAP/x", "IFAP", "Mailfile/metadata"]:
             await self.refused(InvalidPath, fs.put(path, b""))
+            await self.refused(InvalidPath, fs.make_directory(path, parents=True))
+            await self.refused(InvalidPath, fs.remove_directory(path))
 
     @promise
     async def test_a_file_that_is_not_there_is_not_found(self) -> None:

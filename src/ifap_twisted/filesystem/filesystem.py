@@ -137,9 +137,7 @@ class Filesystem:
 
     def remove(self, path: RemotePath, *, recursive: bool = False, expect: Expect = None) -> Deferred[None]:
         """Remove a file or a tree."""
-        return self._after_batch(
-            lambda: removal.remove(self.desk, _removable(path), recursive=recursive, expect=expect)
-        )
+        return self._after_batch(lambda: removal.remove(self.desk, _users(path), recursive=recursive, expect=expect))
 
     def undelete(self, path: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
         """Bring a removed file back."""
@@ -152,7 +150,7 @@ class Filesystem:
     def move(self, source: RemotePath, destination: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
         """Move a file or a directory."""
         return self._after_batch(
-            lambda: renaming.move(self.desk, _removable(source), paths.clean_file(destination), expect=expect)
+            lambda: renaming.move(self.desk, _users(source), paths.clean_file(destination), expect=expect)
         )
 
     def copy(self, source: RemotePath, destination: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
@@ -163,11 +161,11 @@ class Filesystem:
 
     def make_directory(self, path: RemotePath, *, parents: bool = False) -> Deferred[Entry]:
         """Make an empty directory."""
-        return self._after_batch(lambda: renaming.make_directory(self.desk, paths.clean(path), parents=parents))
+        return self._after_batch(lambda: renaming.make_directory(self.desk, _users(path), parents=parents))
 
     def remove_directory(self, path: RemotePath) -> Deferred[None]:
         """Remove an empty directory."""
-        return self._after_batch(lambda: removal.remove_directory(self.desk, paths.clean(path)))
+        return self._after_batch(lambda: removal.remove_directory(self.desk, _users(path)))
 
     def keep(self, path: RemotePath, count: int, *, expect: Expect = None) -> Deferred[Entry]:
         """Set how many versions of a file are kept."""
@@ -400,7 +398,8 @@ class _OvertakenError(Exception):
 MOST_KEPT = 10_000
 
 
-def _removable(path: RemotePath) -> str:
+def _users(path: RemotePath) -> str:
+    """The root, or a path that a user's file may have."""
     name = paths.clean(path)
     return name if not name else paths.clean_file(name)
 
