@@ -9,8 +9,9 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from ifap_twisted.core.values import ABSENT
 from ifap_twisted.deferreds import deferred
-from ifap_twisted.errors import NewerVersionNeeded, Unavailable
+from ifap_twisted.errors import Conflict, NewerVersionNeeded, Unavailable
 from ifap_twisted.store.memory import Turnstile
 from tests.filesystem.folders import Folder, result
 
@@ -53,6 +54,34 @@ class NewerVersionTests(SynchronousTestCase):
         self.assertEqual(result(device.get("b")), b"1")
         self.assertEqual(result(device.stat("a")).version, newer.vid)
         self.assertIn(mine.version, [entry.version for entry in result(device.versions("a"))])
+
+
+class OneAtATimeTests(SynchronousTestCase):
+    """Writes of one device to one path wait for each other, so that an expectation is held against the one before."""
+
+    def test_a_write_begun_by_the_failure_of_another_is_waited_for_too(self) -> None:
+        """Whoever tries again at once."""
+        folder = Folder()
+        store = folder.store()
+        device = folder.device(store=store)
+        store.gate = reading = Turnstile("headers")
+        first = device.put("a", b"1")
+        second = device.put("a", b"2", expect=ABSENT)
+        third: list[Deferred[Any]] = []
+        appending = Turnstile("append")
+
+        def again(failure: Any) -> None:
+            failure.trap(Conflict)
+            store.gate = appending
+            third.append(device.put("a", b"3"))
+
+        second.addErrback(again)
+        reading.release()
+        fourth = device.put("a", b"4", expect=result(first).version)
+        appending.release()
+        result(third[0])
+        self.failureResultOf(fourth, Conflict)
+        self.assertEqual(result(device.get("a")), b"3")
 
 
 class KeepTests(SynchronousTestCase):

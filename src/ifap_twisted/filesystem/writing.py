@@ -326,7 +326,7 @@ class Writer:
     def _unlock(self, path: str, lock: DeferredLock) -> None:
         """One write to a path at a time on this device, in the order of the calls."""
         lock.release()
-        if not lock.locked and not lock.waiting:
+        if self._locks.get(path) is lock and not lock.locked and not lock.waiting:
             self._locks.pop(path, None)
 
 
