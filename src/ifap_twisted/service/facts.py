@@ -49,14 +49,15 @@ def folder_facts(filesystem: Filesystem, store: IMessageStore) -> dict[str, JSON
 
 
 async def server_facts(store: IMessageStore) -> dict[str, JSON]:
-    """Capabilities and quota; nothing of a shelf that is no server, or that cannot be reached now."""
+    """Capabilities and quota; none of a shelf that is no server, or that cannot be reached now."""
+    unknown: dict[str, JSON] = {"capabilities": [], "quota": None}
     inner = store.inner if isinstance(store, PoliteStore) else store
     if not isinstance(inner, ImapStore) or inner.state != "connected":
-        return {}
+        return unknown
     try:
         return dict(await inner.server_facts())
     except StoreError:
-        return {}
+        return unknown
 
 
 def counts(index: Index) -> dict[str, int]:

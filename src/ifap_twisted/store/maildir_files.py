@@ -38,6 +38,8 @@ _OURS_IN_TMP: Final = "ifap-"
 _SETTLED_NS: Final = 2_000_000_000
 _STALE_NS: Final = 36 * 3600 * 1_000_000_000
 """Temporary files of ours are removed after the 36 hours of the Maildir convention."""
+_TEMPORARIES: Final = count()
+"""For all stores of the process, which must never take away each other's temporary files."""
 _BLOCK: Final = limits.MIB
 _HEADER: Final = 4 * limits.HEADER_FIELDS
 """A header that does not end within this is foreign mail's."""
@@ -58,7 +60,6 @@ class MaildirFiles:
     def __init__(self, folder: Path, random: Callable[[int], bytes]) -> None:
         self._folder = folder
         self._random = random
-        self._temporaries = count()
 
     def exists(self) -> bool:
         """Whether the folder is there."""
@@ -96,7 +97,7 @@ class MaildirFiles:
     def _write(self, message: bytes) -> Path:
         """Put a message durably into ``tmp``."""
         while True:
-            path = self._folder / "tmp" / f"{_OURS_IN_TMP}{os.getpid()}-{next(self._temporaries)}"
+            path = self._folder / "tmp" / f"{_OURS_IN_TMP}{os.getpid()}-{next(_TEMPORARIES)}"
             try:
                 handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
                 break
