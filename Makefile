@@ -16,17 +16,18 @@ help:
 
 $(VENV)/run.stamp: setup.cfg pyproject.toml
 	tools/make-venv $(PYTHON) $(VENV)
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install -qq --editable .
 	tools/show-plugin $(BIN)/python
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp
-	$(BIN)/pip install --quiet --editable '.[$(EXTRAS)]'
+	$(BIN)/pip install -qq --editable '.[$(EXTRAS)]'
 	touch $@
 
 run: $(VENV)/run.stamp
 	@mkdir -p -m 0700 $(BASEDIR)
-	$(BIN)/twistd -n --pidfile=$(BASEDIR)/twistd.pid ifap --folder IFAP_DATA --basedir $(BASEDIR)
+	IFAP_BASEDIR=$(BASEDIR) $(BIN)/twistd -n --pidfile=$(BASEDIR)/twistd.pid \
+	    --logger=ifap_twisted.cli.nodelog.watched ifap --folder IFAP_DATA
 
 servers:
 	tests/servers/install.sh

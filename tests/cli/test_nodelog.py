@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TextIO
 
@@ -43,6 +44,21 @@ class LogTests(CommandLineTestCase):
         (self.local / "node.log").unlink()
         shown = self.logged('[log]\nlevel = "error"\n')
         self.assertEqual((False, True), tuple(word in shown for word in ("fact", "failure")))
+
+    def test_watched(self) -> None:
+        """A node in the foreground tells the terminal the same."""
+        terminal = io.StringIO()
+
+        def opening(basedir: Path) -> TextIO:
+            file = nodelog.open_log(basedir)
+            self.addCleanup(lambda: file.closed or file.close())
+            return file
+
+        log = Logger(namespace="test", observer=nodelog.watched({"IFAP_BASEDIR": str(self.local)}, opening, terminal))
+        log.debug("a detail")
+        log.info("a fact")
+        for shown in (terminal.getvalue(), (self.local / "node.log").read_text()):
+            self.assertEqual((False, True), tuple(word in shown for word in ("detail", "fact")))
 
     def test_private(self) -> None:
         """Nobody else can read it."""

@@ -1,16 +1,25 @@
 """Where a node in the background logs: ``node.log`` in the basedir, 10 MB and five old ones (DESIGN 4.1).
 
-Used by name: ``twistd --logger=ifap_twisted.cli.nodelog.observer``; the basedir is that of ``$IFAP_BASEDIR``.
+Used by name: ``twistd --logger=ifap_twisted.cli.nodelog.observer``, or ``.watched`` for a node in the foreground, which
+logs to the terminal too. The basedir is that of ``$IFAP_BASEDIR``.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TextIO, cast
 
-from twisted.logger import FilteringLogObserver, ILogObserver, LogLevel, LogLevelFilterPredicate, textFileLogObserver
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    LogPublisher,
+    textFileLogObserver,
+)
 from twisted.python.logfile import LogFile
 
 from ifap_twisted.basedir import default_basedir
@@ -29,8 +38,18 @@ def open_log(basedir: Path) -> TextIO:
 
 def observer(environment: Mapping[str, str] = os.environ, opening: Callable[[Path], TextIO] = open_log) -> ILogObserver:
     """Log to the basedir of the environment, at the level that its settings want."""
-    basedir = default_basedir(environment)
-    level = load_settings(environment=environment, basedir=basedir).log_level
-    return FilteringLogObserver(
-        textFileLogObserver(opening(basedir)), [LogLevelFilterPredicate(LogLevel.levelWithName(level))]
-    )
+    return _filtered(opening(default_basedir(environment)), environment)
+
+
+def watched(
+    environment: Mapping[str, str] = os.environ,
+    opening: Callable[[Path], TextIO] = open_log,
+    terminal: TextIO = sys.stdout,
+) -> ILogObserver:
+    """Log there and to the terminal."""
+    return LogPublisher(observer(environment, opening), _filtered(terminal, environment))
+
+
+def _filtered(file: TextIO, environment: Mapping[str, str]) -> ILogObserver:
+    level = load_settings(environment=environment, basedir=default_basedir(environment)).log_level
+    return FilteringLogObserver(textFileLogObserver(file), [LogLevelFilterPredicate(LogLevel.levelWithName(level))])
