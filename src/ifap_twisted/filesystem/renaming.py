@@ -15,10 +15,14 @@ from ifap_twisted.filesystem.writing import Change
 
 
 async def move(desk: Desk, source: str, destination: str, *, expect: Expect) -> Entry:
-    """Write the destination, read it back, then write a tombstone for exactly what was moved."""
+    """Write the destination, read it back, then write a tombstone for exactly what was moved.
+
+    A move that was cut is finished by asking for it again (FORMAT 11.3).
+    """
     await desk.view.current()
     _check_apart(source, destination)
-    _check_free(desk, destination)
+    if not _is_half_moved(desk, source, destination):
+        _check_free(desk, destination)
     if desk.view.index.is_directory(source):
         _check_movable(source)
         tree = _tree(desk, source)
@@ -44,10 +48,28 @@ async def _move_one(desk: Desk, found: Found, destination: str, root: str) -> En
     def check() -> None:
         desk.check_above(root)
 
-    change = as_before(found, moved_from=vid, keep=found.placed.version.keep)
-    entry = await desk.rewrite(destination, found, change, expect=ABSENT, check=check)
+    there = desk.view.index.file(destination) or _marker(desk, destination)
+    if there is not None and there.version.moved_from == vid:
+        entry = desk.entry(destination, there)
+    else:
+        change = as_before(found, moved_from=vid, keep=found.placed.version.keep)
+        entry = await desk.rewrite(destination, found, change, expect=ABSENT, check=check)
     await desk.writer.write(real, b"", Change(deleted=True, replaced={vid}))
     return entry
+
+
+def _is_half_moved(desk: Desk, source: str, destination: str) -> bool:
+    """Everything at the destination came from the same place below the source: a move of it was cut."""
+    index = desk.view.index
+    arrived = [name for name in index.paths() if name == destination or name.startswith(destination + "/")]
+    live = [name for name in arrived if index.history(name).live]
+    return bool(live) and all(_came_from(desk, name, source + name[len(destination) :]) for name in live)
+
+
+def _came_from(desk: Desk, path: str, source: str) -> bool:
+    current = desk.view.index.history(path).current
+    moved_from = None if current is None else current.version.moved_from
+    return moved_from is not None and bool(desk.view.index.history(source).find(moved_from))
 
 
 async def copy(desk: Desk, source: str, destination: str, *, expect: Expect) -> Entry:
