@@ -23,6 +23,7 @@ from ifap_twisted.core.values import Event, FolderState, HeaderBlock, Sealed, Ve
 from ifap_twisted.deferreds import deferred, detach
 from ifap_twisted.errors import DataError, ForeignFolder, Renumbered, StoreError
 from ifap_twisted.filesystem.entries import entry_of
+from ifap_twisted.filesystem.lookout import Lookout
 from ifap_twisted.filesystem.turns import Turns
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.interfaces import IFolderListener, IMessageStore
@@ -79,6 +80,7 @@ class View:
     """What is known of the folder.
 
     :ivar index: replaced as a whole when the server renumbers.
+    :ivar own: our own messages that are being read back.
     :ivar state: ``connecting``, ``connected``, ``offline`` or ``stopped``.
     :ivar incomplete: the last listing did not agree with EXISTS; nothing was taken for deleted.
     """
@@ -118,8 +120,7 @@ class View:
         self._gone: set[int] = set()
         self._absorbing = 0
         self._refreshed = float("-inf")
-        self._awaited: dict[str, Sealed] = {}
-        self._found: dict[str, int] = {}
+        self.own = Lookout(dialect)
         self._refreshes = Turns(self._refresh)
         self._advances = Turns(self._advance)
         self._stop_listening: Callable[[], None] = lambda: None
@@ -276,7 +277,7 @@ class View:
         decoded: dict[int, Decoded] = {}
         rest: list[HeaderBlock] = []
         for block in blocks.values():
-            own = self._own(block)
+            own = self.own.recognised(block)
             if own is not None:
                 decoded[block.uid] = own
             elif block.uid not in known:
@@ -297,19 +298,6 @@ class View:
             return envelope.read_header(block.fields, dialect=self.dialect, keys=self.keys, home=self.home)
         except DataError as error:
             return None if envelope.is_foreign(block.fields, self.dialect) else error
-
-    def _own(self, block: HeaderBlock) -> Version | None:
-        """The version of a message of our own that is being waited for: known already, only compared."""
-        if not self._awaited:
-            return None
-        try:
-            sealed = self._awaited.get(envelope.sealed_id_of(block.fields, self.dialect))
-        except DataError:
-            return None
-        if sealed is None or not envelope.same_size(sealed, block.size):
-            return None
-        self._found[sealed.sealed_id] = block.uid
-        return sealed.version
 
     def _note(self, decoded: Mapping[int, Decoded]) -> None:
         touched = {found.path for found in decoded.values() if isinstance(found, Version)}
@@ -335,20 +323,15 @@ class View:
 
     # Waiting for our own messages (FORMAT 4.2, 4.3)
 
-    def await_own(self, sealed: Sealed) -> None:
-        """Look out for a message that is about to be appended."""
-        self._awaited[sealed.sealed_id] = sealed
-
     def found_own(self, sealed: Sealed) -> int | None:
         """Its UID, once its header was read back equal, its size is right, and the index holds it."""
-        uid = self._found.get(sealed.sealed_id)
+        uid = self.own.uid(sealed)
         return uid if uid is not None and self.index.at(uid) is sealed.version else None
 
     def forget_own(self, sealed: Sealed) -> None:
         """Stop looking out; news that were left to the reading back are looked at now."""
-        self._awaited.pop(sealed.sealed_id, None)
-        self._found.pop(sealed.sealed_id, None)
-        if not self._awaited:
+        self.own.end(sealed)
+        if not self.own:
             self._kick_when_behind()
 
     # What the shelf tells (IFolderListener)
@@ -356,7 +339,7 @@ class View:
     def arrived(self, state: FolderState) -> None:
         """Read what is new, unless the reading back of our own messages is about to; soon in any case."""
         self._claimed = state.exists
-        if not self._awaited:
+        if not self.own:
             self._kick()
         elif self._late is None or not self._late.active():
             self._late = self._clock.callLater(LATE_SECONDS, self._kick_when_behind)
@@ -377,7 +360,7 @@ class View:
         """Forget the places, keep what they told until everything was read again."""
         self._log.info("the server renumbered the folder (UIDVALIDITY {uidvalidity})", uidvalidity=uidvalidity)
         self._generation += 1
-        self._found.clear()
+        self.own.forget_places()
         self._gone.clear()
         self._compare = True
         self._kick()

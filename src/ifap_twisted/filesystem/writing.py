@@ -212,7 +212,7 @@ class Writer:
 
         To send again is safe: the same bytes are at worst another place of the same version (FORMAT 4.2).
         """
-        self._view.await_own(sealed)
+        self._view.own.begin(sealed)
         deadline = self._clock.seconds() + limits.SETTLE_SECONDS
         failing = False
         try:
