@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core import limits
@@ -367,6 +368,28 @@ class ConnectorTests(SynchronousTestCase):
         self.failureResultOf(given_up)
         self.stopped(scene)
         self.failureResultOf(waiting, Unavailable)
+
+    def test_who_is_told_may_give_up_others(self):
+        """One who hears of a failure, or gets the connection, may give up others who wait; the attempts go on."""
+        for hasty in (False, True):
+            scene = self.scene()
+            scene.endpoint.always = REFUSED
+            scene.connector.start()
+            waiting = [scene.connector.session(hasty=hasty) for _one in range(3)]
+            waiting[0].addBoth(lambda _told, others=waiting: others[1].cancel())
+            waiting[1].addErrback(lambda failure: failure.trap(CancelledError))
+            if not hasty:
+                scene.endpoint.always = None
+            scene.go(2 * limits.RECONNECT_SECONDS)
+            self.successResultOf(waiting[0])
+            self.assertIs(self.successResultOf(waiting[1]), CancelledError)
+            if hasty:
+                self.failureResultOf(waiting[2], Unavailable)
+            else:
+                self.successResultOf(waiting[2])
+            scene.endpoint.always = None
+            scene.go(3 * limits.RECONNECT_SECONDS)
+            self.assertEqual(scene.connector.state, "connected")
 
     def test_watchers(self):
         """A watcher that has stopped hears no more."""

@@ -289,6 +289,17 @@ class CancelTests(Case, SynchronousTestCase):
         self.assertEqual(taken, [])
         self.assertTrue(talk.wire.alive)
 
+    def test_one_who_fails_gives_up_the_others(self):
+        """Whoever hears of the loss may give up others that wait: they and all behind them still end, once."""
+        talk = greeted(self)
+        exclusive = [talk.wire.perform(Request(b"X%d" % number, what="x")) for number in range(4)]
+        exclusive[1].addErrback(lambda _failure: exclusive[2].cancel())
+        talk.loses()
+        self.refusal(exclusive[0], Unavailable)
+        self.successResultOf(exclusive[1])
+        self.refusal(exclusive[2], CancelledError)
+        self.refusal(exclusive[3], Unavailable)
+
     def test_append_in_flight(self):
         """An APPEND that went out and is given up has an unknown outcome, and the connection goes on."""
         talk = greeted_with(self, "IMAP4rev1 LITERAL+")
@@ -351,6 +362,18 @@ class SilenceTests(Case, SynchronousTestCase):
             talk.transport.producer.resumeProducing()
         talk.says("A1 OK")
         self.successResultOf(done)
+
+    def test_refused_literal_that_nobody_takes(self):
+        """A server that refuses a message and then takes no more of it holds up nobody for ever."""
+        talk = greeted_with(self, "IMAP4rev1 LITERAL+")
+        talk.transport.write = pausing(talk.transport)
+        refused = talk.wire.perform(store(b"x" * (5 * PIECE)))
+        talk.says("A1 NO [TOOBIG] too big")
+        self.failureResultOf(refused)
+        talk.clock.advance(limits.COMMAND_SECONDS + 1)
+        talk.clock.advance(limits.COMMAND_SECONDS + 1)
+        self.assertTrue(talk.transport.disconnected)
+        self.refusal(talk.wire.perform(free(b"X")), TimedOut)
 
     def test_quiet_is_no_silence(self):
         """Without a command in flight nothing is waited for; a later command gets its whole time."""

@@ -7,7 +7,8 @@ refused login, a server that is not trusted and a folder that is absent stop the
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
@@ -265,8 +266,7 @@ class Connector:
         self._change("connected")
         self._observer.connected(session)
         session.watch()
-        waiting, self._waiting, self._hasty = self._waiting + self._hasty, [], []
-        for one in waiting:
+        for one in self._take_waiting():
             one.callback(session)
         reason = await session.ended()
         if self._wanted is not wanted:
@@ -296,8 +296,7 @@ class Connector:
         self._change("stopped" if final else "offline")
         if final or not isinstance(error, (Unavailable, TimedOut)):
             self._fail_waiting(error)
-        hasty, self._hasty = self._hasty, []
-        for one in hasty:
+        for one in self._take_hasty():
             one.errback(copy.copy(error))
         if self._wanted is wanted:
             await self._sleep(None if final else self._delay(error))
@@ -328,9 +327,18 @@ class Connector:
                 watcher()
 
     def _fail_waiting(self, error: IFAPError) -> None:
-        waiting, self._waiting, self._hasty = self._waiting + self._hasty, [], []
-        for one in waiting:
+        for one in self._take_waiting():
             one.errback(copy.copy(error))
+
+    # Whoever is told may give up others who wait: those are passed over.
+
+    def _take_hasty(self) -> Iterator[Deferred[Session]]:
+        hasty, self._hasty = self._hasty, []
+        return (one for one in tuple(hasty) if not one.called)
+
+    def _take_waiting(self) -> Iterator[Deferred[Session]]:
+        waiting, self._waiting = self._waiting, []
+        return itertools.chain((one for one in tuple(waiting) if not one.called), self._take_hasty())
 
 
 class _OneWire(Factory):

@@ -54,8 +54,8 @@ class Pipeline:
 
     @property
     def busy(self) -> bool:
-        """Whether anything is in flight or waits."""
-        return bool(self._flight or self._queue)
+        """Whether anything is in flight, waits, or is still being written after it was refused."""
+        return bool(self._flight or self._queue or self._writing)
 
     def submit(self, request: Request) -> Deferred[Status]:
         """Send a command as soon as may be; fires with its tagged OK.
@@ -221,7 +221,8 @@ class Pipeline:
         if not self.busy:
             return
         left = self._moved + limits.COMMAND_SECONDS - self._clock.seconds()
-        idling = not self._queue and all(request.give_way is not None for request in self._flight.values())
+        under_way = [*self._flight.values(), *self._queue, *filter(None, [self._writing])]
+        idling = all(request.give_way is not None for request in under_way)
         if left <= 0 and not idling:
             self._end(TimedOut(f"The mail server was silent for {limits.COMMAND_SECONDS:g} seconds."))
             return
@@ -231,7 +232,8 @@ class Pipeline:
         """Fail what has not been sent."""
         waiting, self._queue = self._queue, deque()
         for request in waiting:
-            request.deferred.errback(_again(reason))
+            if not request.abandoned:  # whoever hears of it may give up others
+                request.deferred.errback(_again(reason))
 
     def stop_writing(self) -> None:
         """Let go of the transport's producer, so that it can be closed."""
