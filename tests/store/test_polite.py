@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from ifap_twisted.core.values import Traits
-from ifap_twisted.errors import OutcomeUnknown, QuotaExceeded, Throttled, TooLarge, Unavailable
+from ifap_twisted.errors import OutcomeUnknown, QuotaExceeded, Renumbered, Throttled, TooLarge, Unavailable
 from ifap_twisted.store.memory import Fate, MemoryShelf, MemoryStore, Turnstile
 from ifap_twisted.store.pace import DayUse
 from ifap_twisted.store.polite import Politeness, PoliteStore
@@ -189,6 +189,32 @@ class BoundTests(Polite):
         for call in calls:
             self.failureResultOf(call, Unavailable)
         self.assertEqual(sorted(self.shelf.messages), [1, 2, 3])
+
+    def test_close_when_one_gives_up_the_others(self):
+        """Whoever hears of the closing may give up others that wait."""
+        store = self.polite(calls=1)
+        self.hold("message")
+        calls = [store.message(uid) for uid in (1, 2, 3, 1)]
+        calls[1].addErrback(lambda _failure: calls[2].cancel())
+        self.now(store.close())
+        self.now(calls[1])
+        self.failureResultOf(calls[2], CancelledError)
+        self.failureResultOf(calls[3], Unavailable)
+        self.failureResultOf(calls[0], Unavailable)
+
+    def test_renumbered_while_waiting(self):
+        """Removing that waits for its turn removes nothing from a folder that was renumbered meanwhile."""
+        store = self.polite(calls=1)
+        gate = self.hold("append")
+        first = store.append(letter("d"))
+        removing = store.remove([1])
+        self.shelf.renumber()
+        gate.release()
+        self.now(first)
+        self.failureResultOf(removing, Renumbered)
+        self.assertEqual(len(self.shelf.messages), 4)
+        self.now(store.remove([1]))
+        self.assertEqual(len(self.shelf.messages), 3)
 
 
 class SizeTests(Polite):

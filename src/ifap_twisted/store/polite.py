@@ -18,7 +18,7 @@ from zope.interface import implementer
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt, Traits
 from ifap_twisted.deferreds import deferred
-from ifap_twisted.errors import Throttled, TooLarge, Unavailable
+from ifap_twisted.errors import Renumbered, Throttled, TooLarge, Unavailable
 from ifap_twisted.interfaces import IFolderListener, IMessageStore
 from ifap_twisted.store.pace import BackOff, DayUse, Pace
 
@@ -59,6 +59,28 @@ class _Turn:
     go: Deferred[None] = field(compare=False, default_factory=Deferred)  # fires at its turn
 
 
+@implementer(IFolderListener)
+class _Numbering:
+    """Counts how often the folder was renumbered."""
+
+    count = 0
+
+    def renumbered(self, uidvalidity: int) -> None:  # noqa: ARG002 -- the interface
+        self.count += 1
+
+    def arrived(self, state: FolderState) -> None:
+        """Nothing to do."""
+
+    def vanished(self, uids: Collection[int]) -> None:
+        """Nothing to do."""
+
+    def connected(self) -> None:
+        """Nothing to do."""
+
+    def disconnected(self, reason: BaseException) -> None:
+        """Nothing to do."""
+
+
 @implementer(IMessageStore)
 class PoliteStore:
     """A shelf around another one.
@@ -92,6 +114,8 @@ class PoliteStore:
         self._closed = False
         self._letting_go = False
         self._sizes: dict[int, int] = {}
+        self._numbering = _Numbering()
+        store.listen(self._numbering)
 
     @property
     def inner(self) -> IMessageStore:
@@ -153,8 +177,15 @@ class PoliteStore:
 
     @deferred
     async def remove(self, uids: Collection[int]) -> None:
-        """Remove messages."""
-        await self._call("ask", lambda: self._store.remove(uids))
+        """Remove messages; none when the folder was renumbered since, for the UIDs are those of others then."""
+        numbering = self._numbering.count
+
+        async def remove() -> None:
+            if numbering != self._numbering.count:
+                raise Renumbered("The mail server renumbered the folder meanwhile.")
+            await self._store.remove(uids)
+
+        await self._call("ask", deferred(remove))
 
     def listen(self, listener: IFolderListener) -> Callable[[], None]:
         """Tell a listener of what happens to the shelf inside."""
@@ -166,9 +197,8 @@ class PoliteStore:
         self._closed = True
         self._back_off.forget()
         for line in self._lines.values():
-            waiting, line[:] = list(line), []
-            for turn in waiting:
-                turn.go.errback(Unavailable("The folder was closed."))
+            while line:  # whoever hears of it may give up others
+                line.pop(0).go.errback(Unavailable("The folder was closed."))
         self._set_alarm(None)
         await self._store.close()
 
