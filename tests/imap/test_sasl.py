@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.errors import AuthenticationRefused, BadSettings, NotTrusted, ProtocolViolation, Refused
 from ifap_twisted.imap import sasl
+from ifap_twisted.imap.requests import Request
 from tests.imap.conversation import Case, session
 
 
@@ -166,3 +169,48 @@ class LoginTests(Case, SynchronousTestCase):
         for login in (sasl.password("me", "secret"), sasl.oauth2("me", "tok")):
             self.assertIsNone(self.successResultOf(self.started(login(talk.session))))
         talk.silent()
+
+
+class RepeatedTests(Case, SynchronousTestCase):
+    """Servers that repeat what they heard, or what they ask."""
+
+    def test_servers_that_repeat_what_they_heard(self):
+        """A server that repeats a password, in whatever form it went out, does not get it into an error."""
+        word = 'se"cr\\et'
+        coded = b64encode(b"\0me\0" + word.encode()).decode()
+        for capabilities in ("IMAP4rev1 AUTH=PLAIN SASL-IR", "IMAP4rev1 AUTH=PLAIN", "IMAP4rev1"):
+            for way in ("A1 BAD What is {}?", "A1 NO What is {}?", "* BYE What is {}?"):
+                talk = session(self, capabilities)
+                self.successResultOf(talk.begun)
+                done = self.started(sasl.password("me", word)(talk.session))
+                if capabilities.endswith("PLAIN"):
+                    talk.says("+ ")
+                said = talk.heard().decode().strip()
+                talk.says(way.format(said.replace("A1 ", "")))
+                text = str(self.failureResultOf(done).value)
+                with self.subTest(capabilities=capabilities, way=way):
+                    self.assertIn("What is", text)
+                    for secret in (word, coded, 'se\\"cr', "cr\\\\et"):
+                        self.assertNotIn(secret, text)
+
+    def test_passwords_repeated_later(self):
+        """Nor does it when it repeats it in the answer to a later command, or in its goodbye."""
+        talk = session(self, "IMAP4rev1 AUTH=PLAIN SASL-IR")
+        done = self.started(sasl.password("me", "hush-hush")(talk.session))
+        talk.says("A1 OK [CAPABILITY IMAP4rev1] in")
+        self.successResultOf(done)
+        later = talk.wire.perform(Request(b"NOOP", what="try"))
+        talk.says("A2 NO hush-hush")
+        self.assertIn("***", str(self.failureResultOf(later).value))
+        ended = talk.session.ended()
+        talk.says("* BYE hush-hush")
+        self.assertIn("***", str(self.successResultOf(ended)))
+
+    def test_challenges_without_end(self):
+        """A server that asks again and again is not answered without end."""
+        talk = session(self, "IMAP4rev1 AUTH=PLAIN SASL-IR")
+        done = self.started(sasl.password("me", "secret")(talk.session))
+        talk.heard()
+        talk.says(*["+ "] * 1000)
+        self.refusal(done, ProtocolViolation)
+        self.assertLess(len(talk.heard()), 1000)

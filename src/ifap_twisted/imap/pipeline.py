@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -22,6 +22,9 @@ from ifap_twisted.imap.requests import Overlap, Request
 from ifap_twisted.imap.sending import PIECE, LiteralProducer
 
 __all__ = ["Pipeline"]
+
+_SHORTEST_SECRET: Final = 4
+"""A shorter one would take letters out of every sentence; it is taken out of the answer to the login only."""
 
 
 class Pipeline:
@@ -51,6 +54,8 @@ class Pipeline:
         self._reason: StoreError | None = None
         self.literal_plus = -1
         """The largest literal that may be sent without waiting for the server (LITERAL+, LITERAL-)."""
+        self.secrets: set[bytes] = set()
+        """What was sent on this connection, in any form, and must never come back in an error."""
 
     @property
     def busy(self) -> bool:
@@ -65,6 +70,7 @@ class Pipeline:
         """
         if self._reason is not None:
             return fail(_again(self._reason))
+        self._hide(*request.secrets)
         request.deferred = Deferred(lambda _cancelled: self._abandon(request))
         self._queue.append(request)
         idle = next(iter(self._flight.values()), None)
@@ -179,6 +185,7 @@ class Pipeline:
             if waiting.answer is not None:
                 line = waiting.answer(text)
                 if line is not None:
+                    self._hide(line)
                     self._transport.write(line + b"\r\n")
                 return
 
@@ -198,7 +205,7 @@ class Pipeline:
             if status.status == b"OK":
                 request.deferred.callback(status)
             else:
-                request.deferred.errback(request.refused(status))
+                request.deferred.errback(request.refused(status, self.secrets))
         self.advance()
 
     def _abandon(self, request: Request) -> None:
@@ -211,6 +218,9 @@ class Pipeline:
             request.deferred.errback(OutcomeUnknown("The upload was given up while it was on its way."))
         if request is self._writing or (request.answer is not None and request.give_way is None):
             self._end(Unavailable("The connection was ended in the middle of a command that was given up."))
+
+    def _hide(self, *secrets: bytes) -> None:
+        self.secrets.update(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)
 
     def _listen_for_silence(self) -> None:
         if self._silence is None:

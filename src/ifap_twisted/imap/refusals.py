@@ -31,6 +31,8 @@ LOGIN: Final = "log in"
 SELECT: Final = "open the folder"
 
 _LONGEST: Final = 200
+_MOST: Final = 4096
+"""Bytes that are looked at: a server may send a line of a megabyte."""
 _PATIENCE: Final = 86400.0
 """A server that asks for more than a day is asked again after a day."""
 _NEEDS_OAUTH: Final = (
@@ -70,9 +72,10 @@ _ABSENT_CODES: Final = frozenset({"NONEXISTENT", "TRYCREATE"})
 
 def safe_text(text: bytes, secrets: Iterable[bytes] = ()) -> str:
     """Text from the server, fit for an error: printable, on one line, at most 200 characters, without the secrets."""
-    for secret in secrets:
+    for secret in sorted(secrets, key=len, reverse=True):
         if secret:
             text = text.replace(secret, b"***")
+    text = text[:_MOST]
     words = "".join(char if char.isprintable() else " " for char in text.decode("utf-8", "replace"))
     plain = " ".join(words.split())
     return plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…"

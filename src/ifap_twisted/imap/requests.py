@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred
 
@@ -88,6 +88,6 @@ class Request:
     def __repr__(self) -> str:
         return f"<Request {self.tag.decode('ascii')} to {self.what}>"
 
-    def refused(self, status: Status) -> IFAPError:
-        """The error for a NO or BAD."""
-        return refusal(self.what, status, self.secrets)
+    def refused(self, status: Status, secrets: Iterable[bytes] = ()) -> IFAPError:
+        """The error for a NO or BAD, without these secrets and its own."""
+        return refusal(self.what, status, {*secrets, *self.secrets})

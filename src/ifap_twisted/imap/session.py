@@ -43,6 +43,9 @@ __all__ = ["Session"]
 _SMALL: Final = 4096
 """LITERAL- allows non-synchronising literals up to this (RFC 7888)."""
 
+_CHALLENGES: Final = 32
+"""No mechanism has half as many."""
+
 
 class Session:
     """One connection.
@@ -180,7 +183,8 @@ class Session:
                 pieces += [word, b""]
             else:
                 pieces[-1] += b" " + text
-        await self._log_in(Request(*pieces, what=LOGIN, secrets=(words[1],)))
+        secrets = (words[1], (names.quoted(words[1]) or b"")[1:-1])
+        await self._log_in(Request(*pieces, what=LOGIN, secrets=secrets))
 
     @deferred
     async def authenticate(self, mechanism: bytes | str, responder: Responder) -> None:
@@ -378,10 +382,17 @@ class _Dance:
 
     def __init__(self, responder: Responder) -> None:
         self._responder = responder
+        self._asked = 0
         self.failure: StoreError | None = None
 
     def answer(self, challenge: bytes) -> bytes:
-        """A line for a challenge; ``*`` when the challenge makes no sense, which ends the dance."""
+        """A line for a challenge; ``*`` when the challenge makes no sense, which ends the dance.
+
+        :raises ProtocolViolation: the server asks without end.
+        """
+        self._asked += 1
+        if self._asked > _CHALLENGES:
+            raise ProtocolViolation("The mail server does not come to an end of asking for the login.")
         try:
             return b64encode(self._responder.respond(b64decode(challenge, validate=True)))
         except binascii.Error:

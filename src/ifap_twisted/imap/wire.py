@@ -155,7 +155,7 @@ class Wire(IMAP4Client):
 
     def _take_untagged(self, reply: Status) -> None:
         if reply.status == b"BYE" and not self.closing:
-            farewell = refusal("go on", reply)
+            farewell = refusal("go on", reply, self.pipeline.secrets)
             self.end(farewell if isinstance(farewell, StoreError) else Unavailable(str(farewell)))
 
     def _refuse_early_data(self, reply: Status) -> None:
