@@ -47,6 +47,38 @@ class IdlingTests(Case, SynchronousTestCase):
             talk.clock.advance(0.1)
         talk.silent()
 
+    def test_dead_when_it_began(self):
+        """A connection that died as IDLE began is found dead, however often somebody comes to wait behind it."""
+        talk = self.watching()
+        talk.clock.advance(1)
+        talk.hears("A2 IDLE")
+        calls = []
+        for _second in range(int(limits.COMMAND_SECONDS) + 1):
+            calls.append(self.started(talk.folder.noop()))
+            talk.clock.advance(1)
+        self.assertFalse(talk.wire.alive)
+        for call in calls:
+            self.refusal(call, TimedOut)
+
+    def test_dead_when_it_began_and_nobody_waits(self):
+        """Also when nobody waits: news would never come."""
+        talk = self.watching()
+        talk.clock.advance(1)
+        talk.hears("A2 IDLE")
+        for _minute in range(3):
+            talk.clock.advance(limits.COMMAND_SECONDS)
+        self.assertFalse(talk.wire.alive)
+
+    def test_invited_twice(self):
+        """A server that says twice that it waits gets one DONE."""
+        talk = self.idling()
+        done = self.started(talk.folder.noop())
+        talk.hears("DONE", "A3 NOOP")
+        talk.says("+ still idling")
+        talk.silent()
+        talk.says("A2 OK", "A3 OK")
+        self.successResultOf(done)
+
     def test_gives_way_at_once(self):
         """DONE and the command that waits go out together; the command does not wait for the end of IDLE."""
         talk = self.idling()

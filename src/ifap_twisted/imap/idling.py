@@ -80,8 +80,10 @@ class Idling:
         done.addCallbacks(self._ended, self._failed)  # type: ignore[unused-awaitable]  # both are ends
 
     def _answer(self, _text: bytes) -> None:
-        """The server is waiting."""
-        self._ready = True
+        """The server is waiting; it may say so only once."""
+        if self._ready or self._request is None:
+            return
+        self._ready = self._request.idling = True
         if self._leaving:
             self._finish()
 

@@ -75,8 +75,9 @@ class Pipeline:
         self._queue.append(request)
         idle = next(iter(self._flight.values()), None)
         if idle is not None and idle.give_way is not None:
+            give_way, idle.give_way = idle.give_way, None
             self.moved()
-            idle.give_way()
+            give_way()
         self.advance()
         return request.deferred
 
@@ -151,6 +152,7 @@ class Pipeline:
     def finish(self, request: Request, line: bytes) -> None:
         """End a command that idles with a line (DONE); what waits behind it goes out with that line."""
         request.give_way = None
+        request.idling = False
         request.overlap = Overlap.FREE
         self.moved()
         self._transport.write(line + b"\r\n")
@@ -232,7 +234,7 @@ class Pipeline:
             return
         left = self._moved + limits.COMMAND_SECONDS - self._clock.seconds()
         under_way = [*self._flight.values(), *self._queue, *filter(None, [self._writing])]
-        idling = all(request.give_way is not None for request in under_way)
+        idling = all(request.idling for request in under_way)
         if left <= 0 and not idling:
             self._end(TimedOut(f"The mail server was silent for {limits.COMMAND_SECONDS:g} seconds."))
             return

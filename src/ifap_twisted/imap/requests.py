@@ -34,9 +34,10 @@ class Request:
     :param what: what is wanted, as the end of "The mail server refused to …".
     :param receive: offered each untagged reply that nobody in flight before it took; True when it is its own.
     :param answer: called with a continuation; what it returns is sent as a line, unless None.
-    :param give_way: called when another command waits behind this one.
+    :param give_way: called once, when the first other command waits behind this one.
     :param stores: once a byte of its literal has left, its outcome is unknown until the server says.
     :param secrets: never to appear in an error.
+    :ivar idling: the server waits with us: its silence means nothing.
     :raises BadSettings: a text holds a line end or NUL.
     """
 
@@ -46,6 +47,7 @@ class Request:
         "begun",
         "deferred",
         "give_way",
+        "idling",
         "next_piece",
         "overlap",
         "pieces",
@@ -82,6 +84,7 @@ class Request:
         self.tag = b""
         self.next_piece = 0
         self.begun = False
+        self.idling = False
         self.abandoned = False
         self.deferred: Deferred[Status] = Deferred()
 
