@@ -17,11 +17,12 @@ from ifap_twisted.errors import (
     QuotaExceeded,
     ReadOnly,
     Refused,
+    Renumbered,
     TooLarge,
     Unavailable,
 )
-from ifap_twisted.imap.answers import Headers
-from ifap_twisted.imap.grammar import Fetch
+from ifap_twisted.imap.answers import Found, Headers
+from ifap_twisted.imap.grammar import Fetch, Search
 from ifap_twisted.imap.sequence import SequenceMap
 from tests.imap.conversation import Case, selected
 
@@ -646,3 +647,59 @@ class SequenceMapTests(SynchronousTestCase):
         self.assertTrue(numbers.learn(4_000_000_000, 5))
         self.assertEqual(len(numbers), 0)
         self.assertFalse(numbers.learn(0, 5))
+
+
+class HostileTests(FolderCase):
+    """Servers that answer without end, or lie."""
+
+    def test_headers_of_nothing(self):
+        """Headers without a byte cost memory too: their number is bounded."""
+        headers = Headers(1, 1 << 31)
+        headers.most = 100_000
+        with self.assertRaises(ProtocolViolation):
+            for uid in range(1, 10_000):
+                reply = Fetch(uid, {b"UID": b"%d" % uid, b"RFC822.SIZE": b"1", b"BODY[HEADER.FIELDS]": b""})
+                headers.receive(reply, [])
+
+    def test_searches_that_find_everything(self):
+        """What a search finds is bounded."""
+        found = Found(most=1000)
+        with self.assertRaises(ProtocolViolation):
+            for start in range(0, 10_000, 100):
+                found.receive(Search(list(range(start, start + 100))), [])
+
+    def test_more_messages_than_can_be_held(self):
+        """A server that claims four thousand million messages is not asked for each of them."""
+        talk = self.open(exists=4_000_000_000, uidnext=4_000_000_000)
+        self.refusal(self.started(talk.folder.headers(1, None)), ProtocolViolation)
+        talk.silent()
+
+    def test_renumbered_while_removing(self):
+        """After a renumbering in the middle of a removal no message is marked or expunged under its old number."""
+        talk = self.open()
+        removing = self.started(talk.folder.remove([5]))
+        talk.hears("A2 UID FETCH 5 (UID)")
+        selecting = self.started(talk.folder.select())
+        talk.says("* 1 FETCH (UID 5)", "A2 OK")
+        talk.hears('A3 SELECT "box"')
+        talk.says("* 3 EXISTS", "* OK [UIDVALIDITY 8] v", "* OK [UIDNEXT 10] n", "A3 OK [READ-WRITE] done")
+        self.successResultOf(selecting)
+        self.assertNotIn(b"STORE", talk.heard())
+        talk.says("A4 OK")
+        self.refusal(removing, Renumbered)
+        talk.silent()
+
+    def test_renumbered_between_marking_and_expunging(self):
+        """Nor is one expunged that was marked under another numbering."""
+        talk = self.open()
+        removing = self.started(talk.folder.remove([5]))
+        talk.says("* 1 FETCH (UID 5)", "A2 OK")
+        talk.hears("A2 UID FETCH 5 (UID)", "A3 UID STORE 5 +FLAGS.SILENT (\\Deleted)")
+        selecting = self.started(talk.folder.select())
+        talk.says("A3 OK")
+        talk.hears('A4 SELECT "box"')
+        talk.says("* 3 EXISTS", "* OK [UIDVALIDITY 8] v", "* OK [UIDNEXT 10] n", "A4 OK [READ-WRITE] done")
+        self.successResultOf(selecting)
+        talk.says("A5 OK")
+        self.refusal(removing, Renumbered)
+        self.assertNotIn(b"EXPUNGE", talk.heard())

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import time
+
 import twisted.mail.imap4  # noqa: F401 -- registers the codec that ours is compared with
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from ifap_twisted.core import limits
 from ifap_twisted.errors import BadSettings
 from ifap_twisted.imap.names import folder_path, is_safe, mailbox, quoted, readable, uid_sets
 
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=50)
+
+
+class HostileNamesTests(SynchronousTestCase):
+    """Names that a server made up."""
+
+    def test_many_ampersands(self):
+        """A name of a megabyte of unfinished shifts is shown as it is, at once."""
+        hostile = b"&" * limits.LINE
+        began = time.process_time()
+        self.assertEqual(len(readable(hostile)), limits.LINE)
+        self.assertLess(time.process_time() - began, 5)
 
 
 class MailboxTests(SynchronousTestCase):

@@ -15,6 +15,8 @@ from ifap_twisted.imap.replies import Parts
 
 __all__ = ["Body", "Found", "Headers", "Listing", "Selection"]
 
+_OVERHEAD: Final = 200
+"""Bytes that the headers of a message cost besides their text."""
 _SECTION: Final = b"BODY[HEADER.FIELDS]"
 
 
@@ -75,7 +77,7 @@ class Headers:
         if block is None or not self._first <= block.uid <= self._last:
             return False
         self.blocks[block.uid] = block
-        self._held += len(block.fields)
+        self._held += len(block.fields) + _OVERHEAD
         if self._held > self.most:
             raise ProtocolViolation("The mail server's answer is too large.")
         return True
@@ -107,9 +109,13 @@ class Body:
 
 
 class Found:
-    """What a SEARCH found."""
+    """What a SEARCH found.
 
-    def __init__(self) -> None:
+    :param most: so many are held.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
         self.uids: set[int] = set()
 
     def receive(self, reply: Reply, _parts: Parts) -> bool:
@@ -117,4 +123,6 @@ class Found:
         if not isinstance(reply, Search):
             return False
         self.uids.update(reply.numbers)
+        if len(self.uids) > self._most:
+            raise ProtocolViolation("The mail server finds more messages than can be held.")
         return True

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt
-from ifap_twisted.errors import MessageGone, NotSupported, ProtocolViolation, ReadOnly, Refused, TooLarge
+from ifap_twisted.errors import MessageGone, NotSupported, ProtocolViolation, ReadOnly, Refused, Renumbered, TooLarge
 from ifap_twisted.imap import names
 from ifap_twisted.imap.answers import Body, Found, Headers, Listing, Selection
 from ifap_twisted.imap.grammar import HIGHEST, Data, Fetch, Numbered, Reply, Status, number
@@ -222,6 +222,8 @@ class Folder:
             return False
         if not self._exists:
             await self.noop()
+        if self._exists > self.most_uids:
+            raise ProtocolViolation("The mail server says that the folder has more messages than can be held.")
         return self._exists > 0
 
     async def _listed(self, uid_set: bytes) -> set[int] | None:
@@ -306,7 +308,7 @@ class Folder:
         """UIDs of messages whose Message-ID names a sealed id, as the server's SEARCH says."""
         if not _SEALED_ID.match(sealed_id):
             raise ValueError("This is no sealed id.")
-        found = Found()
+        found = Found(self.most_uids)
         text = b'UID SEARCH HEADER Message-ID "<%b@ifap.invalid>"' % sealed_id.encode("ascii")
         await self._perform(Request(text, what="search", overlap=Overlap.SEARCH, receive=found.receive))
         return sorted(found.uids)
@@ -342,21 +344,29 @@ class Folder:
         """Expunge exactly these of the messages that are there now (FORMAT 5.4).
 
         :raises NotSupported: the server has no UID EXPUNGE. :raises ReadOnly: the folder may not be changed.
+        :raises Renumbered: the folder was renumbered meanwhile; the rest was left alone.
         """
         if not self._uidplus:
             raise NotSupported("The mail server cannot remove single messages (UIDPLUS).")
         if self._state.read_only:
             raise ReadOnly("The folder was opened read-only.")
+        uidvalidity = self._state.uidvalidity
         wanted = {uid for uid in uids if 0 < uid <= HIGHEST}
         for uid_set in names.uid_sets(wanted):
             seen = await self._listed(uid_set)
             present = sorted(wanted.intersection(seen or ()))
             for exact in names.uid_sets(present):
-                await self._command(b"UID STORE %b +FLAGS.SILENT (\\Deleted)" % exact, "mark messages for removal")
-                await self._command(b"UID EXPUNGE " + exact, "remove messages")
+                mark = b"UID STORE %b +FLAGS.SILENT (\\Deleted)" % exact
+                await self._change(uidvalidity, mark, "mark messages for removal")
+                await self._change(uidvalidity, b"UID EXPUNGE " + exact, "remove messages")
         self.settle()
 
-    async def _command(self, text: bytes, what: str) -> None:
+    async def _change(self, uidvalidity: int, text: bytes, what: str) -> None:
+        """Send a command that changes messages, unless their UIDs are those of others now."""
+        while self._selection is not None:  # the folder is being selected again: this comes after that
+            await self._wire.perform(Request(b"NOOP", what="say what is new", overlap=Overlap.FREE))
+        if self._state.uidvalidity != uidvalidity:
+            raise Renumbered("The mail server renumbered the folder meanwhile.")
         await self._wire.perform(Request(text, what=what, overlap=Overlap.FREE))
 
     async def _perform(self, *requests: Request) -> None:

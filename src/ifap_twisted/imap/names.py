@@ -20,7 +20,7 @@ _SET: Final = 4000
 """Bytes of a set of UIDs in one command: lines of more than 8,000 are refused by some servers (RFC 7162 section 4)."""
 _PLAIN: Final = re.compile(rb"[\x20-\x7e]*\Z")
 _SHIFTED: Final = re.compile(r"&|[^\x20-\x7e]+")
-_UNSHIFTED: Final = re.compile(rb"&([^-]*)-")
+_UNSHIFTED: Final = re.compile(rb"&([^&-]*)-")
 
 
 def is_safe(text: bytes) -> bool:
