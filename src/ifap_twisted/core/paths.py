@@ -143,7 +143,7 @@ def _check_segment(segment: str, canonical: str) -> None:
     if not segment:
         raise _invalid("holds an empty segment (//)", canonical)
     if segment in {".", ".."}:
-        raise _invalid(f"holds the segment {segment}", canonical)
+        raise _invalid(f"holds the segment '{segment}'", canonical)
     if len(segment) > limits.SEGMENT_BYTES // 4 and len(segment.encode()) > limits.SEGMENT_BYTES:
         raise _invalid(f"holds a segment of more than {limits.SEGMENT_BYTES} bytes", canonical)
 
