@@ -1,7 +1,8 @@
-"""Between ``async def`` inside and ``Deferred`` outside: three functions and no state."""
+"""Between ``async def`` inside and ``Deferred`` outside: a few functions without state, and turns for many."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -58,3 +59,45 @@ async def settled(works: list[Deferred[T]]) -> list[T]:
     if failure is not None:
         raise failure
     return outcomes
+
+
+class Slots:
+    """Lets so many in at a time, first come, first served: ``async with slots``.
+
+    Not a DeferredSemaphore: one that passes from waiter to waiter nests a call in each, and many that end at once would
+    be too deep.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: deque[Deferred[None]] = deque()
+        self._passing = False
+
+    def acquire(self) -> Deferred[None]:
+        """Fires when a slot is the caller's; cancelling gives up the wait."""
+        waiter: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(waiter)
+        self._pass_on()
+        return waiter
+
+    def release(self) -> None:
+        """Give a slot back."""
+        self._free += 1
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        if self._passing:
+            return
+        self._passing = True
+        try:
+            while self._free and self._waiting:
+                self._free -= 1
+                self._waiting.popleft().callback(None)
+        finally:
+            self._passing = False
+
+    async def __aenter__(self) -> None:
+        await self.acquire()
+
+    async def __aexit__(self, *_error: object) -> None:
+        self.release()

@@ -7,8 +7,11 @@ from pathlib import PurePosixPath
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from ifap_twisted import errors
@@ -649,3 +652,35 @@ class AroundTests(ClientCase):
         """A client that was never used closes at once."""
         self.successResultOf(self.there.close())
         self.assertEqual(self.endpoint.connections, 0)
+
+
+@implementer(IStreamClientEndpoint)
+class Vanishing:
+    """A node that is reached slowly, and then not at all."""
+
+    def __init__(self):
+        self.held = []
+        self.gone = False
+
+    def connect(self, _factory):
+        """Wait, or fail at once."""
+        if self.gone:
+            return fail(errors.Unavailable("The node does not run."))
+        self.held.append(Deferred())
+        return self.held[-1]
+
+
+class ManyTests(SynchronousTestCase):
+    """More calls than connections."""
+
+    def test_node_that_goes(self):
+        """When the node goes, all calls end, however many wait for a connection, and later ones do too."""
+        endpoint = Vanishing()
+        there = HttpFilesystem(Clock(), endpoint, TOKEN)
+        calls = [there.stat("a") for _ in range(1000)]
+        self.assertEqual(len(endpoint.held), limits.CONTROL_CONNECTIONS)
+        endpoint.gone = True
+        for connecting in endpoint.held:
+            connecting.errback(errors.Unavailable("The node does not run."))
+        for call in (*calls, there.stat("a")):
+            self.failureResultOf(call, errors.Unavailable)

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from treq.client import HTTPClient
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.web.client import (
@@ -30,7 +30,7 @@ from ifap_twisted.control.client_stream import Lines, Upload, collect, upload_by
 from ifap_twisted.control.client_values import parse_json
 from ifap_twisted.control.problems import MEDIA_TYPE, error_of
 from ifap_twisted.core import limits
-from ifap_twisted.deferreds import deferred, within
+from ifap_twisted.deferreds import Slots, deferred, within
 from ifap_twisted.errors import IFAPError, OutcomeUnknown, ProtocolViolation, TimedOut, Unavailable
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class Requests:
         self._connections = Connections(endpoint)
         agent: Agent = Agent.usingEndpointFactory(reactor, self._connections, pool=self._pool)  # type: ignore[no-untyped-call]
         self._client = HTTPClient(agent)
-        self._turns = DeferredSemaphore(limits.CONTROL_CONNECTIONS)
+        self._turns = Slots(limits.CONTROL_CONNECTIONS)
 
     @deferred
     async def json(self, question: Question) -> Any:

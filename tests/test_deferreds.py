@@ -1,0 +1,64 @@
+"""Turns for many."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from ifap_twisted.deferreds import Slots, deferred
+
+
+class SlotsTests(SynchronousTestCase):
+    """So many at a time."""
+
+    def setUp(self):
+        """Two slots, and works that end when they are told."""
+        self.slots = Slots(2)
+        self.begun = []
+
+    @deferred
+    async def work(self, name, until=None):
+        """One work."""
+        async with self.slots:
+            self.begun.append(name)
+            if until is not None:
+                await until
+
+    def test_in_order(self):
+        """Those who wait come in as others go, in their order."""
+        ends = [Deferred() for _ in range(4)]
+        works = [self.work(name, end) for name, end in enumerate(ends)]
+        self.assertEqual(self.begun, [0, 1])
+        ends[1].callback(None)
+        self.assertEqual(self.begun, [0, 1, 2])
+        for end in (ends[0], *ends[2:]):
+            end.callback(None)
+        for work in works:
+            self.successResultOf(work)
+
+    def test_given_up(self):
+        """Who gives up the wait, or what it was let in for, takes nobody's slot."""
+        held = [self.work(name, Deferred()) for name in "ab"]
+        waiting = [self.work(name) for name in "cd"]
+        waiting[0].cancel()
+        self.failureResultOf(waiting[0], CancelledError)
+        held[0].cancel()
+        self.failureResultOf(held[0], CancelledError)
+        self.successResultOf(waiting[1])
+        self.assertEqual(self.begun, ["a", "b", "d"])
+        again = [self.work(name, Deferred()) for name in "ef"]
+        self.assertEqual(self.begun, ["a", "b", "d", "e"])
+        for one in (held[1], *again):
+            one.cancel()
+            self.failureResultOf(one, CancelledError)
+
+    def test_thousands_that_end_at_once(self):
+        """Any number of works that end as they begin."""
+        ends = [Deferred(), Deferred()]
+        held = [self.work("held", end) for end in ends]
+        waiting = [self.work(number) for number in range(5000)]
+        for end in ends:
+            end.callback(None)
+        for work in (*held, *waiting):
+            self.successResultOf(work)
+        self.assertEqual(self.begun, ["held", "held", *range(5000)])
