@@ -1,0 +1,92 @@
+"""Plans: where a new version stands in history, and what a refresh reads (FORMAT 3.1, 3.6, 2.5)."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ifap_twisted.core import limits, planning
+from ifap_twisted.core.history import History
+from ifap_twisted.core.index import Index
+from ifap_twisted.core.values import ABSENT, FolderState
+from ifap_twisted.errors import Conflict
+from tests.core.test_history import at, ours, theirs
+
+
+class AncestryTests(SynchronousTestCase):
+    """The clock of a new version."""
+
+    def test_it_holds_the_greatest_number_of_every_writer_replaced(self) -> None:
+        """And the new one's own."""
+        history = History(at(ours("1", "A", {"A": 3, "C": 1}), ours("2", "B", {"A": 2, "B": 5})))
+        place = planning.ancestry(history, history.heads, writer="D", number=9)
+        self.assertEqual(dict(place.clock), {"A": 3, "B": 5, "C": 1, "D": 9})
+        self.assertEqual(place.parents, ())
+
+    def test_versions_of_the_reference_are_named(self) -> None:
+        """Their ids, because they have no clock of their own (FORMAT 1, ``parents``)."""
+        history = History(at(theirs("1"), theirs("2")))
+        self.assertEqual(planning.ancestry(history, history.heads, writer="A", number=1).parents, ("2",))
+
+    def test_above_eight_entries_silent_writers_are_left_out(self) -> None:
+        """Those of whom nothing is present, longest silent first (FORMAT 3.6)."""
+        gone = [f"gone{number}" for number in range(limits.CLOCK_ENTRIES + 2)]
+        versions = [ours("0", "A", {"A": 1, **dict.fromkeys(gone[:6], 1)})]
+        versions.append(ours("1", "A", {"A": 2, **dict.fromkeys(gone, 1)}))
+        history = History(at(*versions))
+        place = planning.ancestry(history, history.heads, writer="B", number=1)
+        self.assertEqual(len(place.clock), limits.CLOCK_ENTRIES)
+        self.assertLessEqual({"A", "B"}, set(place.clock))
+        self.assertLessEqual(set(gone[6:]), set(place.clock))
+
+    def test_writers_who_are_present_stay_whatever_the_length(self) -> None:
+        """Or their versions would come back as a conflict."""
+        versions = [ours(str(number), f"w{number}", {f"w{number}": 1}) for number in range(limits.CLOCK_ENTRIES + 3)]
+        history = History(at(*versions))
+        place = planning.ancestry(history, history.heads, writer="A", number=1)
+        self.assertEqual(len(place.clock), limits.CLOCK_ENTRIES + 4)
+
+
+class ExpectationTests(SynchronousTestCase):
+    """What a write expects to find (FORMAT 4.4)."""
+
+    def test_a_version_is_expected_alone(self) -> None:
+        """In a conflict the current head is not all that is there."""
+        history = History(at(ours("1", "A", {"A": 1}), ours("2", "B", {"B": 1})))
+        self.assertRaises(Conflict, planning.check_expectation, history, "2", "a")
+        planning.check_expectation(history, None, "a")
+
+    def test_a_tombstone_is_absence(self) -> None:
+        """The file is not there."""
+        planning.check_expectation(History(at(ours("1", "A", {"A": 1}, deleted=True))), ABSENT, "a")
+        planning.check_expectation(History(), ABSENT, "a")
+
+
+class RefreshPlanTests(SynchronousTestCase):
+    """What has to be read."""
+
+    def test_the_first_time_everything(self) -> None:
+        """From UID 1 on."""
+        plan = planning.plan_refresh(None, FolderState(uidvalidity=1, uidnext=5, exists=4), Index())
+        self.assertEqual((plan.restart, plan.first), (False, 1))
+
+    def test_nothing_when_nothing_changed(self) -> None:
+        """The same count, the same next UID, all known."""
+        index = Index()
+        index.reject(4, None)
+        state = FolderState(uidvalidity=1, uidnext=5, exists=1)
+        self.assertEqual(planning.plan_refresh(state, state, index).first, None)
+
+    def test_what_is_above_the_highest_known(self) -> None:
+        """When something came."""
+        index = Index()
+        index.reject(4, None)
+        before = FolderState(uidvalidity=1, uidnext=5, exists=1)
+        now = FolderState(uidvalidity=1, uidnext=6, exists=2)
+        self.assertEqual(planning.plan_refresh(before, now, index).first, 5)
+
+    def test_everything_anew_after_a_renumbering(self) -> None:
+        """The UIDs mean nothing any more (FORMAT 2.5)."""
+        before = FolderState(uidvalidity=1, uidnext=5, exists=1)
+        now = FolderState(uidvalidity=2, uidnext=5, exists=1)
+        plan = planning.plan_refresh(before, now, Index())
+        self.assertEqual((plan.restart, plan.first), (True, 1))
