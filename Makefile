@@ -7,7 +7,7 @@ BASEDIR ?= $(HOME)/.ifap
 PYTEST_OPTIONS ?= -n 2 --dist loadfile
 EXTRAS := test,lint,types,docs
 
-.PHONY: help run test check lint types docs servers benchmark clean
+.PHONY: help run test check lint types docs servers coverage benchmark clean
 
 help:
 	@echo "make run    sets up what is needed and runs a node: twistd -n ifap --folder IFAP_DATA"
@@ -47,6 +47,11 @@ docs: $(VENV)/test.stamp
 	$(BIN)/sphinx-build -q -n -W --keep-going -b html docs docs/_build/html
 
 check: lint types docs test
+
+coverage: $(VENV)/test.stamp servers
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
 
 benchmark: $(VENV)/test.stamp servers
 	$(BIN)/python -m benchmarks
