@@ -208,6 +208,18 @@ class BoundTests(ConversationTestCase):
         self.assertEqual(client.say(b"a APPEND box {99999999999+}"), [b"* BYE This command is too large"])
         self.assertTrue(client.closed)
 
+    def test_message_before_login(self) -> None:
+        """Who has not logged in cannot make the server hold a message; afterwards the connection is as good as ever."""
+        client = self.connect()
+        client.send(b"a APPEND box {50000000+}\r\n")
+        for _block in range(100):
+            client.send(bytes(500_000))
+        self.assertLess(sum(map(len, client.connection._assembler._command.pieces)), 2 * limits.ARGUMENT)
+        client.send(b"\r\n")
+        self.assertEqual(len(client.lines()), 1)
+        self.assertIn(b"OK", client.say(b"l LOGIN me secret")[0])
+        client.append(b"box", b"x" * 200_000)
+
     def test_nonsense_before_login(self) -> None:
         """Who sends nonsense before login is not listened to for long."""
         client = self.connect()

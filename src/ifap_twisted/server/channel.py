@@ -48,7 +48,8 @@ class Channel(IMAP4Server):
         super().__init__()
         self.inflow = Inflow()
         self._clock = clock
-        self._assembler = Assembler(message_limit)
+        self._message_limit = message_limit
+        self._assembler = Assembler(0)
         self._busy = False
         self._stopping = False
         self._pause: Deferred[None] | None = None
@@ -86,6 +87,10 @@ class Channel(IMAP4Server):
         self._interrupt()
         if not self._busy and self.state != "logout":
             self.say_goodbye(b"The server stops")
+
+    def accept_messages(self) -> None:
+        """From now on there is somebody who may send messages: nobody else can make us hold one."""
+        self._assembler.message_limit = self._message_limit
 
     def say_goodbye(self, text: bytes) -> None:
         """Send BYE and close after it."""

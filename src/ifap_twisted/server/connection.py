@@ -135,6 +135,7 @@ class Connection(Channel):
             raise Closed
         self.account = account
         self.state = "auth"
+        self.accept_messages()
         self.setTimeout(self.POSTAUTH_TIMEOUT)
         return b"[CAPABILITY " + b" ".join(self.listCapabilities()) + b"] Logged in"
 

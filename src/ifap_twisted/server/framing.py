@@ -57,10 +57,11 @@ class Assembler:
     """Puts a command together.
 
     :param message_limit: the longest literal of an APPEND.
+    :ivar message_limit: the same; it may be changed between commands.
     """
 
     def __init__(self, message_limit: int) -> None:
-        self._message_limit = message_limit
+        self.message_limit = message_limit
         self._command = Command([])
         self._missing = 0
 
@@ -106,9 +107,9 @@ class Assembler:
         return Continuation()
 
     def _room(self) -> int:
-        limit = limits.ARGUMENT + (self._message_limit if self._command.appends else 0)
+        limit = limits.ARGUMENT + (self.message_limit if self._command.appends else 0)
         held = sum(len(piece) for piece in self._command.pieces[1::2])
-        return min(limit - held, max(self._message_limit, limits.ARGUMENT))
+        return min(limit - held, max(self.message_limit, limits.ARGUMENT))
 
     def _finish(self) -> Command:
         command, self._command = self._command, Command([])
