@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from errno import EACCES, ENOSPC, EXDEV
+from errno import EACCES, EIO, ENOSPC, EXDEV
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
@@ -472,6 +472,20 @@ class FailureTests(Folder):
         self.failureResultOf(calls[1], Unavailable)
         self.failureResultOf(calls[2], Unavailable)
         self.assertEqual(os.listdir(self.folder / "tmp"), [])
+
+    def test_temporary_file_that_cannot_be_removed(self):
+        """A message that is in the folder was stored, whatever becomes of its temporary file."""
+        unlink = Path.unlink
+
+        def failing(path, *args, **kwargs):
+            if path.parent.name == "tmp":
+                raise OSError(EIO, "broken")
+            unlink(path, *args, **kwargs)
+
+        self.patch(Path, "unlink", failing)
+        calls = [self.store.append(letter(name)) for name in "de"]
+        self.assertEqual([self.now(call).uid for call in calls], [4, 5])
+        self.assertEqual(self.now(self.other.poll()).exists, 5)
 
     def test_folder_taken_away(self):
         """A folder that is taken away while open is ``Unavailable``, and is not made again behind the user's back."""

@@ -124,9 +124,9 @@ class MaildirFiles:
         return written
 
     def discard(self, temporaries: Sequence[Path]) -> None:
-        """Remove from ``tmp`` what is still there."""
+        """Remove from ``tmp`` what is still there; what cannot be removed now is swept later."""
         for temporary in temporaries:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # whether a message was stored does not depend on it
                 temporary.unlink()
 
     def place(self, temporaries: Sequence[Path]) -> Placed:
@@ -238,12 +238,11 @@ class MaildirFiles:
         return numbers, None
 
     def _link(self, temporary: Path, number: int) -> int:
-        """Move a file to the first free number, never over another."""
+        """Put a file under the first free number, never over another; ``discard`` takes it away from ``tmp``."""
         while number < 2**32:
             target = self._folder / _name(number)
             try:
                 os.link(temporary, target)
-                temporary.unlink()
                 return number
             except FileExistsError:
                 number += 1
