@@ -74,7 +74,7 @@ def seal(
     :param random: gives that many random bytes.
     :raises InvalidPath, CallerError, TooLarge: as :func:`ifap_twisted.core.metadata.encode`.
     """
-    text = metadata.encode(draft, length=len(content), sha256=_hash(content), sealed=key is not None)
+    text, version_of = metadata.write(draft, length=len(content), sha256=_hash(content), sealed=key is not None)
     seconds = int(now)
     buffer = io.BytesIO()
     if key is None:
@@ -88,7 +88,7 @@ def seal(
         sealing.seal_to(buffer.write, key, (content, blanks), now=seconds, iv=random(_IV), columns=limits.BODY_COLUMNS)
     buffer.write(b"\r\n")
     name = sealed_id(token)
-    version = metadata.decode(text, sealed_id=name, written=None if key is None else seconds)
+    version = version_of(name, None if key is None else seconds)
     return Sealed(message=buffer.getvalue(), sealed_id=name, version=version)
 
 

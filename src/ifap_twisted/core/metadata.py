@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Final
 
 from ifap_twisted.core import limits
@@ -185,7 +186,20 @@ def encode(draft: Draft, *, length: int, sha256: str, sealed: bool) -> bytes:
     :raises CallerError: the media type or the time cannot be written.
     :raises TooLarge: the text is longer than readers accept.
     """
-    values = _values(draft, length, sha256)
+    return _text(_values(draft, length, sha256)[0], draft.path, sealed=sealed)
+
+
+def write(
+    draft: Draft, *, length: int, sha256: str, sealed: bool
+) -> tuple[bytes, Callable[[str, int | None], Version]]:
+    """As :func:`encode`; and the version that reading the text gives, of its sealed id and the time of sealing."""
+    values, known = _values(draft, length, sha256)
+    text = _text(values, draft.path, sealed=sealed)
+    extra = {name: value for name, value in values.items() if name not in FORMAT_KEYS}
+    return text, lambda sealed_id, written: _ours(values, known, extra, sealed_id, written)
+
+
+def _text(values: Values, path: str, *, sealed: bool) -> bytes:
     text = _encoded(values)
     if sealed:
         # As long as the reference's text with its padding is, for the same length without (WIRE-FORMAT 2.2).
@@ -193,7 +207,7 @@ def encode(draft: Draft, *, length: int, sha256: str, sealed: bool) -> bytes:
         padding = "_" * (block - len(text) % block + rest - _PADDING_KEY)
         text = _padded(values, text, padding)
     if len(text) > limits.HEADER_FIELDS // 2:
-        raise TooLarge("The metadata is too long.", path=draft.path, limit=limits.HEADER_FIELDS // 2, size=len(text))
+        raise TooLarge("The metadata is too long.", path=path, limit=limits.HEADER_FIELDS // 2, size=len(text))
     return text
 
 
@@ -255,7 +269,8 @@ def _inherited(version: Version) -> Values:
     return values
 
 
-def _values(draft: Draft, length: int, sha256: str) -> Values:
+def _values(draft: Draft, length: int, sha256: str) -> tuple[Values, Values]:
+    """All values of a draft, and those of them that are of the format."""
     if not draft.path or clean(draft.path) != draft.path:
         raise InvalidPath("The path is not canonical.", path=draft.path)
     if draft.mime is not None and not is_right("mime", draft.mime):
@@ -265,8 +280,9 @@ def _values(draft: Draft, length: int, sha256: str) -> Values:
     values: Values = {name: value for name, value in draft.extra.items() if name not in FORMAT_KEYS}
     check_json(values)
     facts = _facts(draft) | {"bytes": length, "fn": draft.path, "sha256": sha256, "v": VERSION}
-    _check_ours(facts, sorted_out(facts)[0], {})
-    return values | facts
+    known = sorted_out(facts)[0]
+    _check_ours(facts, known, {})
+    return values | facts, known
 
 
 def _facts(source: Draft | Version) -> Values:
