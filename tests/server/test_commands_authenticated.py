@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from ifap_twisted.server import limits
 from tests.server.conversation import START, ConversationTestCase
@@ -362,3 +363,21 @@ class IdleTests(ConversationTestCase):
         self.client().append(b"box", b"x")
         self.assertEqual(idler.lines(), [])
         self.assertEqual(idler.say(b"b NOOP")[:2], [b"* 1 EXISTS", b"* 1 RECENT"])
+
+
+class ManyMailboxesTests(ConversationTestCase):
+    """Lists that are long, and patterns that are."""
+
+    def test_list_takes_no_time(self) -> None:
+        """A list of thousands of mailboxes, and a pattern of kilobytes, do not hold up everybody else."""
+
+        def fill(connection):
+            rows = ((1, f"m{number:04d}", 1) for number in range(4000))
+            connection.executemany("INSERT INTO mailboxes (user, name, uidvalidity) VALUES (?, ?, ?)", rows)
+
+        self.successResultOf(self.database.run(fill))
+        client = self.client()
+        began = time.process_time()
+        self.assertEqual(len(client.say(b'a LIST "" *')), 4000 + 3)
+        self.assertEqual(client.say(b'b LIST "" ' + b"*%" * 30_000 + b"x"), [b"b BAD This pattern is too long"])
+        self.assertLess(time.process_time() - began, 1)

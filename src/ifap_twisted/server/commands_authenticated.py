@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ifap_twisted.errors import NotFound
+from ifap_twisted.server import limits
 from ifap_twisted.server.flags import SYSTEM, rendered
 from ifap_twisted.server.grammar import BadSyntax, Reader
 from ifap_twisted.server.interfaces import IMailAccount
 from ifap_twisted.server.mailbox import Mailbox
-from ifap_twisted.server.names import has_children, matches, parse_name, quoted, with_case_of_inbox
+from ifap_twisted.server.names import matches, parents, parse_name, quoted, with_case_of_inbox
 from ifap_twisted.server.responses import NoSuchTarget, TooBig
 from ifap_twisted.server.storage import Counts
 
@@ -181,9 +182,10 @@ def _described(mailbox: Mailbox) -> list[bytes]:
 
 async def _list(connection: Connection, word: bytes, pattern: str, present: dict[str, bool]) -> None:
     lines = []
+    inner = parents(present)
     for name in present:
         if matches(pattern, name):
-            attribute = b"\\HasChildren" if has_children(name, present) else b"\\HasNoChildren"
+            attribute = b"\\HasChildren" if name in inner else b"\\HasNoChildren"
             lines.append(b'* %b (%b) "/" %b\r\n' % (word, attribute, quoted(name)))
     await connection.send(lines)
 
@@ -194,6 +196,8 @@ def _pattern(reader: Reader) -> str:
     reader.space()
     name = reader.list_mailbox()
     reader.end()
+    if len(reference) + len(name) > limits.MAILBOX_BYTES:
+        raise BadSyntax("This pattern is too long")
     return with_case_of_inbox((reference + name).decode("ascii", "replace")) if name else ""
 
 

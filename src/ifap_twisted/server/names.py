@@ -60,9 +60,15 @@ def with_case_of_inbox(pattern: str) -> str:
     return INBOX + slash + rest if first.upper() == INBOX else pattern
 
 
-def has_children(name: str, names: Iterable[str]) -> bool:
-    """Whether there are mailboxes below one."""
-    return any(other.startswith(name + DELIMITER) for other in names)
+def parents(names: Iterable[str]) -> set[str]:
+    """All that has mailboxes below it."""
+    found: set[str] = set()
+    for name in names:
+        above = name.rpartition(DELIMITER)[0]
+        while above and above not in found:
+            found.add(above)
+            above = above.rpartition(DELIMITER)[0]
+    return found
 
 
 def quoted(name: str) -> bytes:
