@@ -34,7 +34,7 @@ BLOCK = re.compile(
     re.MULTILINE,
 )
 VARYING = (
-    (re.compile(r"\b[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])"), "<version>"),
+    (re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])"), "<version>"),
     (re.compile(r"\b[0-9a-f]{16}\b"), "<fingerprint>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?(\.\d+)?Z?"), "<time>"),
     (re.compile(r"\b\d{4,}\b"), "<number>"),
