@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -47,7 +46,7 @@ class NewerVersionTests(SynchronousTestCase):
         mine = result(device.put("a", b"1"))
         index = device.desk.view.index
         version = index.history("a").versions[0].version
-        newer = replace(version, vid="N" * 22, writer="newer0", clock={"newer0": 1}, needs=("x",), understood=False)
+        newer = version._replace(vid="N" * 22, writer="newer0", clock={"newer0": 1}, needs=("x",), understood=False)
         index.observe(0, newer)  # of lower rank, so that the other one is current
         self.failureResultOf(device.put("a", b"2"), NewerVersionNeeded)
         self.assertEqual(result(device.move("a", "b")).parents, ())

@@ -204,7 +204,7 @@ class HeadersTests(FolderCase):
         headers = Headers(1, 10)
         headers.most = 10
         with self.assertRaises(ProtocolViolation):
-            headers.receive(Fetch(1, {b"UID": b"1", b"RFC822.SIZE": b"5", b"BODY[HEADER.FIELDS]": b"x" * 11}), [])
+            headers.receive(Fetch(1, {b"RFC822.SIZE": b"5", b"BODY[HEADER.FIELDS]": b"x" * 11}, 1), [])
 
     def test_refused(self):
         """A refusal raises."""
@@ -658,7 +658,7 @@ class HostileTests(FolderCase):
         headers.most = 100_000
         with self.assertRaises(ProtocolViolation):
             for uid in range(1, 10_000):
-                reply = Fetch(uid, {b"UID": b"%d" % uid, b"RFC822.SIZE": b"1", b"BODY[HEADER.FIELDS]": b""})
+                reply = Fetch(uid, {b"RFC822.SIZE": b"1", b"BODY[HEADER.FIELDS]": b""}, uid)
                 headers.receive(reply, [])
 
     def test_searches_that_find_everything(self):

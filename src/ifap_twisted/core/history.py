@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from ifap_twisted.core.values import Version
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A version and the UIDs at which copies of it lie, ascending (FORMAT 2.2)."""
 
     version: Version
@@ -41,31 +40,20 @@ class History:
     def __init__(self, versions: Iterable[Placed] = ()) -> None:
         self.versions: tuple[Placed, ...] = tuple(sorted(versions, key=_rank))
         """Ascending by rank."""
+        self.heads: tuple[Placed, ...] = heads(self.versions)
+        """The versions that no other descends from, ascending by rank (FORMAT 3.4)."""
+        self.current: Placed | None = max(self.heads, key=_order, default=None)
+        """The live head of highest rank, else the tombstone of highest rank (FORMAT 3.5)."""
+        self.in_conflict: bool = len(self.heads) > 1 and len({_kind(head) for head in self.heads}) > 1
+        """More than one head, and not all equal in content and kind (FORMAT 3.4, 3.5)."""
 
     def __bool__(self) -> bool:
         return bool(self.versions)
-
-    @cached_property
-    def heads(self) -> tuple[Placed, ...]:
-        """The versions that no other descends from, ascending by rank (FORMAT 3.4)."""
-        return heads(self.versions)
-
-    @cached_property
-    def current(self) -> Placed | None:
-        """The live head of highest rank, else the tombstone of highest rank (FORMAT 3.5)."""
-        if len(self.heads) <= 1:
-            return self.heads[0] if self.heads else None
-        return max(self.heads, key=lambda head: (not head.version.deleted, head.rank))
 
     @property
     def live(self) -> bool:
         """There is a file or a directory marker, not only tombstones."""
         return self.current is not None and not self.current.version.deleted
-
-    @cached_property
-    def in_conflict(self) -> bool:
-        """More than one head, and not all equal in content and kind (FORMAT 3.4, 3.5)."""
-        return len(self.heads) > 1 and len({_kind(head) for head in self.heads}) > 1
 
     def find(self, vid: str) -> tuple[Placed, ...]:
         """The versions of that id; more than one is a collision (FORMAT 2.2)."""
@@ -91,6 +79,8 @@ class History:
 
     def parents(self, placed: Placed) -> tuple[Placed, ...]:
         """The newest known versions that it descends from (DESIGN 4.5), ascending by rank."""
+        if len(self.versions) == 1:  # by far the most
+            return ()
         near = self._nearest(placed)
         if len(near) > 1:
             near = [one for one in near if not any(self.descends(other, one) for other in near)]
@@ -144,6 +134,11 @@ class History:
 
 def _rank(placed: Placed) -> int:
     return placed.rank
+
+
+def _order(head: Placed) -> tuple[bool, int]:
+    """What comes later wins, but a tombstone never over something live (FORMAT 3.5)."""
+    return (not head.version.deleted, head.rank)
 
 
 def _number(placed: Placed) -> int:

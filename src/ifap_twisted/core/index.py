@@ -255,7 +255,7 @@ def same_version(one: Version, other: Version) -> bool:
         one.vid == other.vid
         and all(
             getattr(one, name) == getattr(other, name)
-            for name in Version.__dataclass_fields__
+            for name in Version._fields
             if name not in {"sealed_id", "encrypted", "written"}
         )
     )

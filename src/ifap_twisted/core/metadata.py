@@ -25,7 +25,7 @@ from typing import Final
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.dialects import Dialect
-from ifap_twisted.core.paths import clean, suggested_mime
+from ifap_twisted.core.paths import is_writable, suggested_mime
 from ifap_twisted.core.strictjson import check_json, strict_json
 from ifap_twisted.core.values import JSON, Draft, Version
 from ifap_twisted.core.vocabulary import FORMAT_KEYS, LATEST, Values, is_right, sorted_out
@@ -271,7 +271,7 @@ def _inherited(version: Version) -> Values:
 
 def _values(draft: Draft, length: int, sha256: str) -> tuple[Values, Values]:
     """All values of a draft, and those of them that are of the format."""
-    if not draft.path or clean(draft.path) != draft.path:
+    if not is_writable(draft.path):
         raise InvalidPath("The path is not canonical.", path=draft.path)
     if draft.mime is not None and not is_right("mime", draft.mime):
         raise CallerError("The media type is not one.", path=draft.path)

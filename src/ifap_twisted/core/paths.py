@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import Final
@@ -69,6 +70,7 @@ def is_reserved(path: str) -> bool:
     return path in (_RESERVED_DIRECTORY, _RESERVED_FILE) or path.startswith(_RESERVED_DIRECTORY + "/")
 
 
+@lru_cache(maxsize=1024)
 def is_writable(path: str) -> bool:
     """Whether a name found in a message is one that we would write ourselves, reserved names included.
 

@@ -12,6 +12,7 @@ from ifap_twisted.core.values import JSON
 __all__ = ["check_json", "strict_json"]
 
 _INTEGER: Final = 2**63 - 1
+_WHITE: Final = " \t\r\n"
 
 
 def strict_json(text: str) -> JSON:
@@ -20,9 +21,13 @@ def strict_json(text: str) -> JSON:
     :raises ValueError: bad syntax, a duplicate key, NaN or an infinity.
     """
     try:
-        return _DECODER.decode(text)
+        text = text.strip(_WHITE)
+        value, end = _DECODER.raw_decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    if end != len(text):
+        raise ValueError("it goes on after its end")
+    return value
 
 
 def check_json(value: JSON, depth: int = limits.JSON_DEPTH) -> None:

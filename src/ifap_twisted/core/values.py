@@ -1,4 +1,4 @@
-"""The values that pass between the rooms: frozen, slotted, keyword-only."""
+"""The values that pass between the rooms: frozen, slotted, keyword-only; tuples where there are tens of thousands."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, TypeAlias
 
 JSON: TypeAlias = Any
 """What ``json.loads`` can give."""
@@ -56,8 +57,7 @@ class Traits:
     max_message: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeaderBlock:
+class HeaderBlock(NamedTuple):
     """The metadata headers of one message, as the server gave them (FORMAT 1.4).
 
     :ivar size: RFC822.SIZE, in bytes.
@@ -77,8 +77,7 @@ class Receipt:
     uid: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
+class Version(NamedTuple):
     """The decoded metadata of one message: one version of one file (FORMAT 1).
 
     :ivar path: ``fn`` exactly as in the message; possibly one that we would refuse to write (FORMAT 11.1).
@@ -106,7 +105,7 @@ class Version:
     size: int
     modified: float
     writer: str = ""
-    clock: Mapping[str, int] = field(default_factory=dict)
+    clock: Mapping[str, int] = MappingProxyType({})
     parents: tuple[str, ...] = ()
     inherits: str | None = None
     home: str | None = None
@@ -121,7 +120,7 @@ class Version:
     understood: bool = True
     moved_from: str | None = None
     written: float = 0.0
-    extra: Mapping[str, JSON] = field(default_factory=dict)
+    extra: Mapping[str, JSON] = MappingProxyType({})
 
     @property
     def bound(self) -> bool:

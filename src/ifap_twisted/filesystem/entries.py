@@ -50,13 +50,14 @@ def children(index: Index, path: str) -> list[Entry]:
     found: list[Entry] = []
     for name in index.children(path):
         child = paths.join(path, name)
+        history = index.history(child)
         file = index.file(child)
         if index.is_directory(child):
             found.append(directory_entry(index, child))
             if file is not None:
-                found.append(entry_of(index.history(child), file, path=child + BESIDE))
+                found.append(entry_of(history, file, path=child + BESIDE))
         elif file is not None:
-            found.append(entry_of(index.history(child), file))
+            found.append(entry_of(history, file))
     return found
 
 

@@ -118,6 +118,8 @@ class Filesystem:
 
     async def _gather(self, data: Source, size: int | None, limit: int, name: str) -> bytes:
         """Read the source; a stream that has not ended when the filesystem is closed is given up."""
+        if isinstance(data, bytes) and size is None:
+            return data
         if self._lasting.closed and known_size(data, None) is None:
             raise closed_error(name)
         gathering = Deferred.fromCoroutine(gather(data, size=size, limit=limit, path=name, worker=self.desk.worker))

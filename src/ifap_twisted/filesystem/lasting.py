@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
-from ifap_twisted.errors import Unavailable
+from ifap_twisted.errors import IFAPError, Unavailable
 
 T = TypeVar("T")
 
@@ -37,10 +37,10 @@ class Lasting:
         if self.closed:
             return fail(closed_error())
 
-        async def begun() -> T:
-            return await work()
-
-        inner = Deferred.fromCoroutine(begun())
+        try:
+            inner = Deferred.fromCoroutine(work())
+        except IFAPError:  # of the arguments, before anything was begun
+            return fail()
 
         def give_up(_outer: Deferred[T]) -> None:
             if may_stop():

@@ -26,11 +26,12 @@ from ifap_twisted.filesystem.entries import entry_of
 from ifap_twisted.filesystem.lookout import Lookout
 from ifap_twisted.filesystem.turns import Turns
 from ifap_twisted.filesystem.watching import Watchers
+from ifap_twisted.garbage import collected_later
 from ifap_twisted.interfaces import IFolderListener, IMessageStore
 from ifap_twisted.workers import Worker
 
-PORTION = 250
-"""Headers decoded in one go: a few milliseconds."""
+PORTION = 1000
+"""Headers decoded in one go: some hundredths of a second, in a thread."""
 TRIES = 3
 RUNS = 50
 """Gaps in what is known that one refresh fills; the rest comes with the next."""
@@ -291,7 +292,8 @@ class View:
         return decoded
 
     def _decode_some(self, blocks: Iterable[HeaderBlock]) -> dict[int, Decoded]:
-        return {block.uid: self._decode_one(block) for block in blocks}
+        with collected_later():
+            return {block.uid: self._decode_one(block) for block in blocks}
 
     def _decode_one(self, block: HeaderBlock) -> Decoded:
         try:
@@ -402,8 +404,9 @@ class View:
 
 def _made_of(decoded: Mapping[int, Decoded]) -> Index:
     index = Index()
-    _fill(index, decoded)
-    index.settle()
+    with collected_later():
+        _fill(index, decoded)
+        index.settle()
     return index
 
 

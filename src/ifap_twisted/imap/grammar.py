@@ -61,17 +61,8 @@ class Fetch(NamedTuple):
 
     sequence: int
     items: dict[bytes, Value]
-
-    @property
-    def uid(self) -> int | None:
-        """The UID, when the server gave one."""
-        value = self.items.get(b"UID")
-        if value is None:
-            return None
-        uid = number(value)
-        if not 0 < uid <= HIGHEST:
-            raise ProtocolViolation("The mail server sent a UID that cannot be one.")
-        return uid
+    uid: int | None = None
+    """The UID, when the server gave one."""
 
 
 class Search(NamedTuple):
@@ -98,7 +89,7 @@ _NUMBERED: Final = re.compile(rb"\* ([0-9]{1,10}) ([A-Za-z]+)(?: |\Z)")
 _NAMED: Final = re.compile(rb"\* ([A-Za-z][A-Za-z0-9.\-]*)(?: |\Z)")
 _TOKEN: Final = re.compile(rb' *(?:([()])|"((?:[^"\\\r\n\x00]|\\["\\])*)"|([^\x00-\x20\x7f()"]+)|\Z)')
 _ITEM: Final = re.compile(rb' *(?:([A-Za-z][A-Za-z0-9.\-]*)(\[(?:[^\]"]|"[^"]*")*\](?:<[0-9]+>)?)?|(\)))')
-_NUMBER: Final = re.compile(rb"[0-9]{1,20}\Z")
+_DIGITS: Final = 20
 _COMMON: Final = re.compile(
     rb"\* ([0-9]{1,10}) FETCH \((?:UID ([0-9]{1,20}) )(?:RFC822\.SIZE ([0-9]{1,20}) )?"
     rb"(?:(BODY\[\])|BODY\[HEADER\.FIELDS \([A-Z \-]*\)\]) ?\Z"
@@ -117,7 +108,7 @@ def number(value: Value) -> int:
 
     :raises ProtocolViolation: it is none.
     """
-    if not isinstance(value, bytes) or not _NUMBER.match(value):
+    if not isinstance(value, bytes) or not value.isdigit() or len(value) > _DIGITS:
         raise ProtocolViolation("The mail server sent something else where a number belongs.")
     return int(value)
 
@@ -146,7 +137,16 @@ def _common_fetch(parts: Parts) -> Fetch | None:
     if match[3]:
         items[b"RFC822.SIZE"] = match[3]
     items[match[4] or b"BODY[HEADER.FIELDS]"] = parts[1]
-    return Fetch(int(match[1]), items)
+    return Fetch(int(match[1]), items, _uid(match[2]))
+
+
+def _uid(value: Value) -> int | None:
+    if value is None:
+        return None
+    uid = number(value)
+    if not 0 < uid <= HIGHEST:
+        raise ProtocolViolation("The mail server sent a UID that cannot be one.")
+    return uid
 
 
 def _untagged(parts: Parts, line: bytes) -> Reply:
@@ -158,7 +158,8 @@ def _untagged(parts: Parts, line: bytes) -> Reply:
     if match is not None:
         name = match[2].upper()
         if name == b"FETCH":
-            return Fetch(int(match[1]), _Scanner(parts, match.end()).items())
+            items = _Scanner(parts, match.end()).items()
+            return Fetch(int(match[1]), items, _uid(items.get(b"UID")))
         return Numbered(int(match[1]), name) if name in _COUNTS else Data(name, [])
     status = _status(line)
     if status is not None:

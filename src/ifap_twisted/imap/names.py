@@ -19,13 +19,14 @@ _LONGEST: Final = 1000
 _SET: Final = 4000
 """Bytes of a set of UIDs in one command: lines of more than 8,000 are refused by some servers (RFC 7162 section 4)."""
 _PLAIN: Final = re.compile(rb"[\x20-\x7e]*\Z")
+_LINE_END: Final = re.compile(rb"[\r\n\0]")
 _SHIFTED: Final = re.compile(r"&|[^\x20-\x7e]+")
 _UNSHIFTED: Final = re.compile(rb"&([^&-]*)-")
 
 
 def is_safe(text: bytes) -> bool:
     """Whether a string cannot end a line: no CR, LF or NUL."""
-    return not any(char in text for char in (b"\r", b"\n", b"\0"))
+    return not _LINE_END.search(text)
 
 
 def quoted(text: bytes) -> bytes | None:

@@ -44,6 +44,7 @@ class Pipeline:
         self._quiet = quiet
         self._queue: deque[Request] = deque()
         self._flight: dict[bytes, Request] = {}
+        self._hearing: list[Request] = []
         self._writing: Request | None = None
         self._producer: LiteralProducer | None = None
         self._tags = 0
@@ -105,6 +106,8 @@ class Pipeline:
         if not self._flight:
             self._moved = self._clock.seconds()
         self._flight[request.tag] = request
+        if request.receive is not None:
+            self._hearing.append(request)
         self._bytes += request.size
         self._searching = self._searching or request.overlap is Overlap.SEARCH
         self._writing = request
@@ -172,8 +175,8 @@ class Pipeline:
         elif isinstance(reply, Status) and reply.tag != b"*":
             self._finish(reply)
         else:
-            for request in self._flight.values():
-                if request.receive is not None and not request.abandoned and request.receive(reply, parts):
+            for request in self._hearing:
+                if not request.abandoned and request.receive is not None and request.receive(reply, parts):
                     return
 
     def _continue(self, text: bytes) -> None:
@@ -198,6 +201,8 @@ class Pipeline:
         if request is self._writing and status.status == b"OK":
             raise ProtocolViolation("The mail server accepted a command before its end.")
         del self._flight[status.tag]
+        if request.receive is not None:
+            self._hearing.remove(request)
         self._bytes -= request.size
         if request.overlap is Overlap.SEARCH:
             self._searching = False
@@ -262,7 +267,7 @@ class Pipeline:
         if self._silence is not None:
             self._silence.cancel()
             self._silence = None
-        flight, self._flight = self._flight, {}
+        flight, self._flight, self._hearing = self._flight, {}, []
         for request in flight.values():
             if request.abandoned:
                 continue

@@ -120,7 +120,7 @@ class Splitter:
     def _end_line(self, line: bytes) -> bool:
         self._lines += len(line)
         if line[-1:] == b"}" and (self._parts or (line[:2] == b"* " and not _TEXT.match(line))):
-            announced = _ANNOUNCEMENT.search(line)
+            announced = _ANNOUNCEMENT.search(line, max(0, line.rfind(b"{") - 1))
             if announced is not None:
                 self._parts.append(line[: announced.start()])
                 self._begin_literal(announced[1])
