@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.values import Event
 from ifap_twisted.filesystem.admission import Budget
+from ifap_twisted.filesystem.queues import Queues
 from ifap_twisted.filesystem.readback import ENOUGH, PATIENCE_SECONDS, ReadBack
 from ifap_twisted.filesystem.slices import SLICE_SECONDS, Slices
 from ifap_twisted.filesystem.turns import Turns
@@ -78,6 +79,52 @@ class BudgetTests(SynchronousTestCase):
             budget.release(held.pop(0))
             served += 1
         self.assertEqual(served, len(amounts))
+
+
+class QueuesTests(SynchronousTestCase):
+    """One write to a path at a time."""
+
+    def test_one_at_a_time_and_in_order(self) -> None:
+        """Others wait; another name does not."""
+        queues = Queues()
+        self.assertIsNone(queues.enter("a"))
+        second, third = queues.enter("a"), queues.enter("a")
+        assert second is not None
+        assert third is not None
+        self.assertIsNone(queues.enter("b"))
+        queues.leave("a")
+        self.successResultOf(second)
+        self.assertNoResult(third)
+        queues.leave("a")
+        self.successResultOf(third)
+        queues.leave("a")
+        self.assertIsNone(queues.enter("a"))
+
+    def test_who_gives_up_is_passed_over(self) -> None:
+        """The next behind it comes."""
+        queues = Queues()
+        queues.enter("a")
+        second, third = queues.enter("a"), queues.enter("a")
+        assert second is not None
+        assert third is not None
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        queues.leave("a")
+        self.successResultOf(third)
+
+    def test_thousands_may_wait(self) -> None:
+        """Each done at once, and none inside the one before."""
+        queues = Queues()
+        queues.enter("a")
+        served: list[int] = []
+        for number in range(5000):
+            turn = queues.enter("a")
+            assert turn is not None
+            turn.addCallback(lambda _none, number=number: served.append(number))
+            turn.addCallback(lambda _none: queues.leave("a"))
+        queues.leave("a")
+        self.assertEqual(served, list(range(5000)))
+        self.assertIsNone(queues.enter("a"))
 
 
 class TurnsTests(SynchronousTestCase):

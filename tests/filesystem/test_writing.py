@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, execute
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.basedir.writer import MemoryWriter
+from ifap_twisted.core.limits import INLINE_BYTES
 from ifap_twisted.core.values import ABSENT, Traits
 from ifap_twisted.errors import (
     Conflict,
@@ -229,6 +230,28 @@ class RivalTests(Writing):
         entry = result(filesystem.put("a", b"2"))
         self.assertNotEqual(entry.writer, old)
         self.assertEqual(list(result(filesystem.conflicts())), [])
+
+
+class QueueTests(Writing):
+    """Many writes to one path at once."""
+
+    def test_thousands_that_fail_behind_one_that_takes_long(self) -> None:
+        """Each fails as it should, and the path can be written afterwards."""
+        gates: list[Deferred[None]] = []
+
+        def slow(work: Any) -> Deferred[Any]:
+            return gates[0].addCallback(lambda _none: work()) if gates else execute(work)
+
+        device = Folder().device(worker=slow)
+        gates.append(Deferred())
+        first = device.put("a", bytes(INLINE_BYTES + 1), expect=ABSENT)
+        others = [device.put("a", b"late", expect=ABSENT) for _ in range(3000)]
+        self.assertNoResult(others[-1])
+        gates.pop().callback(None)
+        entry = result(first)
+        for other in others:
+            self.failureResultOf(other, Conflict)
+        self.assertEqual(result(device.put("a", b"later", expect=entry.version)).versions, 2)
 
 
 class GivingUpTests(Writing):

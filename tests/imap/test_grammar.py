@@ -94,7 +94,8 @@ class GrammarTests(SynchronousTestCase):
         lists = [b"(X-IFAP X-Mailfile)", b'("X-IFAP" "X-Mailfile")', b"(X-IFAP X-MAILFILE)"]
         for fields in lists:
             reply = one(b"* 3 FETCH (FLAGS (\\Seen) BODY[HEADER.FIELDS %b] {3}\r\na\xffb UID 9)" % fields)
-            self.assertEqual(reply, Fetch(3, {b"FLAGS": [b"\\Seen"], b"BODY[HEADER.FIELDS]": b"a\xffb", b"UID": b"9"}, 9))
+            items = {b"FLAGS": [b"\\Seen"], b"BODY[HEADER.FIELDS]": b"a\xffb", b"UID": b"9"}
+            self.assertEqual(reply, Fetch(3, items, 9))
             self.assertEqual(reply.uid, 9)
 
     def test_fetch_of_what_is_empty(self):

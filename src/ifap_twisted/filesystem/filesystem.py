@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from ifap_twisted.core import paths, planning, snapshot
-from ifap_twisted.core.values import Entry, Event, Expect, Notice, Record, Sealed, Status
+from ifap_twisted.core.values import Entry, Event, Expect, Notice, Record, Status
 from ifap_twisted.deferreds import deferred, detach
 from ifap_twisted.errors import CallerError, NotFound, Renumbered
 from ifap_twisted.filesystem import conflicts, entries, removal, renaming
 from ifap_twisted.filesystem.batches import Batch, present_batch
 from ifap_twisted.filesystem.desk import Desk, Found, as_before
 from ifap_twisted.filesystem.files import Opening
-from ifap_twisted.filesystem.lasting import Lasting, closed_error
+from ifap_twisted.filesystem.lasting import Lasting
 from ifap_twisted.filesystem.notices import notices
-from ifap_twisted.filesystem.sources import check_size, gather, known_size
+from ifap_twisted.filesystem.putting import Putting
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.filesystem.writing import Change
 from ifap_twisted.interfaces import IFilesystem, Listener, RemotePath, Source
@@ -57,7 +57,6 @@ class Filesystem:
         self._warnings = tuple(warnings)
         self._snapshot_call: IDelayedCall | None = None
         self._snapshot_due = False
-        self._gathering: set[Deferred[bytes]] = set()
         self._lasting = Lasting(self._written)
 
     # Writing
@@ -74,64 +73,22 @@ class Filesystem:
         size: int | None = None,
     ) -> Deferred[Entry]:
         """Store a file as a new version."""
-        change = Change(mode=None if mode is None else mode & 0o7777, mime=mime, modified=modified)
         batch = present_batch(self)
-        early: Deferred[Entry] = Deferred(lambda _early: work.cancel())
-        under_way: list[Sealed] = []
-
-        def sent(sealed: Sealed) -> None:
-            under_way.append(sealed)
-            if batch is not None:
-                batch.sent(early, sealed)
-
-        work = self._lasting.begin(lambda: self._put(path, data, change, expect, size, sent), lambda: not under_way)
-        return work if batch is None else batch.follow(early, work)
-
-    async def _put(
-        self,
-        path: RemotePath,
-        data: Source,
-        change: Change,
-        expect: Expect,
-        size: int | None,
-        sent: Callable[[Sealed], None],
-    ) -> Entry:
-        name = paths.clean_file(path)
-        limit = self.desk.options.max_file_size
-        length = known_size(data, size)
-        check_size(length, limit, name)
-        if expect is not None:
-            await self._settled_batch()
-        await self.desk.view.current()
-        self.desk.check_place(name)
-        planning.check_expectation(self.desk.view.index.history(name), expect, name)
-        held = limit if length is None else length
-        await self.desk.budget.acquire(held)
-        try:
-            content = await self._gather(data, size, limit, name)
-            placed = await self.desk.writer.write(
-                name, content, change, expect=expect, check=lambda: self.desk.check_place(name), sent=sent
-            )
-        finally:
-            self.desk.budget.release(held)
-        return self.desk.entry(name, placed)
-
-    async def _gather(self, data: Source, size: int | None, limit: int, name: str) -> bytes:
-        """Read the source; a stream that has not ended when the filesystem is closed is given up."""
-        if isinstance(data, bytes) and size is None:
-            return data
-        if self._lasting.closed and known_size(data, None) is None:
-            raise closed_error(name)
-        gathering = Deferred.fromCoroutine(gather(data, size=size, limit=limit, path=name, worker=self.desk.worker))
-        self._gathering.add(gathering)
-        try:
-            return await gathering
-        except CancelledError:
-            if self._lasting.closed:
-                raise closed_error(name) from None
-            raise
-        finally:
-            self._gathering.discard(gathering)
+        putting = Putting(
+            desk=self.desk,
+            lasting=self._lasting,
+            path=path,
+            data=data,
+            size=size,
+            change=Change(mode=None if mode is None else mode & 0o7777, mime=mime, modified=modified),
+            expect=expect,
+            batch=batch,
+        )
+        if batch is None:
+            return self._lasting.begin(putting.run, putting.may_stop)
+        putting.early = Deferred(lambda _early: work.cancel())
+        work = self._lasting.begin(putting.run, putting.may_stop)
+        return batch.follow(putting.early, work)
 
     def open(self, path: RemotePath, mode: str = "r", *, expect: Expect = None) -> Opening:
         """Open a file like Python's ``open``; see :mod:`ifap_twisted.filesystem.files`."""
@@ -357,11 +314,9 @@ class Filesystem:
         """Wait for what was accepted, write a snapshot that is due, and let go; streams still read are given up."""
         if self._lasting.closed:
             return
-        self._lasting.closed = True
         if self._snapshot_call is not None and self._snapshot_call.active():
             self._snapshot_call.cancel()
-        for gathering in list(self._gathering):
-            gathering.cancel()
+        self._lasting.close()
         await self._lasting.when_idle()
         snapshot_path = self.desk.view.dialect.snapshot_path
         if self._snapshot_due and planning.wants_snapshot(self.desk.view.index, snapshot_path):

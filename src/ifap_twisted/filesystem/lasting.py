@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
@@ -13,22 +13,47 @@ from ifap_twisted.errors import IFAPError, Unavailable
 T = TypeVar("T")
 
 
+class _Accepted(Generic[T]):
+    """One write: what does it, and what its caller has."""
+
+    __slots__ = ("_lasting", "_may_stop", "_work", "result")
+
+    def __init__(self, lasting: Lasting, work: Deferred[T], may_stop: Callable[[], bool] | None) -> None:
+        self._lasting = lasting
+        self._work = work
+        self._may_stop = may_stop
+        self.result: Deferred[T] = Deferred(self._give_up)
+
+    def _give_up(self, _result: Deferred[T]) -> None:
+        if self._may_stop is not None and self._may_stop():
+            self._work.cancel()
+
+    def ended(self, result: Any) -> None:
+        """Tell the caller, if there still is one."""
+        waiting = self.result
+        del self.result  # or the two would hold each other
+        self._lasting.ended(self, well=not isinstance(result, Failure))
+        if not waiting.called:
+            waiting.callback(result)
+        self._lasting.tell_idle()
+
+
 class Lasting:
     """What was accepted and has not ended.
 
     :param written: called after each that ended well.
+    :ivar streams: sources that are being read.
     """
 
     def __init__(self, written: Callable[[], None]) -> None:
         self._written = written
-        self._accepted: set[Deferred[Any]] = set()
+        self._accepted: set[_Accepted[Any]] = set()
         self._idle: list[Deferred[None]] = []
+        self.streams: set[Deferred[bytes]] = set()
         self.closed = False
 
     def begin(
-        self,
-        work: Callable[[], Coroutine[Deferred[Any], Any, T]],
-        may_stop: Callable[[], bool] = lambda: False,
+        self, work: Callable[[], Coroutine[Deferred[Any], Any, T]], may_stop: Callable[[], bool] | None = None
     ) -> Deferred[T]:
         """Start a write; cancelling the result leaves it to itself.
 
@@ -36,30 +61,27 @@ class Lasting:
         """
         if self.closed:
             return fail(closed_error())
-
         try:
-            inner = Deferred.fromCoroutine(work())
+            doing = Deferred.fromCoroutine(work())
         except IFAPError:  # of the arguments, before anything was begun
             return fail()
+        accepted = _Accepted(self, doing, may_stop)
+        result = accepted.result
+        self._accepted.add(accepted)
+        doing.addBoth(accepted.ended)  # type: ignore[unused-awaitable]
+        return result
 
-        def give_up(_outer: Deferred[T]) -> None:
-            if may_stop():
-                inner.cancel()
+    def close(self) -> None:
+        """Begin nothing any more; streams that are still read are given up."""
+        self.closed = True
+        for stream in list(self.streams):
+            stream.cancel()
 
-        outer: Deferred[T] = Deferred(give_up)
-
-        def ended(result: Any) -> None:
-            self._accepted.discard(inner)
-            if not isinstance(result, Failure):
-                self._written()
-            if not outer.called:
-                outer.callback(result)
-            if not self._accepted:
-                self._tell_idle()
-
-        self._accepted.add(inner)
-        inner.addBoth(ended)  # type: ignore[unused-awaitable]
-        return outer
+    def ended(self, accepted: _Accepted[Any], *, well: bool) -> None:
+        """One less."""
+        self._accepted.discard(accepted)
+        if well:
+            self._written()
 
     def when_idle(self) -> Deferred[None]:
         """Fires when all that was accepted has ended: of a move, for example, both halves."""
@@ -69,7 +91,10 @@ class Lasting:
         self._idle.append(waiter)
         return waiter
 
-    def _tell_idle(self) -> None:
+    def tell_idle(self) -> None:
+        """Tell those who wait, if that was the last."""
+        if self._accepted or not self._idle:
+            return
         waiters, self._idle = self._idle, []
         for waiter in waiters:
             if not waiter.called:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredLock, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -28,6 +29,7 @@ from ifap_twisted.errors import (
     StoreError,
     TooLarge,
 )
+from ifap_twisted.filesystem.queues import Queues
 from ifap_twisted.filesystem.readback import ReadBack
 from ifap_twisted.filesystem.slices import Slices
 from ifap_twisted.filesystem.view import View
@@ -91,7 +93,7 @@ class Writer:
         self._compat = compat
         self._slices = Slices(clock)
         self._read_backs = ReadBack(view.advance, clock)
-        self._locks: dict[str, DeferredLock] = {}
+        self._queues = Queues()
         self.pending = 0
         self.failing = 0
         self.unseen: set[str] = set()
@@ -129,8 +131,9 @@ class Writer:
         """
         self._begin()
         try:
-            lock = self._locks.setdefault(path, DeferredLock())
-            await lock.acquire()
+            turn = self._queues.enter(path)  # one write to a path at a time on this device
+            if turn is not None:
+                await turn
             try:
                 await self._view.current()
                 if check is not None:
@@ -145,7 +148,7 @@ class Writer:
                     await self._check_overtaken(path, placed, {head.version.vid for head in replaced}, expect)
                 return placed
             finally:
-                self._unlock(path, lock)
+                self._queues.leave(path)
         finally:
             self._end()
 
@@ -187,9 +190,7 @@ class Writer:
         key = self._view.keys[0] if self._view.keys else None
         now = self._clock.seconds()
 
-        def work() -> Sealed:
-            return envelope.seal(draft, content, dialect=self._view.dialect, key=key, now=now, random=self._random)
-
+        work = partial(envelope.seal, draft, content, dialect=self._view.dialect, key=key, now=now, random=self._random)
         if len(content) <= limits.INLINE_BYTES:
             await self._slices.next()
             sealed = work()
@@ -322,12 +323,6 @@ class Writer:
             for waiter in waiters:
                 if not waiter.called:
                     waiter.callback(None)
-
-    def _unlock(self, path: str, lock: DeferredLock) -> None:
-        """One write to a path at a time on this device, in the order of the calls."""
-        lock.release()
-        if self._locks.get(path) is lock and not lock.locked and not lock.waiting:
-            self._locks.pop(path, None)
 
 
 def _replaced(history: History, change: Change) -> list[Placed]:

@@ -86,7 +86,7 @@ class Request:
         self.begun = False
         self.idling = False
         self.abandoned = False
-        self.deferred: Deferred[Status] = Deferred()
+        self.deferred: Deferred[Status]
 
     def __repr__(self) -> str:
         return f"<Request {self.tag.decode('ascii')} to {self.what}>"
