@@ -222,9 +222,10 @@ class ReadBackTests(SynchronousTestCase):
 
     def test_several_share_one_fetch_when_the_last_was_sent(self) -> None:
         """Sent behind the APPENDs."""
-        with self.read_back.sending():
-            waiting = [self.read_back.next() for _ in range(5)]
-            self.assertEqual(self.fetches, [])
+        self.read_back.sending()
+        waiting = [self.read_back.next() for _ in range(5)]
+        self.assertEqual(self.fetches, [])
+        self.read_back.sent()
         self.assertEqual(len(self.fetches), 1)
         self.fetches[0].callback(None)
         for one in waiting:
@@ -232,19 +233,21 @@ class ReadBackTests(SynchronousTestCase):
 
     def test_enough_do_not_wait_for_more(self) -> None:
         """Nor does the first for long."""
-        with self.read_back.sending():
-            for _ in range(ENOUGH):
-                self.read_back.next()
-            self.assertEqual(len(self.fetches), 1)
+        self.read_back.sending()
+        for _ in range(ENOUGH):
             self.read_back.next()
-            self.clock.advance(PATIENCE_SECONDS)
-            self.assertEqual(len(self.fetches), 2)
+        self.assertEqual(len(self.fetches), 1)
+        self.read_back.next()
+        self.clock.advance(PATIENCE_SECONDS)
+        self.assertEqual(len(self.fetches), 2)
+        self.read_back.sent()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_a_failure_goes_to_all_who_waited(self) -> None:
         """They look again by themselves."""
-        with self.read_back.sending():
-            waiting = [self.read_back.next() for _ in range(3)]
+        self.read_back.sending()
+        waiting = [self.read_back.next() for _ in range(3)]
+        self.read_back.sent()
         waiting[1].cancel()
         self.failureResultOf(waiting[1], CancelledError)
         self.fetches[0].errback(RuntimeError("cut"))

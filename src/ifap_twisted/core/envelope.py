@@ -15,7 +15,7 @@ import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 from ifap_twisted.core import limits, metadata, sealing
@@ -100,22 +100,27 @@ def _write_head(buffer: io.BytesIO, dialect: Dialect, token: bytes, seconds: int
     """Write the header block; gives the sealed id, which its Message-ID names (FORMAT 2.4)."""
     name = sealed_id(token)
     folded = sealing.fold(token, limits.HEADER_COLUMNS, b"\r\n ")
-    fields = [
-        ("To", dialect.to),
-        ("From", dialect.sender),
-        ("Subject", dialect.subject),
-        *dialect.extra_headers,
-        ("Date", _date(seconds)),
-        ("Message-ID", f"<{name}@ifap.invalid>"),
+    before, after = _other_fields(dialect, encoding)
+    changing = f"Date: {_date(seconds)}\r\nMessage-ID: <{name}@ifap.invalid>\r\n".encode("ascii")
+    buffer.write(b"".join((dialect.header.encode(), b":\r\n ", folded, b"\r\n", before, changing, after)))
+    return name
+
+
+@cache
+def _other_fields(dialect: Dialect, encoding: str) -> tuple[bytes, bytes]:
+    """What is the same in all messages: the fields before the date, and those after the Message-ID."""
+    before = [("To", dialect.to), ("From", dialect.sender), ("Subject", dialect.subject), *dialect.extra_headers]
+    after = [
         ("MIME-Version", "1.0"),
         ("Content-Type", dialect.media_type),
         ("Content-Transfer-Encoding", encoding),
         ("Content-Disposition", f'attachment; filename="{dialect.filename}"'),
     ]
-    buffer.write(dialect.header.encode() + b":\r\n " + folded + b"\r\n")
-    buffer.write("".join([f"{field}: {value}\r\n" for field, value in fields]).encode("ascii"))
-    buffer.write(b"\r\n")
-    return name
+    return _lines(before), _lines(after) + b"\r\n"
+
+
+def _lines(fields: Sequence[tuple[str, str]]) -> bytes:
+    return "".join(f"{field}: {value}\r\n" for field, value in fields).encode("ascii")
 
 
 @lru_cache(maxsize=16)

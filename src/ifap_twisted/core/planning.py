@@ -41,15 +41,19 @@ def would_hide_own(history: History, replaced: Sequence[Placed], writer: str) ->
 
     The writer is about to write a sibling of that version, and has to draw another name first (FORMAT 3.2).
     """
+    if not history.versions:  # a new file
+        return False
     known = max((placed.version.clock.get(writer, 0) for placed in replaced), default=0)
     return any(placed.version.writer == writer and placed.number > known for placed in history.versions)
 
 
 def _shortened(clock: dict[str, int], history: History, writer: str) -> dict[str, int]:
     """Without writers of whom nothing is present, longest silent first, while it is too long (FORMAT 3.6)."""
+    excess = len(clock) - limits.CLOCK_ENTRIES
+    if excess <= 0:
+        return clock
     present = {placed.version.writer for placed in history.versions} | {writer}
     silent = sorted((name for name in clock if name not in present), key=lambda name: _silence(name, clock, history))
-    excess = max(0, len(clock) - limits.CLOCK_ENTRIES)
     for name in silent[:excess]:
         del clock[name]
     return clock

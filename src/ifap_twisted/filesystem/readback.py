@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -28,16 +27,15 @@ class ReadBack:
         self._waiting: list[Deferred[None]] = []
         self._alarm: IDelayedCall | None = None
 
-    @contextmanager
-    def sending(self) -> Iterator[None]:
+    def sending(self) -> None:
         """A message is on its way: it is worth waiting for."""
         self._sending += 1
-        try:
-            yield
-        finally:
-            self._sending -= 1
-            if not self._sending and self._waiting:
-                self._go()
+
+    def sent(self) -> None:
+        """It has arrived, or failed."""
+        self._sending -= 1
+        if not self._sending and self._waiting:
+            self._go()
 
     def next(self) -> Deferred[None]:
         """Fires with the end of a FETCH that is sent after this call."""

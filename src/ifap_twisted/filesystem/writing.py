@@ -244,8 +244,11 @@ class Writer:
         appending = self._view.store.append(sealed.message)
         if sent is not None:
             sent(sealed)
-        with self._read_backs.sending():
+        self._read_backs.sending()
+        try:
             await appending
+        finally:
+            self._read_backs.sent()
 
     async def _read_back(self, sealed: Sealed, deadline: float) -> int:
         """Look until the message shows up: success is reported after reading back, never before."""
