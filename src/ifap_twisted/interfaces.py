@@ -94,6 +94,12 @@ class IMessageStore(Interface):
         :raises MessageGone: there is no such message now.
         """
 
+    def dates(uids: Collection[int]) -> Deferred[Mapping[int, float]]:
+        """When the shelf received messages (INTERNALDATE), in Unix time; an absent UID is an absent key.
+
+        It is the server's clock, in whole seconds at best; a date that cannot be one is left out.
+        """
+
     def append(message: bytes) -> Deferred[Receipt]:
         """Add a message, without flags and date; durable on the server when this fires.
 

@@ -30,6 +30,7 @@ SIGNATURES = {
     "uids": "(first, last=None)",
     "headers": "(first, last=None)",
     "message": "(uid)",
+    "dates": "(uids)",
     "append": "(message)",
     "find": "(sealed_id)",
     "remove": "(uids)",
@@ -493,6 +494,34 @@ class MessageStoreContract:
             await self.fails(self.store.message(uids[1]), MessageGone)
             self.assert_same(letter("a"), await self.store.message(uids[0]))
             self.assert_same(letter("c"), await self.store.message(uids[2]))
+
+    # dates
+
+    async def test_dates_ascend(self) -> None:
+        """Each message has the moment when it was received: not before those that were there."""
+        uids = await self.put_all("a", "b", "c")
+        dates = await self.store.dates(uids)
+        self.assertEqual(sorted(dates), uids)
+        self.assertEqual([dates[uid] for uid in uids], sorted(dates.values()))
+        self.assertTrue(all(isinstance(date, float) for date in dates.values()))
+
+    async def test_dates_are_those_that_were_asked_for(self) -> None:
+        """An absent UID is an absent key, and no other is added."""
+        first, second, _third = await self.put_all("a", "b", "c")
+        self.assertEqual(set(await self.store.dates({second, 4_000_000, 0})), {second})
+        self.assertEqual(await self.store.dates([]), {})
+        if await self.removed(first):
+            self.assertEqual(set(await self.store.dates([first, second])), {second})
+
+    async def test_dates_in_an_empty_folder(self) -> None:
+        """There are none."""
+        self.assertEqual(await self.store.dates([1, 2]), {})
+
+    async def test_dates_are_the_same_for_all(self) -> None:
+        """Another session sees the same ones."""
+        uids = await self.put_all("a", "b")
+        other = await self.opened()
+        self.assertEqual(await other.dates(uids), await self.store.dates(uids))
 
     # append
 

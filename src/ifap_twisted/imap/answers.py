@@ -5,15 +5,17 @@ Each ``receive`` is a :class:`~ifap_twisted.imap.requests.Request`'s: True when 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import HeaderBlock
 from ifap_twisted.errors import ProtocolViolation
+from ifap_twisted.imap.dates import unix_time
 from ifap_twisted.imap.grammar import Fetch, Numbered, Reply, Search, Status, number
 from ifap_twisted.imap.replies import Parts
 
-__all__ = ["Body", "Found", "Headers", "Listing", "Selection"]
+__all__ = ["Body", "Dates", "Found", "Headers", "Listing", "Selection"]
 
 _OVERHEAD: Final = 200
 """Bytes that the headers of a message cost besides their text."""
@@ -89,6 +91,27 @@ class Headers:
         if uid is None or size is None or isinstance(fields, list):
             return None
         return HeaderBlock(uid=uid, size=number(size), fields=(fields or b"")[: limits.HEADER_FIELDS + 1])
+
+
+class Dates:
+    """The INTERNALDATE of some messages.
+
+    :param wanted: their UIDs; others are left to whoever asked for them.
+    """
+
+    def __init__(self, wanted: Collection[int]) -> None:
+        self._wanted = wanted
+        self.dates: dict[int, float] = {}
+
+    def receive(self, reply: Reply, _parts: Parts) -> bool:
+        """Take the date of a message."""
+        value = reply.items.get(b"INTERNALDATE") if isinstance(reply, Fetch) else None
+        if not isinstance(reply, Fetch) or not isinstance(value, bytes) or reply.uid not in self._wanted:
+            return False
+        moment = unix_time(value)
+        if moment is not None:
+            self.dates[reply.uid] = moment
+        return True
 
 
 class Body:

@@ -16,7 +16,7 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt
 from ifap_twisted.errors import MessageGone, NotSupported, ProtocolViolation, ReadOnly, Refused, Renumbered, TooLarge
 from ifap_twisted.imap import names
-from ifap_twisted.imap.answers import Body, Found, Headers, Listing, Selection
+from ifap_twisted.imap.answers import Body, Dates, Found, Headers, Listing, Selection
 from ifap_twisted.imap.grammar import HIGHEST, Data, Fetch, Numbered, Reply, Status, number
 from ifap_twisted.imap.refusals import APPEND, SELECT
 from ifap_twisted.imap.requests import Overlap, Request
@@ -297,6 +297,27 @@ class Folder:
             if body is not None:
                 return body
         raise MessageGone(f"The message with UID {uid} is not there.")
+
+    async def dates(self, uids: Collection[int]) -> dict[int, float]:
+        """The INTERNALDATE of those of these messages that are there."""
+        wanted = frozenset(uid for uid in uids if 0 < uid <= HIGHEST)
+        if not wanted or not await self._may_hold(1, None):
+            return {}
+        dates = Dates(wanted)
+        requests = [
+            Request(
+                b"UID FETCH %b (UID INTERNALDATE)" % uid_set, what=_LIST, overlap=Overlap.FREE, receive=dates.receive
+            )
+            for uid_set in names.uid_sets(wanted)
+        ]
+        try:
+            await self._perform(*requests)
+        except Refused as refused:  # mailutils, for a gap
+            if refused.status != "BAD":
+                raise
+            by_number = b"FETCH 1:%d (UID INTERNALDATE)" % max(self._exists, 1)
+            await self._perform(Request(by_number, what=_LIST, overlap=Overlap.NONE, receive=dates.receive))
+        return dates.dates
 
     async def _body(self, uid: int) -> bytes | None:
         body = Body(uid)

@@ -97,6 +97,12 @@ class ImapStore:
         return await self._call(lambda folder: folder.message(uid), numbered=True)
 
     @deferred
+    async def dates(self, uids: Collection[int]) -> Mapping[int, float]:
+        """When the server received messages."""
+        wanted = frozenset(uids)
+        return await self._call(lambda folder: folder.dates(wanted), numbered=True)
+
+    @deferred
     async def append(self, message: bytes) -> Receipt:
         """Add a message; sent again only when no byte of it can have left."""
         return await self._call(lambda folder: folder.append(message))

@@ -133,6 +133,15 @@ class MaildirStore:
         return message
 
     @deferred
+    async def dates(self, uids: Collection[int]) -> Mapping[int, float]:
+        """When messages were received: the times of their files."""
+        view = await self._look_again(self._opened())
+        wanted = [(uid, name) for uid, name in view.names.items() if uid in uids]
+        found = await self._work(partial(self._files.dates, wanted))
+        await self._look_again(view)
+        return found
+
+    @deferred
     async def append(self, message: bytes) -> Receipt:
         """Store a message, after those of the calls before; those that wait are stored together."""
         self._opened()

@@ -288,6 +288,11 @@ class MaildirFiles:
         found = (self._block(uid, name) for uid, name in wanted)
         return {block.uid: block for block in found if block is not None}
 
+    def dates(self, wanted: Sequence[tuple[int, str]]) -> dict[int, float]:
+        """The times of those files that are there, in whole seconds."""
+        found = ((uid, self._identity(name)) for uid, name in wanted)
+        return {uid: float(identity[1] // 1_000_000_000) for uid, identity in found if identity is not None}
+
     def search(self, view: View, sealed_id: str) -> list[int]:
         """The messages whose Message-ID holds a sealed id."""
         return [uid for uid, name in view.names.items() if self._holds(name, sealed_id)]

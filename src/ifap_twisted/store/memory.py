@@ -136,6 +136,12 @@ class MemoryStore:
         raise MessageGone(f"There is no message {uid} in the folder.")
 
     @deferred
+    async def dates(self, uids: Collection[int]) -> Mapping[int, float]:
+        """When messages were received, by the clock of the session that stored them."""
+        await self._read("dates")
+        return {uid: self.shelf.dates[uid] for uid, _message in self._range(1, None) if uid in uids}
+
+    @deferred
     async def append(self, message: bytes) -> Receipt:
         """Store a message, after those of the calls before."""
         limit = self.traits.max_message
@@ -283,6 +289,7 @@ class MemoryStore:
             self.shelf.keep_for_later(message)
         if fate in (Fate.CUT_BEFORE, Fate.CUT_LATE):
             raise OutcomeUnknown
+        self.shelf.passed(0.0 if self._clock is None else self._clock.seconds())
         uid = self.shelf.uidnext if fate is Fate.DROPPED else self.shelf.add(message, by=self)
         if fate is Fate.DROPPED:
             self.shelf.uidnext += 1

@@ -85,6 +85,8 @@ class MemoryShelf:
         self.uidnext = uidnext
         self.created = False
         self._messages: dict[int, bytes] = {}
+        self._dates: dict[int, float] = {}
+        self._now = 0.0
         self._late: list[bytes] = []
         self._sessions: list[Session] = []
 
@@ -92,6 +94,21 @@ class MemoryShelf:
     def messages(self) -> Mapping[int, bytes]:
         """All messages by ascending UID, as they are now."""
         return MappingProxyType(self._messages)
+
+    @property
+    def dates(self) -> Mapping[int, float]:
+        """When each message was received, in Unix time."""
+        return MappingProxyType(self._dates)
+
+    def passed(self, now: float) -> None:
+        """The server's clock says so much now, or more: it never goes back by itself."""
+        self._now = max(self._now, now)
+
+    def date(self, uid: int, moment: float) -> None:
+        """Give a message another date, as a server with a wrong clock does."""
+        if uid not in self._messages:
+            raise KeyError(uid)
+        self._dates[uid] = moment
 
     def attach(self, session: Session) -> None:
         """Tell a session from now on what changes."""
@@ -109,6 +126,7 @@ class MemoryShelf:
         uid = self.uidnext
         self.uidnext += 1
         self._messages[uid] = bytes(message)
+        self._dates[uid] = float(int(self._now))
         for session in list(self._sessions):
             session.changed(own=session is by)
         return uid
@@ -138,6 +156,7 @@ class MemoryShelf:
         order = list(self._messages) if order is None else order
         if sorted(order) != sorted(self._messages):
             raise ValueError("the order must name each message once")
+        self._dates = {uid: self._dates[old] for uid, old in enumerate(order, 1)}
         self._messages = {uid: self._messages[old] for uid, old in enumerate(order, 1)}
         self.uidnext = len(self._messages) + 1
         self.uidvalidity += 1

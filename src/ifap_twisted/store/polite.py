@@ -162,6 +162,11 @@ class PoliteStore:
         return message
 
     @deferred
+    async def dates(self, uids: Collection[int]) -> Mapping[int, float]:
+        """When messages were received."""
+        return await self._call("ask", lambda: self._store.dates(uids))
+
+    @deferred
     async def append(self, message: bytes) -> Receipt:
         """Store a message; one that can never go out is refused before anything is sent."""
         bounds = (self.traits.max_message, self._politeness.upload_per_day)
