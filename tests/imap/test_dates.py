@@ -10,10 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.imap.dates import unix_time
 
-MOMENTS = st.datetimes(min_value=datetime(1900, 1, 2), max_value=datetime(2199, 12, 30)).map(  # noqa: DTZ001 -- made aware below
+MOMENTS = st.datetimes(min_value=datetime(1900, 1, 2), max_value=datetime(2199, 12, 30)).map(
     lambda moment: moment.replace(microsecond=0)
 )
-ENGLISH = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+ENGLISH = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 class UnixTimeTests(SynchronousTestCase):

@@ -105,8 +105,10 @@ class Dates:
 
     def receive(self, reply: Reply, _parts: Parts) -> bool:
         """Take the date of a message."""
-        value = reply.items.get(b"INTERNALDATE") if isinstance(reply, Fetch) else None
-        if not isinstance(reply, Fetch) or not isinstance(value, bytes) or reply.uid not in self._wanted:
+        if not isinstance(reply, Fetch) or reply.uid is None or reply.uid not in self._wanted:
+            return False
+        value = reply.items.get(b"INTERNALDATE")
+        if not isinstance(value, bytes):
             return False
         moment = unix_time(value)
         if moment is not None:
