@@ -17,8 +17,9 @@ from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt
 from ifap_twisted.errors import MessageGone, NotSupported, ProtocolViolation, ReadOnly, Refused, Renumbered, TooLarge
 from ifap_twisted.imap import names
 from ifap_twisted.imap.answers import Body, Dates, Found, Headers, Listing, Selection
-from ifap_twisted.imap.grammar import HIGHEST, Data, Fetch, Numbered, Reply, Status, number
-from ifap_twisted.imap.refusals import APPEND, SELECT
+from ifap_twisted.imap.appending import Appends
+from ifap_twisted.imap.grammar import HIGHEST, Data, Fetch, Numbered, Reply
+from ifap_twisted.imap.refusals import SELECT
 from ifap_twisted.imap.requests import Overlap, Request
 from ifap_twisted.imap.sequence import SequenceMap
 from ifap_twisted.imap.wire import Wire
@@ -57,11 +58,19 @@ class Folder:
     most_uids = limits.RESPONSE_BACKLOG // 64
 
     def __init__(
-        self, wire: Wire, path: str, observer: FolderObserver, *, uidplus: bool, max_message: int | None
+        self,
+        wire: Wire,
+        path: str,
+        observer: FolderObserver,
+        *,
+        uidplus: bool,
+        multiappend: bool,
+        max_message: int | None,
     ) -> None:
         self._wire = wire
         self.mailbox = names.mailbox(path)
         self._observer = observer
+        self._appends = Appends(wire.perform, self.mailbox, together=multiappend)
         self._uidplus = uidplus
         self.max_message = max_message
         self._map = SequenceMap()
@@ -347,19 +356,11 @@ class Folder:
                 limit=self.max_message,
                 size=len(message),
             )
-        request = Request(b"APPEND " + self.mailbox, message, b"", what=APPEND, overlap=Overlap.FREE, stores=True)
-        status = await self._wire.perform(request)
+        receipt = await self._appends.add(message)
         self._unseen = True
-        return self._receipt(status)
-
-    def _receipt(self, status: Status) -> Receipt:
-        words = status.arguments.split()
-        if status.code != b"APPENDUID" or len(words) != 2:
-            return Receipt()
-        uidvalidity, uid = number(words[0]), number(words[1])
-        if uidvalidity == self._state.uidvalidity and self._uidnext is not None:
-            self._uidnext = max(self._uidnext, uid + 1)
-        return Receipt(uidvalidity=uidvalidity, uid=uid)
+        if receipt.uid is not None and receipt.uidvalidity == self._state.uidvalidity and self._uidnext is not None:
+            self._uidnext = max(self._uidnext, receipt.uid + 1)
+        return receipt
 
     async def remove(self, uids: Iterable[int]) -> None:
         """Expunge exactly these of the messages that are there now (FORMAT 5.4).

@@ -247,6 +247,7 @@ class Session:
             path,
             observer,
             uidplus=b"UIDPLUS" in self.capabilities,
+            multiappend=b"MULTIAPPEND" in self.capabilities,
             max_message=self._announced_limit(),
         )
         try:
