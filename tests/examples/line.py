@@ -11,8 +11,9 @@ import socket
 import threading
 import time
 
-APPEND = re.compile(rb"^\S+ APPEND ", re.MULTILINE)
-APPENDED = re.compile(rb"APPENDUID")
+APPEND = re.compile(rb"^X-IFAP:", re.MULTILINE)
+"""What each message begins with: one APPEND may hold many."""
+APPENDED = re.compile(rb"APPENDUID \d+ ([\d:,]+)")
 
 
 class Line:
@@ -21,7 +22,7 @@ class Line:
     :ivar delay: seconds that every answer of the server takes more.
     :ivar rate: how many bytes a second the server can say, or None.
     :ivar connections: how many there were.
-    :ivar appends: APPENDs that the client has sent; ``most`` how many of them were unanswered at a time.
+    :ivar appends: messages that the client has sent; ``most`` how many of them were unanswered at a time.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -118,8 +119,14 @@ class Line:
     def _from_server(self, data: bytes) -> bytes:
         time.sleep(self.delay + (len(data) / self.rate if self.rate else 0))  # noqa: TID251 -- it is a slow line
         with self._lock:
-            self.answered += len(APPENDED.findall(data))
+            self.answered += sum(_count(uids) for uids in APPENDED.findall(data))
         return data
+
+
+def _count(uids: bytes) -> int:
+    """How many UIDs a set has."""
+    ends = [part.split(b":") for part in uids.split(b",")]
+    return sum(int(part[-1]) - int(part[0]) + 1 for part in ends)
 
 
 def _shut(one: socket.socket) -> None:

@@ -1,7 +1,8 @@
 """The APPENDs of a folder: one command each, or many messages in one where the server can (MULTIAPPEND, RFC 3502).
 
-The first go out alone and at once; what comes while enough commands are on their way goes together, in the order of the
-calls. Many in one command are all stored or none: after a refusal each is sent alone, so that none suffers for another.
+One alone goes out at once; what comes while it is on its way goes together with all that comes in the same turn of the
+reactor, in the order of the calls. Nothing waits for an answer. Many in one command are all stored or none: after a
+refusal each is sent alone, so that none suffers for another.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from ifap_twisted.core import limits
@@ -23,8 +25,6 @@ from ifap_twisted.imap.requests import Overlap, Request
 
 __all__ = ["Appends", "receipts"]
 
-_COMMANDS: Final = 4
-"""So many are on their way before others wait to go together."""
 _MESSAGES: Final = 32
 _BYTES: Final = 256 * limits.KIB
 """What goes in one command at most; a larger message goes alone."""
@@ -46,12 +46,22 @@ class Appends:
 
     :param perform: sends a request.
     :param mailbox: the folder's name as it goes onto the wire.
+    :param clock: whose turns they are.
     :param together: the server offers MULTIAPPEND.
     """
 
-    def __init__(self, perform: Callable[[Request], Deferred[Status]], mailbox: bytes, *, together: bool) -> None:
+    def __init__(
+        self,
+        perform: Callable[[Request], Deferred[Status]],
+        mailbox: bytes,
+        *,
+        clock: IReactorTime,
+        together: bool,
+    ) -> None:
         self._perform = perform
         self._mailbox = mailbox
+        self._clock = clock
+        self._turn: IDelayedCall | None = None
         self._together = together
         self._waiting: deque[_Message] = deque()
         self._commands: list[tuple[list[_Message], Deferred[Status]]] = []
@@ -64,8 +74,15 @@ class Appends:
         """
         done: Deferred[Receipt] = Deferred(self._give_up)
         self._waiting.append(_Message(text, done))
-        self._send()
+        if not (self._together and self._commands):
+            self._send()
+        elif self._turn is None:
+            self._turn = self._clock.callLater(0, self._end_of_turn)
         return done
+
+    def _end_of_turn(self) -> None:
+        self._turn = None
+        self._send()
 
     def _send(self) -> None:
         """Send what may go now; a command that fails at once comes back here while the loop runs."""
@@ -73,7 +90,7 @@ class Appends:
             return
         self._sending = True
         try:
-            while self._waiting and (not self._together or len(self._commands) < _COMMANDS):
+            while self._waiting:
                 self._begin(self._next())
         finally:
             self._sending = False
@@ -102,7 +119,6 @@ class Appends:
     def _stored(self, status: Status, entry: tuple[list[_Message], Deferred[Status]]) -> None:
         self._commands.remove(entry)
         batch = entry[0]
-        self._send()
         try:
             places = receipts(status, len(batch))
         except IFAPError as violation:
@@ -123,7 +139,6 @@ class Appends:
             self._waiting.extendleft(message for message in reversed(batch) if not message.done.called)
             self._send()
             return
-        self._send()
         if len(batch) == 1:
             batch[0].done.errback(failure)
         else:

@@ -70,7 +70,7 @@ class Folder:
         self._wire = wire
         self.mailbox = names.mailbox(path)
         self._observer = observer
-        self._appends = Appends(wire.perform, self.mailbox, together=multiappend)
+        self._appends = Appends(wire.perform, self.mailbox, clock=wire.clock, together=multiappend)
         self._uidplus = uidplus
         self.max_message = max_message
         self._map = SequenceMap()
