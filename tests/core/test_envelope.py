@@ -45,7 +45,7 @@ from ifap_twisted.errors import (
     Tampered,
     Unbound,
 )
-from tests import reference_writer
+from ifap_twisted.testing import reference_writer
 from tests.core.strategies import contents, dialects, drafts, fixed_random, keys
 from tests.core.vectors import vector
 from tests.reference_reader import ReferenceReader

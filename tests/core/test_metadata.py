@@ -16,8 +16,8 @@ from ifap_twisted.core.metadata import reference_metadata
 from ifap_twisted.core.values import Draft, Version
 from ifap_twisted.core.vocabulary import FORMAT_KEYS
 from ifap_twisted.errors import CallerError, InvalidPath, Malformed, TooLarge
+from ifap_twisted.testing.reference_writer import json_text
 from tests.core.strategies import drafts, json_values, texts
-from tests.reference_writer import json_text
 
 SEALED_ID = "s" * 22
 VID = "v" * 22

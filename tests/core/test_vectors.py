@@ -12,8 +12,8 @@ from ifap_twisted.core.envelope import is_foreign, read_header, read_message
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.values import Version
 from ifap_twisted.errors import DataError, ForeignKey, Malformed, Plaintext, SnapshotCorrupt, Spliced, Tampered
+from ifap_twisted.testing.reference_writer import Stamp, encode
 from tests.core.vectors import DIALECTS, MANIFEST, ROOT, Vector, vector, vectors
-from tests.reference_writer import Stamp, encode
 
 
 def header(found: Vector) -> Version:

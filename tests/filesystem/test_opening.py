@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.dialects import IFAP, MAILFILE
 from ifap_twisted.core.keys import Key
-from ifap_twisted.core.values import Receipt
+from ifap_twisted.core.values import Receipt, Traits
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import (
     ForeignFolder,
@@ -17,15 +18,16 @@ from ifap_twisted.errors import (
     Plaintext,
     ProtocolViolation,
     ReadOnly,
+    Renumbered,
     Unavailable,
     UnsupportedDialect,
     WrongKey,
 )
 from ifap_twisted.filesystem.folder import FolderObject
 from ifap_twisted.filesystem.opening import Membership, Opened
-from ifap_twisted.store.memory import MemoryShelf, MemoryStore
+from ifap_twisted.store.memory import MemoryShelf, MemoryStore, Turnstile
+from ifap_twisted.testing.reference_writer import encode
 from tests.filesystem.folders import KEY, Folder, result
-from tests.reference_writer import encode
 
 OTHER = Key.from_text("another key entirely")
 MAIL = b"From: a@example.org\r\nSubject: hello\r\n\r\nnot ours\r\n"
@@ -204,6 +206,31 @@ class FolderObjectTests(Opening):
         self.assertEqual(len(self.contents()), 1)
         self.assertEqual(result(rival.opening()).membership.home, opened.membership.home)
 
+    def test_the_loser_s_stays_the_loser_s_when_the_server_changes_the_order(self) -> None:
+        """It could not be removed (no UIDPLUS); the files written so far are still this folder's (FORMAT 2.5)."""
+        rival = Folder(shelf=self.folder.shelf, seed=1)
+        poor = Traits(reports_uid=False, expunges_by_uid=False, pushes=False)
+        store = Racing(self.folder.shelf, lambda: result(rival.opening()), traits=poor)
+        opened: Opened = result(self.folder.opening(store=store))
+        result(opened.filesystem.put("a", b"1"))
+        self.assertEqual(len(self.contents()), 3)
+        self.folder.shelf.renumber([2, 1, 3])
+        self.assertEqual(result(self.folder.device().get("a")), b"1")
+
+    def test_numbers_that_change_while_the_folder_is_opened_are_not_used(self) -> None:
+        """What was listed under them means nothing; opening again helps (FORMAT 2.5)."""
+        result(self.folder.device().put("a", b"1"))
+        for method in ("headers", "message"):
+            store = self.folder.store()
+            store.gate = turnstile = Turnstile(method)
+            worker = Held()
+            opening = self.folder.opening(store=store, worker=worker)
+            turnstile.release()
+            self.folder.shelf.renumber([2, 1])
+            worker.release()
+            self.failureResultOf(opening, Renumbered)
+            self.assertEqual(result(self.folder.device().get("a")), b"1")
+
     def test_the_loser_that_cannot_open_the_winner_s_fails(self) -> None:
         """Two keys were made for one folder: the second user must be told."""
         rival = Folder(shelf=self.folder.shelf, seed=1)
@@ -283,11 +310,32 @@ class FolderObjectTests(Opening):
             self.assertEqual(result(opened.filesystem.get("a")), b"1")
 
 
+class Held:
+    """A worker whose results come when they are released."""
+
+    def __init__(self) -> None:
+        self._held: list[tuple[Deferred[Any], Any]] | None = []
+
+    def __call__(self, work: Any) -> Deferred[Any]:
+        done: Deferred[Any] = Deferred()
+        if self._held is None:
+            done.callback(work())
+        else:
+            self._held.append((done, work))
+        return done
+
+    def release(self) -> None:
+        """From now on nothing is held."""
+        held, self._held = self._held, None
+        for done, work in held or ():
+            done.callback(work())
+
+
 class Racing(MemoryStore):
     """A session in which somebody else is quicker with the first append."""
 
-    def __init__(self, shelf: MemoryShelf, before: Any) -> None:
-        super().__init__(shelf)
+    def __init__(self, shelf: MemoryShelf, before: Any, **options: Any) -> None:
+        super().__init__(shelf, **options)
         self._before = before
 
     def append(self, message: bytes) -> Any:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.filesystem.opening import Membership
+from ifap_twisted.testing.reference_writer import Stamp, encode
 from tests.filesystem.folders import KEY, Folder, result
 from tests.reference_reader import ReferenceReader
-from tests.reference_writer import Stamp, encode
 
 NAMES = {"ifap": "ifaplib", "mailfile": "mailfile"}
 

@@ -211,6 +211,27 @@ class RivalTests(Writing):
         self.failureResultOf(second, StoredAsConflict)
         self.assertEqual(len(result(self.fresh().conflicts("a"))), 2)
 
+    def test_what_may_still_turn_up_is_not_said_to_be_taken_back(self) -> None:
+        """A first message is on its way, the second was taken back: nobody can say that nothing of it stays."""
+        store, rival = self.folder.store(), self.fresh()
+        filesystem = self.device(store)
+        store.doom_next(Fate.CUT_LATE)
+        store.gate = turnstile = Turnstile("poll")
+        putting = filesystem.put("a", b"late", expect=ABSENT)
+        self.pass_time(2)
+        store.gate = appending = Turnstile("append")
+        turnstile.release()
+        result(rival.put("a", b"quicker"))
+        appending.release()
+        self.pass_time(2)
+        self.failureResultOf(putting, OutcomeUnknown)
+        again = filesystem.put("a", b"again")
+        self.pass_time(2)
+        self.successResultOf(again)
+        self.folder.shelf.deliver_late()
+        heads = {result(self.fresh().get("a", version=v.version)) for v in result(self.fresh().conflicts("a"))}
+        self.assertEqual(heads, {b"late", b"again"})
+
     def test_writes_of_one_device_to_one_file_are_one_line(self) -> None:
         """However close together."""
         filesystem = self.fresh()
@@ -286,16 +307,18 @@ class GivingUpTests(Writing):
         self.assertEqual(result(filesystem.status()).pending, 0)
 
     def test_closing_waits_for_what_was_accepted(self) -> None:
-        """What was begun is on the server."""
+        """What was begun is on the server; whoever closes once more waits, too."""
         turnstile = Turnstile("append")
         store = self.folder.store()
         filesystem = self.device(store)
         store.gate = turnstile
         putting = filesystem.put("a", b"1")
-        closing = filesystem.close()
-        self.assertNoResult(closing)
+        closings = filesystem.close(), filesystem.close()
+        for closing in closings:
+            self.assertNoResult(closing)
         turnstile.release()
-        self.successResultOf(closing)
+        for closing in closings:
+            self.successResultOf(closing)
         self.successResultOf(putting)
         self.assertEqual(result(self.fresh().get("a")), b"1")
 

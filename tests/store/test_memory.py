@@ -350,6 +350,29 @@ class OfflineTests(Faults):
         self.assertEqual(sorted(self.shelf.messages), [1, 2, 3])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_what_waited_in_the_line_is_not_stored_either(self):
+        """An append that had its turn at the gate waits for the connection like the one before it."""
+        self.store.gate = turnstile = Turnstile("append")
+        first = self.store.append(letter("d"))
+        self.store.gate = Turnstile()
+        second = self.store.append(letter("e"))
+        self.store.go_offline()
+        self.clock.advance(limits.CONNECT_SECONDS)
+        self.failureResultOf(first, Unavailable)
+        self.clock.advance(limits.CONNECT_SECONDS)
+        self.failureResultOf(second, Unavailable)
+        self.assertEqual(sorted(self.shelf.messages), [1, 2, 3])
+        turnstile.release()
+
+    def test_pardon(self):
+        """Orders that have not struck are forgotten, and everything is shown."""
+        self.store.fail_next("uids", Unavailable("x"))
+        self.store.doom_next(Fate.CUT_BEFORE)
+        self.store.hide(1)
+        self.store.pardon()
+        self.assertEqual(self.now(self.store.append(letter("d"))).uid, 4)
+        self.assertEqual(self.now(self.store.uids(1)), [1, 2, 3, 4])
+
     def test_without_a_clock(self):
         """Without a clock calls fail at once."""
         store = MemoryStore(self.shelf)

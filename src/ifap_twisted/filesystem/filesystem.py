@@ -313,6 +313,8 @@ class Filesystem:
     async def close(self) -> None:
         """Wait for what was accepted, write a snapshot that is due, and let go; streams still read are given up."""
         if self._lasting.closed:
+            await self._lasting.when_idle()
+            await self.desk.writer.when_idle()
             return
         if self._snapshot_call is not None and self._snapshot_call.active():
             self._snapshot_call.cancel()

@@ -172,6 +172,16 @@ def folder_objects(index: Index) -> list[Placed]:
     return sorted(found, key=lambda placed: placed.rank)
 
 
+def winner(index: Index, found: Sequence[Placed]) -> Placed:
+    """The folder object whose home most versions name; when they name several equally, that of the lowest UID.
+
+    Losers of a race stay where single messages cannot be removed (FORMAT 8.2); a renumbering that changes the order
+    would make one of them the lowest, and everything written so far another folder's.
+    """
+    home = home_of_versions(index)
+    return next((placed for placed in found if placed.version.home == home), found[0])
+
+
 def home_of_versions(index: Index) -> str | None:
     """The home that most versions of ours name: a folder without its object is still the folder of these files."""
     versions = [version for uid in sorted(index.uids()) if (version := index.at(uid)) is not None]

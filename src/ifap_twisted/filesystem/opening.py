@@ -17,6 +17,7 @@ from ifap_twisted.errors import (
     KeyRequired,
     NotSupported,
     ProtocolViolation,
+    Renumbered,
     StoreError,
     Unavailable,
     WrongKey,
@@ -202,14 +203,29 @@ async def _home(
 
 
 async def _winner(view: View, found: Sequence[Placed]) -> str:
-    """The home of the folder object with the lowest UID.
+    """The home of the folder object that counts.
 
     :raises DataError: it cannot be opened; nothing may be written here.
     """
     if not found:
         raise ProtocolViolation("The mail server does not show what was just stored in the folder.")
-    opened = await folder.read_object(view.store, found[0], view.dialect, view.keys)
+    winner = folder.winner(view.index, found)
+    try:
+        opened = await folder.read_object(view.store, winner, view.dialect, view.keys)
+    except DataError:
+        _check_places(view)
+        raise
+    _check_places(view)
     return opened.home
+
+
+def _check_places(view: View) -> None:
+    """What was read of a place is worth nothing when the server gave new numbers meanwhile (FORMAT 2.5).
+
+    :raises Renumbered: opening it again may help.
+    """
+    if view.renumbering:
+        raise Renumbered("The mail server renumbered the folder while it was opened.")
 
 
 async def _make_object(view: View, surroundings: Surroundings, state: FolderState) -> None:

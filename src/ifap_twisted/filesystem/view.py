@@ -51,6 +51,7 @@ class EarlyNews:
 
     def __init__(self, store: IMessageStore) -> None:
         self.any = False
+        self.renumbering = False
         self.stop = store.listen(self)
 
     def arrived(self, state: FolderState) -> None:
@@ -65,7 +66,7 @@ class EarlyNews:
     def renumbered(self, uidvalidity: int) -> None:
         """Something happened."""
         del uidvalidity
-        self.any = True
+        self.any = self.renumbering = True
 
     def connected(self) -> None:
         """Something may have happened."""
@@ -132,9 +133,12 @@ class View:
         """Take in the first listing; from then on listen.
 
         :param early: listened from before the listing until now.
+        :raises Renumbered: the listing is of numbers that mean nothing any more.
         """
         self._stop_listening = self.store.listen(self)
         early.stop()
+        if early.renumbering:
+            raise Renumbered("The mail server renumbered the folder while it was opened.")
         await self._build(blocks, self._generation)
         self._folder = folder
         self._claimed = folder.exists

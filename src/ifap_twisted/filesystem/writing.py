@@ -143,9 +143,10 @@ class Writer:
                 replaced = _replaced(history, change)
                 planning.check_understood(replaced, path)
                 sealed = await self._sealed(await self._draft(path, history, replaced, change), content)
-                placed = await self._stored(sealed, sent)
+                placed, certain = await self._stored(sealed, sent)
                 if expect is not None:
-                    await self._check_overtaken(path, placed, {head.version.vid for head in replaced}, expect)
+                    known = {head.version.vid for head in replaced}
+                    await self._check_overtaken(sealed, placed, known, expect, certain=certain)
                 return placed
             finally:
                 self._queues.leave(path)
@@ -208,8 +209,10 @@ class Writer:
 
     # Storing (FORMAT 4.2, 4.3)
 
-    async def _stored(self, sealed: Sealed, sent: Callable[[Sealed], None] | None) -> Placed:
+    async def _stored(self, sealed: Sealed, sent: Callable[[Sealed], None] | None) -> tuple[Placed, bool]:
         """Append and read back; after an unknown outcome look first, then send the same bytes again.
+
+        Fires with the version, and whether it is certain that no further copy of it can turn up.
 
         To send again is safe: the same bytes are at worst another place of the same version (FORMAT 4.2).
         """
@@ -231,7 +234,7 @@ class Writer:
                 else:
                     uid = await self._read_back(sealed, deadline)
                 if uid is not None:
-                    return self._placed(sealed, uid)
+                    return self._placed(sealed, uid), not failing
         except OutcomeUnknown:
             # Should it turn up later, the next version must not seem to descend from it (FORMAT 3.2).
             await self._identity.renew()
@@ -292,8 +295,14 @@ class Writer:
     def _pause(self, seconds: float) -> Deferred[None]:
         return deferLater(self._clock, seconds, lambda: None)
 
-    async def _check_overtaken(self, path: str, own: Placed, replaced: set[str], expect: Expect) -> None:
-        """Take one's own write back when somebody was faster (FORMAT 4.4)."""
+    async def _check_overtaken(
+        self, sealed: Sealed, own: Placed, replaced: set[str], expect: Expect, *, certain: bool
+    ) -> None:
+        """Take one's own write back when somebody was faster (FORMAT 4.4).
+
+        :param certain: no further copy of it can turn up; otherwise nobody can say that nothing of it stays.
+        """
+        path = sealed.version.path
         winner = planning.overtaken(self._view.index.history(path), own, replaced)
         if winner is None:
             return
@@ -309,6 +318,9 @@ class Writer:
                 found=found,
             ) from error
         self._view.vanished(own.places)
+        if not certain:
+            await self._identity.renew()  # as for every write that may turn up later (FORMAT 3.2)
+            raise _unknown(sealed)
         raise Conflict("Somebody changed the file at the same time.", path=path, expected=expected, found=found)
 
     # Bookkeeping

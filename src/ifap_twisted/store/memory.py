@@ -155,6 +155,7 @@ class MemoryStore:
             raise
         await place
         try:
+            await self._reachable()  # the connection may have broken in the line
             self._refuse_when_read_only()
             receipt = self._store(message)
         finally:
@@ -209,6 +210,12 @@ class MemoryStore:
     def reveal(self) -> None:
         """Show what was hidden again."""
         self._hidden.clear()
+
+    def pardon(self) -> None:
+        """Forget every order that has not struck yet, and show what was hidden."""
+        self._errors.clear()
+        self._fates.clear()
+        self.reveal()
 
     def go_offline(self, reason: Exception | None = None) -> None:
         """Break the connection: reading waits, appends on their way end as ``OutcomeUnknown``."""

@@ -81,7 +81,8 @@ def encode(
     :param stamps: of the metadata's and of the payload's token.
     :param addresses: ``to``, ``sender`` and ``subject``, where they are not the dialect's.
     """
-    kind = dataclasses.replace(DIALECTS[dialect], **(addresses or {}))
+    changes: dict[str, Any] = dict(addresses or {})
+    kind = dataclasses.replace(DIALECTS[dialect], **changes)
     values = {**(metadata or {}), "fn": path, "bytes": len(content)}
     if key is None:
         header = base64.b64encode(json_text(values, order))
@@ -127,7 +128,7 @@ def padded_content(content: bytes) -> bytes:
 
 def token(fernet: Fernet, data: bytes, stamp: Stamp) -> bytes:
     """``!`` and a token of a given time and vector."""
-    return b"!" + fernet._encrypt_from_parts(data, stamp.time, stamp.iv)
+    return b"!" + fernet._encrypt_from_parts(data, stamp.time, stamp.iv)  # noqa: SLF001 -- the only way to a given vector
 
 
 def fold(text: bytes, columns: int, separator: bytes) -> bytes:

@@ -1,0 +1,70 @@
+"""What a device of a simulated run does: each action as a call to the filesystem."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ifap_twisted.core.values import ABSENT, Entry
+from ifap_twisted.deferreds import deferred
+from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.testing.trace import Call
+
+
+@deferred
+async def begin(filesystem: Filesystem, call: Call, number: int) -> Any:
+    """Do what the call says; ``number`` chooses among versions, sizes and counts."""
+    path, other = call.path, call.other
+    match call.verb:
+        case "put":
+            return await filesystem.put(path, _content(call, number))
+        case "create":
+            return await filesystem.put(path, _content(call, number), expect=ABSENT)
+        case "edit":
+            return await _edit(filesystem, call, number)
+        case "read":
+            return await filesystem.read(path)
+        case "stat":
+            return (await filesystem.stat(path)).size
+        case "list":
+            return len(await filesystem.list("/", recursive=True))
+        case "keep":
+            return await filesystem.keep(path, 1 + number % 9)
+        case "restore":
+            versions = await filesystem.versions(path)
+            return await filesystem.restore(path, versions[number % len(versions)].version)
+        case "undelete":
+            return await filesystem.undelete(path)
+        case "resolve" | "both":
+            return await filesystem.resolve(path, both=call.verb == "both")
+        case "move":
+            return await filesystem.move(path, other)
+        case "copy":
+            return await filesystem.copy(path, other)
+        case "remove" | "remove-tree":
+            return await filesystem.remove(path, recursive=call.verb == "remove-tree")
+        case "mkdir":
+            return await filesystem.make_directory(path, parents=True)
+        case "rmdir":
+            return await filesystem.remove_directory(path)
+        case "refresh":
+            return await filesystem.refresh()
+        case "snapshot":
+            return await filesystem.snapshot()
+        case "close":
+            return await filesystem.close()
+    raise ValueError(f"no such action: {call.verb}")
+
+
+async def _edit(filesystem: Filesystem, call: Call, number: int) -> Entry:
+    """Read, change, and write back if nobody was faster."""
+    before = await filesystem.read(call.path)
+    call.expect = before.entry.version
+    return await filesystem.put(call.path, _content(call, number), expect=call.expect)
+
+
+def _content(call: Call, number: int) -> bytes:
+    """Unlike that of every other call; sometimes longer than a block."""
+    call.content = b"call %d of device %d" % (call.number, call.device)
+    if number % 7 == 0:
+        call.content += b"." * 3000
+    return call.content

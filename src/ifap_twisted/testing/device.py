@@ -1,0 +1,118 @@
+"""A device of a simulated run: started, used, closed, killed and started again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from ifap_twisted.basedir.writer import MemoryWriter
+from ifap_twisted.core.keys import Key
+from ifap_twisted.core.values import Version
+from ifap_twisted.deferreds import deferred
+from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.filesystem.opening import Membership, Surroundings, open_folder
+from ifap_twisted.interfaces import IMessageStore
+from ifap_twisted.testing.process import Lifetime, Line, Threads
+from ifap_twisted.testing.scenario import Place
+
+KEY = Key.from_text("a key for simulations")
+Plant = Callable[[Any], None]
+"""Breaks a filesystem that was just opened, so that the judgement can be seen to find it."""
+
+
+class Network(Protocol):
+    """What a device needs of a world."""
+
+    def connect(self, device: int, place: Place) -> IMessageStore:
+        """A new session."""
+
+    def hang_up(self, device: int, *, before: bool) -> None:
+        """The device died."""
+
+
+class DiskWriter(MemoryWriter):
+    """An identity that outlives its process, as one in a basedir does; a copy of it is another machine's."""
+
+    def copy(self, behind: int = 0) -> DiskWriter:
+        """The same name with numbers that are ``behind`` by so many: a restored backup, a cloned machine."""
+        other = DiskWriter(self._random)
+        other.writer = self.writer
+        other._following = max(1, self._following - behind)
+        return other
+
+
+class Device:
+    """One of them.
+
+    :ivar incarnation: how often it was started; ``filesystem``: None while it is not open.
+    """
+
+    def __init__(self, number: int, place: Place, world: Network, clock: IReactorTime, *, seed: int) -> None:
+        self.number = number
+        self.place = place
+        self.incarnation = 0
+        self.opening = False
+        self.filesystem: Filesystem | None = None
+        self.lifetime = Lifetime(clock, skew=place.skew)
+        self.identity = DiskWriter(Random(f"identity {seed} {number}").randbytes)  # noqa: S311 -- repeatable
+        self._membership = Membership(keys=(KEY,))
+        self._world = world
+        self._clock = clock
+        self._seed = seed
+        self._buried: list[object] = []
+
+    def start(self, noted: Callable[[Version, frozenset[str]], None]) -> Deferred[Filesystem]:
+        """Open the folder."""
+        self.incarnation += 1
+        random = Random(f"device {self._seed} {self.number} {self.incarnation}")  # noqa: S311 -- repeatable
+        self._bury()
+        self.opening = True
+        self.lifetime = lifetime = Lifetime(self._clock, skew=self.place.skew)
+        line = Line(self._world.connect(self.number, self.place), lifetime, key=KEY, noted=noted)
+        surroundings = Surroundings(
+            clock=lifetime, worker=Threads(lifetime, random), random=random.randbytes, identity=self.identity
+        )
+        opening = self._open(line, surroundings)
+        self._buried.append(opening)
+        return opening
+
+    @deferred
+    async def _open(self, line: Line, surroundings: Surroundings) -> Filesystem:
+        try:
+            opened = await open_folder(line, self._membership, surroundings)
+        except Exception:
+            await line.close()
+            self.opening = False
+            raise
+        self.opening = False
+        self._membership = opened.membership
+        self.filesystem = line.filesystem = opened.filesystem
+        return opened.filesystem
+
+    def stopped(self) -> None:
+        """It was closed in good order, or not opened; its process goes on until :meth:`start` or :meth:`kill`."""
+        self._buried.append(self.filesystem)
+        self.filesystem = None
+
+    def kill(self, *, before: bool, forget: bool) -> None:
+        """Let it die in the middle of whatever it does.
+
+        :param before: what is on its way to the server is not stored any more.
+        :param forget: it has no basedir: the next start is another device in the folder's history.
+        """
+        self._world.hang_up(self.number, before=before)
+        self._bury()
+        if forget:
+            self.identity = DiskWriter(Random(f"again {self._seed} {self.number} {self.incarnation}").randbytes)  # noqa: S311
+            self._membership = Membership(keys=(KEY,))
+
+    def _bury(self) -> None:
+        """Keep what is dead until the end: what Python does with half-run coroutines must not happen now and then."""
+        self.lifetime.end()
+        self._buried.append((self.lifetime, self.filesystem))
+        self.filesystem = None
+        self.opening = False

@@ -1,0 +1,268 @@
+"""Judges what a simulated run recorded: no acknowledged write lost, none doubled, none hidden, reads see what they may.
+
+It is pure: it looks at a trace and at nothing else, and what it cannot explain is a violation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ifap_twisted.testing.ancestry import Family
+from ifap_twisted.testing.contents import Contents
+from ifap_twisted.testing.trace import CANCELLED, CRASHED, DONE, UNENDED, Call, Observation, Seen, Trace
+
+PUTTING: Final = frozenset({"put", "create", "edit"})
+PERHAPS: Final = frozenset({CRASHED, CANCELLED, UNENDED, "outcome-unknown", "stored-as-conflict"})
+"""Outcomes of a put that may have stored its file; all others are certain that it is not there."""
+REMOVING: Final = frozenset({"remove", "remove-tree", "move", "rmdir", "resolve", "both", "mkdir", "restore"})
+BUGS: Final = frozenset({"vid-collision", "tampered", "spliced", "malformed", "foreign-key", "wrong-key"})
+"""Errors that no server of these worlds can cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A promise that a run broke: which, and the evidence."""
+
+    promise: str
+    evidence: str
+
+    def __str__(self) -> str:
+        return f"{self.promise}: {self.evidence}"
+
+
+def judge(trace: Trace) -> list[Violation]:
+    """All violations, each told once."""
+    judges = (_ended, _acknowledged, _refused, _explained, _read, _remembered, _reported, _unhidden, _agreed, _others)
+    found = [violation for look in judges for violation in look(trace)]
+    return list(dict.fromkeys(found))
+
+
+def _fresh(trace: Trace) -> Observation | None:
+    return next((seen for seen in trace.observations if seen.who == "fresh"), None)
+
+
+def _name(call: Call) -> str:
+    return f"call {call.number} ({call.verb} /{call.path} by device {call.device})"
+
+
+def _ended(trace: Trace) -> Iterator[Violation]:
+    """Everything ends, and only in ways that a caller can be told of."""
+    for call in trace.calls:
+        if call.outcome == UNENDED:
+            yield Violation("everything ends", _name(call))
+        if call.outcome.startswith("bug") or call.outcome in BUGS:
+            yield Violation("callers meet only errors that they can understand", f"{_name(call)}: {call.outcome}")
+    for line in trace.logged:
+        yield Violation("nothing fails unheard", line)
+    for seen in trace.observations:
+        if seen.pending:
+            yield Violation("everything ends", f"{seen.who} has {seen.pending} writes pending")
+
+
+def _acknowledged(trace: Trace) -> Iterator[Violation]:
+    """What was acknowledged is there, once, with its content (P1, P3)."""
+    for seen in _whole(trace):
+        for call in trace.calls:
+            if call.outcome != DONE or not call.version or call.verb in {"read", "stat"}:
+                continue
+            places = [one for found in seen.versions.values() for one in found if one.vid == call.version]
+            destroyed = any(vid == call.version for _path, vid in trace.destroyed)
+            if len(places) != 1 and not (destroyed and not places):
+                yield Violation("no acknowledged write is lost or doubled", f"{_name(call)}: {len(places)} places")
+            elif places and call.verb in PUTTING and places[0].content != call.content:
+                yield Violation("an acknowledged write has its content", f"{_name(call)}: {_shown(places[0])}")
+
+
+def _whole(trace: Trace) -> list[Observation]:
+    return [seen for seen in trace.observations if seen.who.startswith("fresh")]
+
+
+def _shown(seen: Seen) -> str:
+    return f"{seen.vid} is {seen.error or seen.content!r}"
+
+
+def _refused(trace: Trace) -> Iterator[Violation]:
+    """What certainly was not stored is not there; what may have been is there at most once."""
+    fresh = _fresh(trace)
+    if fresh is None:
+        return
+    there = {(path, seen.vid) for path, found in fresh.versions.items() for seen in found}
+    for call in trace.calls:
+        if call.verb not in PUTTING:
+            continue
+        mine = [place for place, sent in trace.sent.items() if sent.call == call.number and place in there]
+        most = 1 if call.outcome == DONE or call.outcome in PERHAPS else 0
+        if len(mine) > most:
+            yield Violation(
+                "a write that failed is not there", f"{_name(call)}: {call.outcome}, but {len(mine)} stored"
+            )
+
+
+def _explained(trace: Trace) -> Iterator[Violation]:
+    """Every version was sent by somebody, and has a content that somebody put there."""
+    contents = Contents(trace)
+    for seen in _whole(trace):
+        for path, found in seen.versions.items():
+            vids = [one.vid for one in found]
+            if len(set(vids)) != len(vids):
+                yield Violation("no version is doubled", f"/{path}: {vids}")
+            for one in found:
+                if (path, one.vid) not in trace.sent:
+                    yield Violation("every version was written by somebody", f"/{path}: {one.vid}")
+                if one.error is not None:
+                    yield Violation("every version can be read", f"/{path}: {_shown(one)}")
+                elif one.content is not None and not contents.may_be(path, one.content):
+                    yield Violation("a file has a content that was put there", f"/{path}: {_shown(one)}")
+
+
+def _read(trace: Trace) -> Iterator[Violation]:
+    """Reads give what was put there, never a mix."""
+    contents = Contents(trace)
+    for call in trace.calls:
+        if call.data is not None and not contents.may_be(call.path, call.data):
+            yield Violation("a read gives what was put there", f"{_name(call)}: {call.data!r}")
+
+
+def _remembered(trace: Trace) -> Iterator[Violation]:
+    """A device never sees less than it was told that it had written itself."""
+    removals = [call for call in trace.calls if call.verb in REMOVING]
+    for read in trace.calls:
+        if read.verb != "read" or (read.device, read.incarnation) in trace.blind:
+            continue
+        for write in trace.calls:
+            if not _before(write, read):
+                continue
+            if read.outcome == "not-found" and not _may_be_gone(trace, removals, read):
+                yield Violation("what a device wrote it sees", f"{_name(read)} found nothing after {_name(write)}")
+            elif read.outcome == DONE and _is_older(trace, read.path, read.version, write.version):
+                yield Violation("what a device wrote it sees", f"{_name(read)} saw older than {_name(write)}")
+
+
+def _before(write: Call, read: Call) -> bool:
+    """The write was acknowledged to the same device before the read began."""
+    mine = (write.device, write.incarnation, write.path) == (read.device, read.incarnation, read.path)
+    acknowledged = write.verb in PUTTING and write.outcome == DONE and write.ended is not None
+    return mine and acknowledged and (write.ended or 0.0) < read.began
+
+
+def _may_be_gone(trace: Trace, removals: list[Call], read: Call) -> bool:
+    """Somebody removed the path, or something above it, or made it a directory, before the read ended."""
+    return (
+        any(path == read.path for path, _vid in trace.destroyed)
+        or any(
+            sent.version.deleted or sent.version.directory
+            for (path, _vid), sent in trace.sent.items()
+            if read.path == path or read.path.startswith(path + "/")
+        )
+        or any(_concerns(call, read) for call in removals if call.outcome in {DONE, *PERHAPS})
+    )
+
+
+def _concerns(call: Call, read: Call) -> bool:
+    return call.began <= (read.ended or 0.0) and (read.path + "/").startswith(call.path + "/")
+
+
+def _is_older(trace: Trace, path: str, read: str | None, written: str | None) -> bool:
+    """What was read is an ancestor of what had been written."""
+    versions = {vid: sent.version for (name, vid), sent in trace.sent.items() if name == path}
+    if read is None or written is None or not {read, written} <= set(versions):
+        return False
+    if not (versions[read].ours and versions[written].ours):
+        return False
+    return Family(versions, {}).descends(written, read)
+
+
+def _reported(trace: Trace) -> Iterator[Violation]:
+    """Every divergence is reported, and current is what the rules say (FORMAT 3.4, 3.5)."""
+    for seen in trace.observations:
+        for path in seen.versions:
+            family = _family(trace, seen, path)
+            if family is None:
+                continue
+            reported = {vid for name, vid in seen.conflicts if name == path}
+            expected = set(family.heads()) if family.in_conflict() else set()
+            if reported != expected:
+                said = f"/{path} for {seen.who}: {sorted(reported)}, not {sorted(expected)}"
+                yield Violation("every divergence is reported", said)
+            yield from _shown_right(seen, path, family)
+
+
+def _shown_right(seen: Observation, path: str, family: Family) -> Iterator[Violation]:
+    current = family.current()
+    if current is None or family.in_conflict():
+        return
+    version = family.versions[current]
+    listed = {vid for name, _kind, vid in seen.listing if name in {path, path + "~file"}}
+    if not version.deleted and current not in listed:
+        yield Violation("the newest version is shown", f"/{path} for {seen.who}: {sorted(listed)}, not {current}")
+    if version.deleted and any(vid in family.versions for vid in listed):
+        yield Violation("what was removed is not shown", f"/{path} for {seen.who}: {sorted(listed)}")
+
+
+def _family(trace: Trace, seen: Observation, path: str) -> Family | None:
+    vids = [one.vid for one in seen.versions[path]]
+    if any((path, vid) not in trace.sent for vid in vids):
+        return None  # told by _explained
+    versions = {vid: trace.sent[path, vid].version for vid in vids}
+    return Family(versions, {vid: seen.ranks[path, vid] for vid in vids})
+
+
+def _unhidden(trace: Trace) -> Iterator[Violation]:
+    """Nothing seems to descend from what its writer did not know: that would hide it."""
+    fresh = _fresh(trace)
+    for path in fresh.versions if fresh is not None else ():
+        family = _family(trace, fresh, path) if fresh is not None else None
+        if family is None or (trace.shuffled and not all(one.ours for one in family.versions.values())):
+            continue
+        for later in family.versions:
+            for earlier in family.versions:
+                hidden = family.descends(later, earlier) and earlier not in _known(trace, path, later)
+                if hidden and not _left_behind(trace, path, earlier, later):
+                    yield Violation("no write hides one that it did not know", f"/{path}: {later} hides {earlier}")
+
+
+def _left_behind(trace: Trace, path: str, earlier: str, later: str) -> bool:
+    """Its device died before anybody was told that it is stored, and then wrote the later one under the same name."""
+    sent = trace.sent[path, earlier]
+    died = sent.call is not None and trace.calls[sent.call].outcome == CRASHED
+    return died and sent.version.writer in trace.sent[path, later].version.clock
+
+
+def _known(trace: Trace, path: str, vid: str) -> set[str]:
+    """What the writer of a version knew, and what the writers of that had known."""
+    known: set[str] = set()
+    waiting = [vid]
+    while waiting:
+        sent = trace.sent.get((path, waiting.pop()))
+        more = set() if sent is None else sent.known - known
+        known |= more
+        waiting.extend(more)
+    return known
+
+
+def _agreed(trace: Trace) -> Iterator[Violation]:
+    """When all is quiet everybody sees the same, a second fresh client too."""
+    if len(trace.observations) < 2:
+        return
+    first = _picture(trace.observations[0])
+    for seen in trace.observations[1:]:
+        for name, mine, theirs in zip(("versions", "listing", "conflicts"), first, _picture(seen), strict=True):
+            if mine != theirs:
+                yield Violation("everybody sees the same", f"{seen.who}, {name}: {_difference(mine, theirs)}")
+
+
+def _picture(seen: Observation) -> tuple[frozenset[object], ...]:
+    versions = frozenset((path, one.vid) for path, found in seen.versions.items() for one in found)
+    return versions, frozenset(seen.listing), frozenset(seen.conflicts)
+
+
+def _difference(mine: frozenset[object], theirs: frozenset[object]) -> str:
+    return f"missing {sorted(map(str, mine - theirs))}, more {sorted(map(str, theirs - mine))}"
+
+
+def _others(trace: Trace) -> Iterator[Violation]:
+    """Mail of others is untouched (P6)."""
+    if trace.touched:
+        yield Violation("mail of others is untouched", f"{trace.touched} of {trace.mail}")

@@ -1,0 +1,220 @@
+"""The life of one device in a simulated run: what stands between a filesystem and its world, and ends with a crash.
+
+After a crash nothing more happens in it: no timer fires, no answer arrives, no call goes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextvars import ContextVar
+from random import Random
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ifap_twisted.core import envelope
+from ifap_twisted.core.dialects import IFAP
+from ifap_twisted.core.keys import Key
+from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt, Traits, Version
+from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.interfaces import IFolderListener, IMessageStore
+
+T = TypeVar("T")
+CALL: ContextVar[int | None] = ContextVar("CALL", default=None)
+"""The number of the call in whose name something is sent."""
+MOVING: ContextVar[bool] = ContextVar("MOVING", default=False)
+"""What is sent belongs to a move: its tombstones descend from exactly what was moved (FORMAT 11.3)."""
+
+
+@implementer(IReactorTime)
+class Lifetime:
+    """The clock of a process, which may be off; it stops for good when the process dies."""
+
+    def __init__(self, clock: IReactorTime, *, skew: float = 0.0) -> None:
+        self.dead = False
+        self._clock = clock
+        self._skew = skew
+        self._calls: list[IDelayedCall] = []
+
+    def seconds(self) -> float:
+        """Now, as this process believes."""
+        return self._clock.seconds() + self._skew
+
+    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> IDelayedCall:  # noqa: A002 -- IReactorTime
+        """As ``IReactorTime`` says."""
+        call = self._clock.callLater(delay, callable, *args, **kw)
+        self._calls = [other for other in self._calls if other.active()]
+        self._calls.append(call)
+        if self.dead:
+            call.cancel()
+        return call
+
+    def getDelayedCalls(self) -> Sequence[IDelayedCall]:
+        """Those of this process."""
+        return [call for call in self._calls if call.active()]
+
+    def end(self) -> None:
+        """Die."""
+        self.dead = True
+        for call in self.getDelayedCalls():
+            call.cancel()
+
+
+class Threads:
+    """A worker whose results come back a moment later, as from a thread; the work itself is done at once."""
+
+    def __init__(self, clock: IReactorTime, random: Random) -> None:
+        self._clock = clock
+        self._random = random
+
+    def __call__(self, work: Callable[[], T]) -> Deferred[T]:
+        """Run ``work``."""
+        done: Any = maybeDeferred(work)
+        return deferLater(self._clock, self._random.choice((0.0, 0.001, 0.05)), lambda: done)
+
+
+@implementer(IMessageStore)
+class Line:
+    """A store as one process sees it: notes what is sent, and is dumb when the process is dead.
+
+    :param noted: told of each append: the version, and the ids that its device knew of the path.
+    :ivar filesystem: that of the process, once it is open.
+    """
+
+    def __init__(
+        self, store: Any, lifetime: Lifetime, *, key: Key, noted: Callable[[Version, frozenset[str]], None]
+    ) -> None:
+        self.store = store
+        self.filesystem: Filesystem | None = None
+        self._lifetime = lifetime
+        self._key = key
+        self._noted = noted
+        self._moved: dict[str, set[str]] = {}
+
+    @property
+    def traits(self) -> Traits:
+        """Of the store."""
+        traits: Traits = self.store.traits
+        return traits
+
+    def open(self, *, create: bool = True) -> Deferred[FolderState]:
+        """Open the folder."""
+        return self._pass(lambda: self.store.open(create=create))
+
+    def poll(self, *, thorough: bool = False) -> Deferred[FolderState]:
+        """Ask for news."""
+        return self._pass(lambda: self.store.poll(thorough=thorough))
+
+    def uids(self, first: int, last: int | None = None) -> Deferred[Sequence[int]]:
+        """The UIDs in a range."""
+        return self._pass(lambda: self.store.uids(first, last))
+
+    def headers(self, first: int, last: int | None = None) -> Deferred[Mapping[int, HeaderBlock]]:
+        """The metadata headers in a range."""
+        return self._pass(lambda: self.store.headers(first, last))
+
+    def message(self, uid: int) -> Deferred[bytes]:
+        """One message."""
+        return self._pass(lambda: self.store.message(uid))
+
+    def dates(self, uids: Collection[int]) -> Deferred[Mapping[int, float]]:
+        """When messages were received."""
+        return self._pass(lambda: self.store.dates(uids))
+
+    def find(self, sealed_id: str) -> Deferred[Sequence[int]]:
+        """Where a sealed id is."""
+        return self._pass(lambda: self.store.find(sealed_id))
+
+    def remove(self, uids: Collection[int]) -> Deferred[None]:
+        """Remove messages."""
+        return self._pass(lambda: self.store.remove(uids))
+
+    def append(self, message: bytes) -> Deferred[Receipt]:
+        """Store a message, and note what it can possibly descend from."""
+        if not self._lifetime.dead:
+            self._note(message)
+        return self._pass(lambda: self.store.append(message))
+
+    def listen(self, listener: IFolderListener) -> Callable[[], None]:
+        """Tell a listener while the process lives."""
+        stop: Callable[[], None] = self.store.listen(_Alive(listener, self._lifetime))
+        return stop
+
+    def close(self) -> Deferred[None]:
+        """Let go."""
+        return self._pass(self.store.close)
+
+    def _pass(self, begin: Callable[[], Deferred[T]]) -> Deferred[T]:
+        if self._lifetime.dead:
+            return Deferred()
+        work = begin()
+        answer: Deferred[T] = Deferred(lambda _answer: work.cancel())
+
+        def ended(outcome: Any) -> None:
+            if not (self._lifetime.dead or answer.called):
+                answer.callback(outcome)
+
+        work.addBoth(ended)  # type: ignore[unused-awaitable]
+        return answer
+
+    def _note(self, message: bytes) -> None:
+        version = envelope.read_header(message, dialect=IFAP, keys=(self._key,), home=None)
+        if self.filesystem is None:
+            self._noted(version, frozenset())
+            return
+        index = self.filesystem.desk.view.index
+        known = {placed.version.vid for placed in index.history(version.path).versions}
+        if MOVING.get() and version.deleted:
+            known &= self._moved.get(version.path, set())
+        if version.moved_from is not None:
+            self._note_moved(version.moved_from)
+        self._noted(version, frozenset(known))
+
+    def _note_moved(self, vid: str) -> None:
+        """What the tombstone of a move may descend from: the version that was moved, and its ancestors."""
+        assert self.filesystem is not None
+        index = self.filesystem.desk.view.index
+        for path in index.paths():
+            history = index.history(path)
+            for placed in history.find(vid):
+                known = {vid, *(ancestor.version.vid for ancestor in history.ancestors(placed))}
+                self._moved.setdefault(path, set()).update(known)
+
+
+@implementer(IFolderListener)
+class _Alive:
+    """Tells a listener as long as its process lives."""
+
+    def __init__(self, listener: IFolderListener, lifetime: Lifetime) -> None:
+        self._listener = listener
+        self._lifetime = lifetime
+
+    def arrived(self, state: FolderState) -> None:
+        if not self._lifetime.dead:
+            self._listener.arrived(state)
+
+    def vanished(self, uids: Collection[int]) -> None:
+        if not self._lifetime.dead:
+            self._listener.vanished(uids)
+
+    def renumbered(self, uidvalidity: int) -> None:
+        if not self._lifetime.dead:
+            self._listener.renumbered(uidvalidity)
+
+    def connected(self) -> None:
+        if not self._lifetime.dead:
+            self._listener.connected()
+
+    def disconnected(self, reason: BaseException) -> None:
+        if not self._lifetime.dead:
+            self._listener.disconnected(reason)
+
+
+def code_of(failure: Failure) -> str:
+    """How a failure is recorded."""
+    code = getattr(failure.value, "code", None)
+    return code if isinstance(code, str) else f"bug: {type(failure.value).__name__}: {failure.value}"

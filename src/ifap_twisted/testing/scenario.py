@@ -1,0 +1,153 @@
+"""What happens in one simulated run, as data: drawn from a seed, written as JSON, and taken apart by the shrinker.
+
+It decides nothing while it runs: every choice is in a step, so that a run can be repeated without some of its steps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from random import Random
+from typing import Final
+
+PATHS: Final = ("a", "b", "d", "d/a", "d/b", "d/e/a")
+READING: Final = ("read", "read", "list", "stat")
+WRITING: Final = (
+    "put",
+    "put",
+    "put",
+    "put",
+    "edit",
+    "edit",
+    "create",
+    "keep",
+    "restore",
+    "undelete",
+    "resolve",
+    "both",
+)
+PLACING: Final = ("move", "copy", "remove", "remove", "remove-tree", "mkdir", "rmdir", "refresh", "snapshot")
+LIVING: Final = ("close", "crash", "crash", "cancel")
+NETWORK: Final = ("offline", "offline", "hide", "slow", "fail", "lose", "late", "answer-lost", "drop", "double")
+SERVER: Final = ("renumber", "deliver", "mail")
+REFERENCE: Final = ("reference-save", "reference-twice", "reference-remove", "reference-cleanup")
+ACTIONS: Final = frozenset(READING + WRITING + PLACING + LIVING + ("open", "restored"))
+FAULTS: Final = frozenset(NETWORK + SERVER + REFERENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happens.
+
+    :ivar at: seconds after the beginning.
+    :ivar who: the number of a device; for faults of a network, whose; for the server, 0.
+    :ivar number: what else there is to choose: which version, how long, which error.
+    """
+
+    at: float
+    who: int
+    verb: str
+    path: str = ""
+    other: str = ""
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A device and its way to the server.
+
+    :ivar poor: its server session has neither UIDPLUS nor IDLE; ``late``: it shows appends after a thorough poll only.
+    :ivar latency: the mean of its answers, in seconds; ``skew``: by how much its clock is off.
+    """
+
+    poor: bool = False
+    late: bool = False
+    latency: float = 0.0
+    skew: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A run: the devices, the steps in their order, and the seed of all else (secrets, latencies)."""
+
+    seed: int
+    world: str
+    places: tuple[Place, ...]
+    steps: tuple[Step, ...]
+
+    def with_steps(self, steps: Sequence[Step]) -> Scenario:
+        """The same run with other steps."""
+        return replace(self, steps=tuple(steps))
+
+    def to_json(self) -> str:
+        """One line for each step, so that a person can read it."""
+        head = {"seed": self.seed, "world": self.world, "places": [asdict(place) for place in self.places]}
+        lines = ",\n  ".join(json.dumps([s.at, s.who, s.verb, s.path, s.other, s.number]) for s in self.steps)
+        return json.dumps(head)[:-1] + f', "steps": [\n  {lines}\n]}}\n'
+
+    @classmethod
+    def from_json(cls, text: str) -> Scenario:
+        """Read what :meth:`to_json` wrote.
+
+        :raises ValueError, KeyError, TypeError: it is no scenario.
+        """
+        value = json.loads(text)
+        places = tuple(Place(**place) for place in value["places"])
+        steps = tuple(Step(*step) for step in value["steps"])
+        unknown = {step.verb for step in steps} - ACTIONS - FAULTS
+        if unknown or any(not 0 <= step.who < len(places) for step in steps):
+            raise ValueError(f"not a scenario: {sorted(unknown)}")
+        return cls(int(value["seed"]), str(value["world"]), places, steps)
+
+
+def draw(seed: int, worlds: Sequence[str] = ("memory",)) -> Scenario:
+    """The scenario of a seed: the same on every machine and under every hash seed."""
+    random = Random(f"scenario {seed}")  # noqa: S311 -- repeatable on purpose
+    count = random.choice((2, 2, 2, 3, 3, 4, 5, 8))
+    calm = random.random() < 0.15  # without any fault, whatever goes wrong is ours
+    places = tuple(_place(random, calm=calm) for _ in range(count))
+    moments = sorted(_moments(random, random.randint(12, 40)))
+    paths = random.sample(PATHS, random.randint(1, len(PATHS)))
+    openings = [Step(_opening(random), who, "open") for who in range(count)]
+    begun = [Step(round(random.uniform(0.2, 3), 3), random.randrange(count), "put", path) for path in paths[::2]]
+    steps = begun + [_step(random, moment, count, paths, calm=calm) for moment in moments]
+    return Scenario(seed, random.choice(list(worlds)), places, tuple(sorted([*openings, *steps], key=_at)))
+
+
+def _at(step: Step) -> float:
+    return step.at
+
+
+def _opening(random: Random) -> float:
+    """Most devices are there from the beginning, some at the very same moment; a few come in the middle."""
+    return random.choice((0.0, 0.0, 0.01, round(random.uniform(0, 40), 3)))
+
+
+def _place(random: Random, *, calm: bool) -> Place:
+    if calm:
+        return Place(latency=random.choice((0.0, 0.05)))
+    return Place(
+        poor=random.random() < 0.25,
+        late=random.random() < 0.15,
+        latency=random.choice((0.0, 0.0, 0.02, 0.1, 0.5, 3.0)),
+        skew=random.choice((0.0, 0.0, 0.0, -600.0, 600.0)),
+    )
+
+
+def _moments(random: Random, count: int) -> list[float]:
+    """Some alone, most in bursts: what overlaps is what breaks."""
+    moments: list[float] = []
+    while len(moments) < count:
+        start = random.uniform(0.1, 60)
+        width = random.choice((0.0, 0.01, 0.2, 3.0))
+        moments.extend(round(start + random.uniform(0, width), 3) for _ in range(random.randint(1, 7)))
+    return moments
+
+
+def _step(random: Random, at: float, count: int, paths: Sequence[str], *, calm: bool) -> Step:
+    kinds = (READING, WRITING, PLACING, LIVING, NETWORK, SERVER, REFERENCE, ("open",), ("restored",))
+    weights = (20, 45, 25, 0, 0, 0, 0, 2, 0) if calm else (15, 40, 18, 5, 12, 3, 4, 4, 1)
+    verb = random.choice(random.choices(kinds, weights)[0])
+    who = 0 if verb in SERVER or verb in REFERENCE else random.randrange(count)
+    return Step(at, who, verb, random.choice(paths), random.choice(paths), random.randrange(1000))

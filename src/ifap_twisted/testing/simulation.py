@@ -1,0 +1,298 @@
+"""One simulated run: the real filesystem and driver on a clock that jumps from event to event, and what it recorded.
+
+The same scenario gives the same trace, in every process: nothing here asks the machine for time or randomness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import copy_context
+from random import Random
+from typing import Any, cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
+from twisted.python.failure import Failure
+
+from ifap_twisted.core.values import Entry, Record, Version
+from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.testing import actions
+from ifap_twisted.testing.device import KEY, Device, Plant
+from ifap_twisted.testing.observing import observe
+from ifap_twisted.testing.process import CALL, MOVING, code_of
+from ifap_twisted.testing.reference_program import ReferenceProgram
+from ifap_twisted.testing.scenario import FAULTS, REFERENCE, Place, Scenario, Step
+from ifap_twisted.testing.trace import CANCELLED, CRASHED, DONE, Call, Observation, Sent, Trace
+from ifap_twisted.testing.worlds import WORLDS
+
+START = 1_800_000_000.0
+LONGEST = 900.0
+"""Seconds in which everything that was begun ends, once the server behaves."""
+AGAIN = 7.0
+"""Seconds after which a device that could not be opened is started again."""
+MAIL = b"From: a@b.example\r\nSubject: none of ours\r\n\r\n%d\r\n"
+
+
+class Simulation:
+    """A run that is going on.
+
+    :param plant: breaks each filesystem that is opened, so that the judgement can be seen to find it.
+    """
+
+    def __init__(self, scenario: Scenario, plant: Plant | None = None) -> None:
+        self.trace = Trace(scenario)
+        self.clock = Clock()
+        self.clock.rightNow = START
+        self.world = WORLDS[scenario.world](scenario.seed, self.clock)
+        self._scenario = scenario
+        self._plant = plant
+        self._ending = False
+        self._running: dict[int, tuple[Device, Deferred[Any]]] = {}
+        self._mail: list[bytes] = []
+        self.devices = [
+            Device(number, place, self.world, self.clock, seed=scenario.seed)
+            for number, place in enumerate(scenario.places)
+        ]
+        self._reference = ReferenceProgram(
+            lambda: self.world.messages,
+            self.world.add,
+            self.world.expunge,
+            key=KEY,
+            now=self.clock.seconds,
+            random=Random(f"reference {scenario.seed}").randbytes,  # noqa: S311 -- repeatable on purpose
+        )
+
+    def run(self) -> Trace:
+        """Let everything happen, let everything end, and look."""
+        observer = cast("ILogObserver", self._logged)
+        globalLogPublisher.addObserver(observer)
+        try:
+            for step in self._scenario.steps:
+                self.clock.callLater(step.at, self._happen, step)
+            last = max((step.at for step in self._scenario.steps), default=0.0)
+            self._advance(START + last + 1.0, lambda: False)
+            self._ending = True
+            self.world.heal()
+            self._advance(self.clock.seconds() + LONGEST, lambda: not (self._running or self._is_busy()))
+            self._look()
+        finally:
+            globalLogPublisher.removeObserver(observer)
+        return self.trace
+
+    # Time
+
+    def _advance(self, until: float, enough: Callable[[], bool]) -> None:
+        """Go from event to event, each at its own moment."""
+        calls = self.clock.calls
+        while calls and calls[0].getTime() <= until and not enough():
+            self.clock.advance(max(0.0, calls[0].getTime() - self.clock.seconds()))
+        if not enough():
+            self.clock.rightNow = max(self.clock.rightNow, until)
+
+    def _wait(self, work: Deferred[Any], seconds: float = LONGEST) -> Any:
+        """The outcome of something, or None when it does not come."""
+        outcomes: list[Any] = []
+        work.addBoth(outcomes.append)  # type: ignore[unused-awaitable]
+        self._advance(self.clock.seconds() + seconds, lambda: bool(outcomes))
+        return outcomes[0] if outcomes else None
+
+    # What happens
+
+    def _happen(self, step: Step) -> None:
+        if step.verb in REFERENCE:
+            self._trouble(step, struck=self._reference_works(step))
+        elif step.verb == "mail":
+            self._mail.append(MAIL % len(self._mail))
+            self.world.add(self._mail[-1])
+            self._trouble(step, struck=True)
+        elif step.verb in FAULTS:
+            self._trouble(step, struck=self.world.strike(step))
+        else:
+            self._act(self.devices[step.who], step)
+
+    def _trouble(self, step: Step, *, struck: bool) -> None:
+        if not struck:
+            return
+        self.trace.troubles[step.verb] = self.trace.troubles.get(step.verb, 0) + 1
+        if step.verb == "renumber":
+            self.trace.shuffled = self.trace.shuffled or step.number % 3 == 0
+            self.trace.blind.update((d.number, d.incarnation) for d in self.devices if self.world.is_hiding(d.number))
+
+    def _reference_works(self, step: Step) -> bool:
+        if not self.world.messages:
+            return False  # FORMAT 8.2: a folder that is not set up yet would be the reference's
+        if step.verb == "reference-cleanup":
+            gone = self._reference.clean_up(step.path)
+            self.trace.destroyed.update((version.path, version.vid) for version in gone)
+            return bool(gone)
+        if step.verb == "reference-remove":
+            removed = self._reference.remove(step.path)
+            if removed is not None:
+                self._note(removed, None, content=b"")
+            return removed is not None
+        for count in range(2 if step.verb == "reference-twice" else 1):
+            content = b"reference %d %d %.3f" % (step.number, count, step.at)
+            self._note(self._reference.save(step.path, content), None, content=content)
+        return True
+
+    def _note(self, version: Version, known: frozenset[str] | None, content: bytes | None = None) -> None:
+        """A version was sent; one of the reference, which sees everything, without ``known``."""
+        place = (version.path, version.vid)
+        if known is None:
+            known = frozenset(vid for path, vid in self.trace.sent if path == version.path)
+        self.trace.sent.setdefault(place, Sent(version, self.clock.seconds(), CALL.get(), known, content))
+
+    # Devices
+
+    def _act(self, device: Device, step: Step) -> None:
+        if step.verb == "open":
+            if not (device.filesystem or device.opening):
+                self._start(device)
+        elif step.verb in {"crash", "restored"}:
+            self._kill(device, step)
+        elif step.verb == "cancel":
+            mine = [work for owner, work in self._running.values() if owner is device]
+            if mine:
+                mine[step.number % len(mine)].cancel()
+                self._count("cancel")
+        elif device.filesystem is not None:
+            self._begin(device, step, device.filesystem)
+
+    def _count(self, verb: str) -> None:
+        self.trace.troubles[verb] = self.trace.troubles.get(verb, 0) + 1
+
+    def _start(self, device: Device) -> None:
+        call = self._call(device, Step(0.0, device.number, "open"))
+        call.incarnation += 1
+        if self.world.is_hiding(device.number):
+            self.trace.blind.add((device.number, call.incarnation))
+        self._follow(device, call, device.start(self._note))
+
+    def _kill(self, device: Device, step: Step) -> None:
+        if not (device.filesystem or device.opening):
+            return
+        self._count(step.verb)
+        for number, (owner, _work) in list(self._running.items()):
+            if owner is device:
+                self._ended(self.trace.calls[number], CRASHED)
+        if step.verb == "restored":  # from a backup: what the old machine had on its way never arrives
+            device.kill(before=True, forget=False)
+            device.identity = device.identity.copy(behind=1 + step.number % 4)
+        else:
+            device.kill(before=step.number % 2 == 0, forget=step.number % 5 == 0)
+        self.clock.callLater(0.1 + step.number % 15, self._restart, device)
+
+    def _restart(self, device: Device) -> None:
+        if not (device.filesystem or device.opening):
+            self._start(device)
+
+    def _begin(self, device: Device, step: Step, filesystem: Filesystem) -> None:
+        call = self._call(device, step)
+        context = copy_context()
+        context.run(CALL.set, call.number)
+        context.run(MOVING.set, step.verb == "move")
+        self._follow(device, call, context.run(actions.begin, filesystem, call, step.number))
+
+    def _call(self, device: Device, step: Step) -> Call:
+        number = len(self.trace.calls)
+        now = self.clock.seconds()
+        call = Call(number, device.number, device.incarnation, step.verb, step.path, step.other, now)
+        self.trace.calls.append(call)
+        return call
+
+    def _follow(self, device: Device, call: Call, work: Deferred[Any]) -> None:
+        lifetime = device.lifetime
+        self._running[call.number] = (device, work)
+
+        def ended(outcome: Any) -> None:
+            if lifetime.dead:
+                return
+            if isinstance(outcome, Failure):
+                self._ended(call, CANCELLED if isinstance(outcome.value, CancelledError) else code_of(outcome))
+            else:
+                self._tell_result(call, outcome)
+                self._ended(call, DONE)
+            self._after(device, call)
+
+        work.addBoth(ended).addErrback(self._failed)  # type: ignore[unused-awaitable]
+
+    def _ended(self, call: Call, outcome: str) -> None:
+        call.outcome, call.ended = outcome, self.clock.seconds()
+        self._running.pop(call.number, None)
+
+    def _tell_result(self, call: Call, result: Any) -> None:
+        if isinstance(result, Record):
+            call.version, call.data = result.entry.version, result.data
+        elif isinstance(result, Entry):
+            call.version = result.version
+
+    def _after(self, device: Device, call: Call) -> None:
+        """Break what was opened, if that is the plan; start again what was closed or did not open."""
+        if call.verb == "open" and call.outcome == DONE:
+            if self.world.is_hiding(device.number):
+                self.trace.blind.add((device.number, device.incarnation))
+            if self._plant is not None:
+                self._plant(device.filesystem)
+        elif call.verb == "open" or (call.verb == "close" and device.filesystem is not None):
+            device.stopped()
+            self.clock.callLater(AGAIN, self._restart, device)
+
+    def _failed(self, failure: Failure) -> None:
+        self.trace.logged.append(f"in the simulation itself: {failure.getTraceback()}")
+
+    def _logged(self, event: dict[str, Any]) -> None:
+        if event.get("log_level", LogLevel.info) >= LogLevel.error:
+            failure = event.get("log_failure")
+            what = "" if failure is None else f": {type(failure.value).__name__}: {failure.value}"
+            self.trace.logged.append(f"{event.get('log_namespace')} {event.get('log_format')}{what}")
+
+    # The end
+
+    def _is_busy(self) -> bool:
+        started = [device for device in self.devices if device.incarnation]
+        return any(device.filesystem is None or device.filesystem.desk.writer.pending for device in started)
+
+    def _look(self) -> None:
+        """Two fresh clients look at everything, and between them all devices."""
+        self._look_afresh("fresh")
+        for device in self.devices:
+            if device.filesystem is not None:
+                self._wait(device.filesystem.desk.view.store.poll(thorough=True))
+                for _ in range(5):
+                    if not isinstance(self._wait(device.filesystem.refresh()), Failure):
+                        break
+                self._observe(f"device {device.number}", device.filesystem, contents=False)
+        self._look_afresh("fresh again")
+        kept = list(self.world.messages.values())
+        self.trace.mail = len(self._mail)
+        self.trace.touched = sum(message not in kept for message in self._mail)
+        for device in self.devices:
+            if device.filesystem is not None:
+                self._wait(device.filesystem.close())
+        self.trace.messages = dict(self.world.messages)
+
+    def _look_afresh(self, who: str) -> None:
+        number = len(self.devices) + len(self.trace.observations)
+        device = Device(number, Place(), self.world, self.clock, seed=self._scenario.seed)
+        opened = self._wait(device.start(self._note))
+        if isinstance(opened, Failure) or opened is None:
+            reason = "" if opened is None else opened.getErrorMessage()
+            self.trace.logged.append(f"a fresh client cannot open the folder: {reason}")
+            return
+        if self._plant is not None:
+            self._plant(opened)
+        self._observe(who, opened, contents=True)
+        self._wait(opened.close())
+
+    def _observe(self, who: str, filesystem: Filesystem, *, contents: bool) -> None:
+        seen = self._wait(observe(who, filesystem, contents=contents))
+        if isinstance(seen, Observation):
+            self.trace.observations.append(seen)
+        else:
+            self.trace.logged.append(f"{who} cannot look at the folder: {seen}")
+
+
+def simulate(scenario: Scenario, plant: Plant | None = None) -> Trace:
+    """Run a scenario to its end and give what was recorded."""
+    return Simulation(scenario, plant).run()

@@ -1,0 +1,133 @@
+"""What a simulated run recorded: every call and its outcome, every message sent, and what is there at the end.
+
+It judges nothing; :mod:`ifap_twisted.testing.judgement` does, from these records alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ifap_twisted.core.values import Version
+from ifap_twisted.testing.scenario import Scenario
+
+DONE = "done"
+"""The outcome of a call that did what it was asked for."""
+CRASHED = "crashed"
+"""The outcome of a call whose device died before it answered."""
+CANCELLED = "cancelled"
+UNENDED = "unended"
+
+
+@dataclass(slots=True)
+class Call:
+    """One call to a filesystem.
+
+    :ivar incarnation: how often the device had been started, this time included.
+    :ivar content: what a put was given.
+    :ivar outcome: ``done``, ``crashed``, ``cancelled``, ``unended``, the code of an error, or ``bug: `` and what no
+        caller should ever see.
+    :ivar version: the version that a write made, or that a read gave.
+    :ivar data: what a read gave.
+    """
+
+    number: int
+    device: int
+    incarnation: int
+    verb: str
+    path: str
+    other: str
+    began: float
+    content: bytes | None = None
+    expect: str | None = None
+    ended: float | None = None
+    outcome: str = UNENDED
+    version: str | None = None
+    data: bytes | None = None
+
+
+@dataclass(slots=True)
+class Sent:
+    """A version that somebody sent to the server, with what its device knew of the path at that moment.
+
+    :ivar call: the number of the call that sent it, or None: nobody's, or a reference program's.
+    :ivar known: the ids of the versions of its path that it can possibly descend from.
+    :ivar content: where it is known without reading: of a reference program.
+    """
+
+    version: Version
+    at: float
+    call: int | None
+    known: frozenset[str]
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One version as a client shows it at the end; ``content`` is None for what has none, ``error`` why it failed."""
+
+    path: str
+    vid: str
+    deleted: bool
+    directory: bool
+    content: bytes | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All that one client shows when everything is quiet.
+
+    :ivar versions: of each path, newest first; ``listing``: path, type and version; ``conflicts``: path and version.
+    :ivar ranks: the lowest UID of each version, by path and version.
+    """
+
+    who: str
+    versions: Mapping[str, tuple[Seen, ...]]
+    listing: tuple[tuple[str, str, str], ...]
+    conflicts: tuple[tuple[str, str], ...]
+    ranks: Mapping[tuple[str, str], int]
+    pending: int = 0
+
+
+@dataclass(slots=True)
+class Trace:
+    """Everything that a run recorded.
+
+    :ivar sent: by path and version id, in the order in which they were first sent.
+    :ivar destroyed: paths and ids of versions that a reference program expunged.
+    :ivar blind: devices and incarnations that may know less than they knew, because the server hid messages from a
+        listing that had to be read anew.
+    :ivar mail: foreign messages that were delivered; ``touched``: those that are gone or changed at the end.
+    :ivar shuffled: a renumbering changed the order of the messages.
+    :ivar logged: errors that were logged, and failures that nobody handled.
+    :ivar troubles: how often each fault struck.
+    """
+
+    scenario: Scenario
+    calls: list[Call] = field(default_factory=list)
+    sent: dict[tuple[str, str], Sent] = field(default_factory=dict)
+    destroyed: set[tuple[str, str]] = field(default_factory=set)
+    blind: set[tuple[int, int]] = field(default_factory=set)
+    mail: int = 0
+    touched: int = 0
+    shuffled: bool = False
+    logged: list[str] = field(default_factory=list)
+    troubles: dict[str, int] = field(default_factory=dict)
+    observations: list[Observation] = field(default_factory=list)
+    messages: dict[int, bytes] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """The same for two runs exactly when everything in them was the same."""
+        state = hashlib.sha256()
+        for call in self.calls:
+            state.update(repr(call).encode())
+        for (path, vid), sent in self.sent.items():
+            state.update(repr((path, vid, sent.at, sent.call, sorted(sent.known))).encode())
+        for uid, message in sorted(self.messages.items()):
+            state.update(b"%d %b" % (uid, message))
+        for seen in self.observations:
+            state.update(repr((seen.who, sorted(seen.versions.items()), seen.listing, seen.conflicts)).encode())
+        state.update(repr((sorted(self.destroyed), sorted(self.blind), self.logged)).encode())
+        return state.hexdigest()

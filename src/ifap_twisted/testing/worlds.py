@@ -1,0 +1,38 @@
+"""The worlds in which simulated runs can happen, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from twisted.internet.interfaces import IReactorTime
+
+from ifap_twisted.testing.device import Network
+from ifap_twisted.testing.memory_world import MemoryWorld
+from ifap_twisted.testing.scenario import Step
+
+
+class World(Network, Protocol):
+    """A server, and what can happen to it."""
+
+    @property
+    def messages(self) -> Mapping[int, bytes]:
+        """What is in the folder."""
+
+    def is_hiding(self, device: int) -> bool:
+        """Whether messages are left out of the listings of a device."""
+
+    def add(self, message: bytes) -> int:
+        """Somebody else stores a message."""
+
+    def expunge(self, uid: int) -> None:
+        """Somebody else removes one."""
+
+    def strike(self, step: Step) -> bool:
+        """Let a fault happen."""
+
+    def heal(self) -> None:
+        """From now on the server behaves."""
+
+
+WORLDS: dict[str, Callable[[int, IReactorTime], World]] = {"memory": MemoryWorld}

@@ -1,0 +1,251 @@
+"""Simulated runs: the same again, judged, shrunk, and many of them."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ifap_twisted.core.values import Version
+from ifap_twisted.testing import scenario
+from ifap_twisted.testing.ancestry import Family
+from ifap_twisted.testing.campaign import Campaign
+from ifap_twisted.testing.judgement import judge
+from ifap_twisted.testing.scenario import Place, Scenario, Step, draw
+from ifap_twisted.testing.shrinking import shrink
+from ifap_twisted.testing.simulate import replay, run_campaign
+from ifap_twisted.testing.simulation import simulate
+from tests.reference_reader import ReferenceReader
+from tests.testing.plants import PLANTS, loses_what_it_acknowledged
+
+CI_SEEDS = 300
+"""At least 200 in each CI run (bar R5); more are run by the command."""
+
+
+class CampaignTests(SynchronousTestCase):
+    """Many seeds."""
+
+    def test_no_promise_is_broken(self) -> None:
+        """And everything that can be done, and every fault, was met: a campaign that covers nothing shows nothing."""
+        campaign = Campaign()
+        out = io.StringIO()
+        kept = run_campaign(campaign, CI_SEEDS, None, lambda: 0.0, out)
+        print(out.getvalue())
+        self.assertTrue(kept, out.getvalue())
+        done = {name.removesuffix(" done") for name in campaign.coverage.actions if name.endswith(" done")}
+        self.assertEqual(scenario.ACTIONS - done - {"crash", "restored", "cancel"}, set())
+        self.assertEqual((scenario.FAULTS | {"crash", "restored", "cancel"}) - set(campaign.coverage.faults), set())
+        self.assertTrue(campaign.coverage.conflicts)
+
+    def test_it_can_be_continued(self) -> None:
+        """From a state file: the seeds after those that were run."""
+        campaign = Campaign()
+        campaign.run(3)
+        again = Campaign.from_json(campaign.to_json())
+        again.run(2)
+        self.assertEqual((again.following, again.coverage.seeds), (5, 5))
+
+    def test_it_ends_when_its_time_is_up(self) -> None:
+        """Looked at before each seed."""
+        moments = iter(range(100))
+        campaign = Campaign()
+        run_campaign(campaign, 50, 3.0, lambda: float(next(moments)), io.StringIO())
+        self.assertEqual(campaign.coverage.seeds, 2)
+
+
+class RepeatTests(SynchronousTestCase):
+    """A seed decides everything."""
+
+    def test_the_same_seed_gives_the_same_trace(self) -> None:
+        """To the last byte of the last message."""
+        for seed in range(5):
+            self.assertEqual(simulate(draw(seed)).digest(), simulate(draw(seed)).digest())
+
+    def test_another_seed_gives_another(self) -> None:
+        """Or the digest would tell nothing."""
+        self.assertNotEqual(simulate(draw(1)).digest(), simulate(draw(2)).digest())
+
+    def test_the_same_in_every_process(self) -> None:
+        """Under any hash seed."""
+        code = (
+            "from ifap_twisted.testing.scenario import draw; from ifap_twisted.testing.simulation import simulate\n"
+            "print([simulate(draw(seed)).digest() for seed in range(12)])"
+        )
+        found = {
+            subprocess.run(
+                [sys.executable, "-c", code],
+                env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            for seed in ("1", "2", "77")
+        }
+        self.assertEqual(len(found), 1)
+
+    def test_a_script_is_the_scenario(self) -> None:
+        """Printed and read again."""
+        drawn = draw(7)
+        self.assertEqual(Scenario.from_json(drawn.to_json()), drawn)
+
+    def test_what_is_no_script_is_refused(self) -> None:
+        """A verb that there is not, a device that there is not."""
+        for step in (Step(0.0, 0, "dance"), Step(0.0, 9, "put")):
+            text = Scenario(0, "memory", (Place(),), (step,)).to_json()
+            self.assertRaises(ValueError, Scenario.from_json, text)
+
+
+class JudgementTests(SynchronousTestCase):
+    """A judgement that cannot fail is worth nothing: each planted bug is found, and made small."""
+
+    def found(self, plant: object) -> None:
+        found = Campaign(plant=plant).run(80)  # type: ignore[arg-type]
+        assert found is not None, f"{plant} was not found"
+        self.assertLessEqual(len(found.scenario.steps), 12)
+        again = judge(simulate(found.scenario, plant))  # type: ignore[arg-type]
+        self.assertTrue({one.promise for one in again} & {one.promise for one in found.violations})
+        self.assertEqual(judge(simulate(found.scenario)), [], "it is the plant that is found")
+
+    def test_what_others_delivered_is_watched(self) -> None:
+        """A foreign message that goes is told."""
+        trace = simulate(draw(3))
+        trace.touched = 1
+        self.assertIn("mail of others is untouched", [violation.promise for violation in judge(trace)])
+
+    def test_a_call_that_never_ends_is_told(self) -> None:
+        """And one that fails as no caller should see."""
+        trace = simulate(draw(3))
+        trace.calls[0].outcome, trace.calls[1].outcome = "unended", "bug: KeyError: 'a'"
+        promises = [violation.promise for violation in judge(trace)]
+        self.assertEqual(promises, ["everything ends", "callers meet only errors that they can understand"])
+
+    def test_a_mixed_read_is_told(self) -> None:
+        """Half of one content and half of another."""
+        trace = next(t for t in map(simulate, map(draw, range(20))) if any(call.data for call in t.calls))
+        read = next(call for call in trace.calls if call.data)
+        read.data = b"half and " + (read.data or b"")
+        self.assertEqual([violation.promise for violation in judge(trace)], ["a read gives what was put there"])
+
+
+for planted in PLANTS:
+    name = planted.__name__
+
+    def _test(self: JudgementTests, planted: object = planted) -> None:
+        self.found(planted)
+
+    _test.__doc__ = planted.__doc__
+    setattr(JudgementTests, f"test_one_that_{name}", _test)
+
+
+class AncestryTests(SynchronousTestCase):
+    """The rules, told a second time."""
+
+    def version(self, vid: str, **values: object) -> Version:
+        base = Version("a", vid, vid, ours=True, encrypted=True, length=0, size=0, modified=0.0)
+        return base._replace(**values)
+
+    def test_clocks(self) -> None:
+        """FORMAT 3.1."""
+        one = self.version("1", writer="x", clock={"x": 1}, sha256="1")
+        two = self.version("2", writer="y", clock={"x": 1, "y": 1}, sha256="2")
+        other = self.version("3", writer="z", clock={"z": 1}, sha256="3")
+        family = Family({v.vid: v for v in (one, two, other)}, {"1": 1, "2": 2, "3": 3})
+        self.assertEqual((family.heads(), family.current(), family.in_conflict()), (["2", "3"], "3", True))
+
+    def test_two_saves_of_the_reference_are_one_line(self) -> None:
+        """FORMAT 3.3."""
+        ours = self.version("1", writer="x", clock={"x": 1}, sha256="1")
+        saves = [self.version(v, ours=False, clock={"x": 1}, inherits="1") for v in ("2", "3")]
+        family = Family({v.vid: v for v in (ours, *saves)}, {"1": 1, "2": 2, "3": 3})
+        self.assertEqual((family.heads(), family.in_conflict()), (["3"], False))
+
+
+class ShrinkingTests(SynchronousTestCase):
+    """What does not matter is left out."""
+
+    def test_only_what_fails_stays(self) -> None:
+        """One step of forty, and no bad network."""
+        drawn = draw(4)
+        step = drawn.steps[len(drawn.steps) // 2]
+
+        def fails(candidate: Scenario) -> bool:
+            return any((one.verb, one.who, one.path) == (step.verb, step.who, step.path) for one in candidate.steps)
+
+        small = shrink(drawn, fails)
+        self.assertEqual([one.verb for one in small.steps], [step.verb])
+        self.assertEqual(set(small.places), {Place()})
+
+    def test_it_gives_up_after_so_many_runs(self) -> None:
+        """What was found by then is given."""
+        runs: list[Scenario] = []
+        shrink(draw(4), lambda candidate: bool(runs.append(candidate)) or True, tries=10)
+        self.assertLessEqual(len(runs), 10)
+
+
+class CommandTests(SynchronousTestCase):
+    """``python -m ifap_twisted.testing.simulate``."""
+
+    def run_command(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "ifap_twisted.testing.simulate", *options], capture_output=True, text=True
+        )
+
+    def test_it_prints_what_it_covered_and_keeps_its_place(self) -> None:
+        """Run twice with a state file."""
+        with tempfile.TemporaryDirectory() as directory:
+            state = str(Path(directory) / "state.json")
+            first = self.run_command("--count", "2", "--seed", "5", "--state", state)
+            second = self.run_command("--count", "1", "--state", state)
+        self.assertEqual((first.returncode, second.returncode), (0, 0), first.stderr + second.stderr)
+        self.assertIn("2 seeds", first.stdout)
+        self.assertIn("the next is 8", second.stdout)
+
+    def test_a_replay_says_what_happened(self) -> None:
+        """Every call, the digest, and the judgement."""
+        out = io.StringIO()
+        self.assertTrue(replay(draw(3), out))
+        self.assertIn(f"digest {simulate(draw(3)).digest()}", out.getvalue())
+
+    def test_a_violation_is_printed_as_a_script(self) -> None:
+        """That can be run again."""
+        out = io.StringIO()
+        self.assertFalse(run_campaign(Campaign(plant=loses_what_it_acknowledged), 50, None, lambda: 0.0, out))
+        script = out.getvalue().partition("(for --script):\n")[2]
+        self.assertTrue(judge(simulate(Scenario.from_json(script), loses_what_it_acknowledged)))
+
+    def test_what_is_no_state_is_refused(self) -> None:
+        """With the status of wrong usage."""
+        with tempfile.TemporaryDirectory() as directory:
+            state = Path(directory) / "state.json"
+            state.write_text("{}")
+            self.assertEqual(self.run_command("--state", str(state)).returncode, 2)
+
+
+class ReferenceTests(SynchronousTestCase):
+    """What is there in the end the reference reads, too (P11)."""
+
+    def test_the_reference_sees_what_is_not_in_conflict(self) -> None:
+        """Where the newest message of a path is its current version."""
+        for seed in range(25):
+            trace = simulate(draw(seed))
+            reader = ReferenceReader(trace.messages, "ifaplib", "a key for simulations")
+            reader.synchronize()
+            for path, content in _undisputed(trace):
+                self.assertEqual(reader.read(path), content, f"seed {seed}: /{path}")
+
+
+def _undisputed(trace: object) -> list[tuple[str, bytes]]:
+    """Files without conflict whose current version has the highest UID of the path, and only one place."""
+    seen = trace.observations[-1]  # type: ignore[attr-defined]
+    conflicts = {path for path, _vid in seen.conflicts}
+    found = []
+    for path, kind, vid in seen.listing:
+        versions = {one.vid: one for one in seen.versions.get(path, ())}
+        ranks = [seen.ranks[path, one] for one in versions]
+        if kind == "file" and path not in conflicts and vid in versions and max(ranks) == seen.ranks[path, vid]:
+            found.append((path, versions[vid].content or b""))
+    return found
