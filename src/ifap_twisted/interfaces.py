@@ -15,6 +15,7 @@ from typing import IO, Any, Protocol, Self, TypeAlias
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
+from ifap_twisted.core.frozen import Frozen, JournalContent
 from ifap_twisted.core.values import (
     Entry,
     Event,
@@ -138,6 +139,25 @@ class IWriterIdentity(Interface):
 
     def renew() -> Deferred[None]:
         """Draw a new writer, because the old one may be used by a copy of this device (FORMAT 3.2)."""
+
+
+class IJournal(Interface):
+    """What was accepted and may not be on the server yet, kept over the end of the process (FORMAT 4.1)."""
+
+    def begin(frozen: Frozen) -> Deferred[None]:
+        """Keep a message; durable on this machine when this fires. Cancelling it does not take it back.
+
+        :raises IFAPError: it cannot be kept (the disk is full, for example).
+        """
+
+    def settle(frozen: Frozen) -> None:
+        """Let go of a message that is on the server, or certainly not and never to be; soon, not at once."""
+
+    def left() -> Deferred[JournalContent]:
+        """What an earlier process left behind, in the order in which it was kept."""
+
+    def close() -> Deferred[None]:
+        """Fires when what was let go is gone from the disk. Never raises."""
 
 
 class IFile(Protocol):

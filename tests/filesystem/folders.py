@@ -55,6 +55,8 @@ class Folder:
         identity: Any = None,
         remember: Any = None,
         worker: Any = None,
+        journal: Any = None,
+        account: str = "",
     ) -> Deferred[Opened]:
         """Open it on another device."""
         surroundings = Surroundings(
@@ -62,6 +64,7 @@ class Folder:
             worker=worker or InlineWorker(),
             random=self.random,
             identity=identity or MemoryWriter(self.random),
+            journal=journal,
         )
         return Deferred.fromCoroutine(
             open_folder(
@@ -71,6 +74,7 @@ class Folder:
                 options=options,
                 make_key=make_key,
                 remember=remember,
+                account_key=account,
             )
         )
 

@@ -114,6 +114,7 @@ class Directory:
         with as_local_error("open the directory", path):
             with suppress(FileExistsError):
                 os.mkdir(name, PRIVATE_DIRECTORY, dir_fd=self._descriptor)
+                os.fsync(self._descriptor)
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
             descriptor = os.open(name, flags, dir_fd=self._descriptor)
         return Directory(descriptor, path, self._uid)
@@ -222,10 +223,15 @@ class Directory:
             except FileNotFoundError:
                 return False
 
+    def names(self) -> list[str]:
+        """The names of everything in it, in no order."""
+        with as_local_error("look through", self.path):
+            return os.listdir(self._descriptor)  # noqa: PTH208 -- the open directory, wherever it is now
+
     def sweep(self) -> None:
         """Remove what a write that was cut left behind; only while the basedir is held."""
         with as_local_error("clean up", self.path):
-            for name in os.listdir(self._descriptor):  # noqa: PTH208 -- the open directory, wherever it is now
+            for name in self.names():
                 if TEMPORARY.fullmatch(name):
                     os.unlink(name, dir_fd=self._descriptor)
 

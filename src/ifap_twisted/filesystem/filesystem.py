@@ -21,9 +21,10 @@ from ifap_twisted.filesystem.files import Opening
 from ifap_twisted.filesystem.lasting import Lasting
 from ifap_twisted.filesystem.notices import notices
 from ifap_twisted.filesystem.putting import Putting
+from ifap_twisted.filesystem.recovery import Recovery
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.filesystem.writing import Change
-from ifap_twisted.interfaces import IFilesystem, Listener, RemotePath, Source
+from ifap_twisted.interfaces import IFilesystem, IJournal, Listener, RemotePath, Source
 
 T = TypeVar("T")
 QUIET_SECONDS = 30.0
@@ -48,6 +49,8 @@ class Filesystem:
         account: str = "",
         folder: str = "",
         warnings: Sequence[Notice] = (),
+        journal: IJournal | None = None,
+        recovery: Recovery | None = None,
     ) -> None:
         self.desk = desk
         self._watchers = watchers
@@ -55,6 +58,8 @@ class Filesystem:
         self._account = account
         self._folder = folder
         self._warnings = tuple(warnings)
+        self._journal = journal
+        self._recovery = recovery
         self._snapshot_call: IDelayedCall | None = None
         self._snapshot_due = False
         self._lasting = Lasting(self._written)
@@ -255,8 +260,10 @@ class Filesystem:
 
     @deferred
     async def refresh(self) -> None:
-        """See what others did."""
+        """See what others did, and try once more what could not be finished."""
         await self.desk.view.refresh()
+        if self._recovery is not None:
+            await self._recovery.next()
 
     # Around it
 
@@ -295,17 +302,19 @@ class Filesystem:
         """The present state."""
         view = self.desk.view
         rejected = view.index.rejected()
+        left = 0 if self._recovery is None else len(self._recovery)
+        journalled = () if self._recovery is None else self._recovery.notices()
         return Status(
             state=view.state,
             account=self._account,
             folder=self._folder,
             dialect=view.dialect.name,
-            pending=self.desk.writer.pending,
-            failing=self.desk.writer.failing,
+            pending=self.desk.writer.pending + left,
+            failing=self.desk.writer.failing + left,
             conflicts=len(view.index.conflicts()),
             damaged=len(rejected),
             foreign=view.index.foreign(),
-            warnings=(*self._warnings, *notices(view, rejected, self.desk.writer.unseen)),
+            warnings=(*self._warnings, *journalled, *notices(view, rejected, self.desk.writer.unseen)),
             last_refresh=view.last_refresh,
         )
 
@@ -319,12 +328,16 @@ class Filesystem:
         if self._snapshot_call is not None and self._snapshot_call.active():
             self._snapshot_call.cancel()
         self._lasting.close()
+        if self._recovery is not None:
+            self._recovery.stop()
         await self._lasting.when_idle()
         snapshot_path = self.desk.view.dialect.snapshot_path
         if self._snapshot_due and planning.wants_snapshot(self.desk.view.index, snapshot_path):
             await self._last_snapshot()
         await self.desk.writer.when_idle()
         self.desk.writer.stop()
+        if self._journal is not None:
+            await self._journal.close()
         self.desk.view.close()
         await self.desk.view.store.close()
 

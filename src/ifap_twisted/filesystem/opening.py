@@ -9,9 +9,10 @@ from twisted.internet.interfaces import IReactorTime
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.dialects import Dialect
+from ifap_twisted.core.frozen import Frozen
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.keys import Key
-from ifap_twisted.core.values import FolderState, HeaderBlock, Notice
+from ifap_twisted.core.values import FolderState, HeaderBlock, Notice, Sealed
 from ifap_twisted.errors import (
     DataError,
     KeyRequired,
@@ -27,10 +28,11 @@ from ifap_twisted.filesystem.admission import Budget
 from ifap_twisted.filesystem.desk import Desk, Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.reading import Reader
+from ifap_twisted.filesystem.recovery import Place, Recovery
 from ifap_twisted.filesystem.view import EarlyNews, View
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.filesystem.writing import Random, Writer, new_vid
-from ifap_twisted.interfaces import IMessageStore, IWriterIdentity
+from ifap_twisted.interfaces import IJournal, IMessageStore, IWriterIdentity
 from ifap_twisted.workers import Worker
 
 
@@ -59,12 +61,16 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """Where a filesystem lives: everything that is an argument."""
+    """Where a filesystem lives: everything that is an argument.
+
+    :ivar journal: opens the journal with the keys of the folder; None keeps nothing over the end of the process.
+    """
 
     clock: IReactorTime
     worker: Worker
     random: Random
     identity: IWriterIdentity
+    journal: Callable[[Sequence[Key]], IJournal] | None = None
 
 
 async def open_folder(
@@ -76,11 +82,13 @@ async def open_folder(
     make_key: bool = False,
     remember: Callable[[Membership], Awaitable[None]] | None = None,
     account: str = "",
+    account_key: str = "",
     name: str = "",
 ) -> Opened:
     """Open a folder as a filesystem.
 
     :param make_key: make a key where the folder has no message of either dialect and none is given (FORMAT 8.2).
+    :param account: for people; ``account_key`` names it in the journal.
     :param remember: keeps what the device has to know; called before anything is written under a new key, and again
         when the folder is known.
     :raises KeyRequired, WrongKey, Plaintext, UnsupportedDialect, ForeignFolder, ReadOnly: nothing was written.
@@ -110,10 +118,24 @@ async def open_folder(
     finally:
         early.stop()
     view.adopt_home(home)
-    desk = _desk(view, options, surroundings, watchers)
+    journal = None if surroundings.journal is None else surroundings.journal(keys)
+    place = Place(account=account_key or account, folder=name)
+    desk = _desk(view, options, surroundings, watchers, journal, place)
     warnings = [_other_dialect(dialect)] if other else []
+    recovery = None
+    if journal is not None:
+        recovery = Recovery(journal, view, desk.writer, place, clock=surroundings.clock, worker=surroundings.worker)
+        desk.writer.unknown = recovery.add
+        recovery.begin(await journal.left())
     filesystem = Filesystem(
-        desk, watchers=watchers, clock=surroundings.clock, account=account, folder=name, warnings=warnings
+        desk,
+        watchers=watchers,
+        clock=surroundings.clock,
+        account=account,
+        folder=name,
+        warnings=warnings,
+        journal=journal,
+        recovery=recovery,
     )
     known = replace(known, home=home)
     if remember is not None:
@@ -155,7 +177,24 @@ def _decide(
     return dialect, keys, other, made
 
 
-def _desk(view: View, options: Options, surroundings: Surroundings, watchers: Watchers) -> Desk:
+def _desk(
+    view: View,
+    options: Options,
+    surroundings: Surroundings,
+    watchers: Watchers,
+    journal: IJournal | None,
+    place: Place,
+) -> Desk:
+    def freeze(sealed: Sealed) -> Frozen:
+        return Frozen(
+            account=place.account,
+            folder=place.folder,
+            home=view.home or "",
+            dialect=view.dialect.name,
+            sealed_id=sealed.sealed_id,
+            message=sealed.message,
+        )
+
     writer = Writer(
         view,
         identity=surroundings.identity,
@@ -165,6 +204,8 @@ def _desk(view: View, options: Options, surroundings: Surroundings, watchers: Wa
         watchers=watchers,
         keep=options.keep,
         compat=options.compat,
+        journal=journal,
+        freeze=freeze,
     )
     return Desk(
         view=view,

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ifap_twisted.core import envelope, limits, planning
+from ifap_twisted.core import envelope, limits, paths, planning
+from ifap_twisted.core.frozen import Frozen
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.values import JSON, Draft, Event, Expect, Sealed
 from ifap_twisted.errors import (
@@ -25,21 +26,29 @@ from ifap_twisted.errors import (
     InvalidPath,
     NotSupported,
     OutcomeUnknown,
+    QuotaExceeded,
+    ReadOnly,
+    Refused,
     StoredAsConflict,
     StoreError,
+    Throttled,
     TooLarge,
+    Unavailable,
 )
 from ifap_twisted.filesystem.queues import Queues
 from ifap_twisted.filesystem.readback import ReadBack
 from ifap_twisted.filesystem.slices import Slices
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.filesystem.watching import Watchers
-from ifap_twisted.interfaces import IWriterIdentity
+from ifap_twisted.interfaces import IJournal, IWriterIdentity
 from ifap_twisted.workers import Worker
 
 Random = Callable[[int], bytes]
 PAUSES = (0.0, 0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds before each look for an appended message: most servers show it at once, some after NOOP, one after SELECT."""
+
+NOT_STORED = (CancelledError, QuotaExceeded, ReadOnly, Refused, Throttled, TooLarge, Unavailable)
+"""After these a message was certainly not stored; after anything else that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +75,8 @@ class Writer:
     :param keep: how many versions a file keeps when nobody said otherwise.
     :param compat: refuse what the reference programs would not see (FORMAT 1.6).
     :ivar pending: writes that have begun and not ended; ``failing``: those among them that had to be tried again.
+    :param journal: keeps what is on its way, unless None; ``freeze`` makes an entry of a message.
+    :ivar unknown: told of an entry whose outcome is unknown.
     :ivar unseen: paths written that the reference programs do not see.
     """
 
@@ -82,6 +93,8 @@ class Writer:
         watchers: Watchers,
         keep: int = 5,
         compat: bool = False,
+        journal: IJournal | None = None,
+        freeze: Callable[[Sealed], Frozen] | None = None,
     ) -> None:
         self._view = view
         self._identity = identity
@@ -91,6 +104,9 @@ class Writer:
         self._watchers = watchers
         self._keep = keep
         self._compat = compat
+        self._journal = journal
+        self._freeze = freeze
+        self.unknown: Callable[[Frozen], None] = lambda _frozen: None
         self._slices = Slices(clock)
         self._read_backs = ReadBack(view.advance, clock)
         self._queues = Queues()
@@ -143,7 +159,7 @@ class Writer:
                 replaced = _replaced(history, change)
                 planning.check_understood(replaced, path)
                 sealed = await self._sealed(await self._draft(path, history, replaced, change), content)
-                placed, certain = await self._stored(sealed, sent)
+                placed, certain = await self._journalled(sealed, sent)
                 if expect is not None:
                     known = {head.version.vid for head in replaced}
                     await self._check_overtaken(sealed, placed, known, expect, certain=certain)
@@ -152,6 +168,37 @@ class Writer:
                 self._queues.leave(path)
         finally:
             self._end()
+
+    async def finish(self, sealed: Sealed) -> Placed:
+        """Bring a message of the journal to its end: find it, or send it again as it is (FORMAT 4.1).
+
+        :raises OutcomeUnknown, StoreError, DataError: it is not known to be there.
+        """
+        self._begin()
+        try:
+            path = sealed.version.path
+            turn = self._queues.enter(path)
+            if turn is not None:
+                await turn
+            try:
+                await self._view.refresh()
+                return await self._found(sealed) or (await self._stored(sealed, None))[0]
+            finally:
+                self._queues.leave(path)
+        finally:
+            self._end()
+
+    async def _found(self, sealed: Sealed) -> Placed | None:
+        """The version of a message that is on the server already: its token and its size are equal (FORMAT 4.2)."""
+        for placed in self._view.index.history(sealed.version.path).versions:
+            for uid in placed.places:
+                found = self._view.index.at(uid)
+                if found is None or found.sealed_id != sealed.sealed_id:
+                    continue
+                block = (await self._view.store.headers(uid, uid)).get(uid)
+                if block is not None and envelope.same_bytes(sealed, block.fields, block.size, self._view.dialect):
+                    return placed
+        return None
 
     # Preparing
 
@@ -208,6 +255,24 @@ class Writer:
         return sealed
 
     # Storing (FORMAT 4.2, 4.3)
+
+    async def _journalled(self, sealed: Sealed, sent: Callable[[Sealed], None] | None) -> tuple[Placed, bool]:
+        """As :meth:`_stored`; the message is kept until it is known what became of it. No snapshot is worth it (P8)."""
+        journal, freeze = self._journal, self._freeze
+        if journal is None or freeze is None or paths.is_reserved(sealed.version.path):
+            return await self._stored(sealed, sent)
+        frozen = freeze(sealed)
+        try:
+            await journal.begin(frozen)
+            stored = await self._stored(sealed, sent)
+        except NOT_STORED:
+            journal.settle(frozen)
+            raise
+        except Exception:
+            self.unknown(frozen)
+            raise
+        journal.settle(frozen)
+        return stored
 
     async def _stored(self, sealed: Sealed, sent: Callable[[Sealed], None] | None) -> tuple[Placed, bool]:
         """Append and read back; after an unknown outcome look first, then send the same bytes again.

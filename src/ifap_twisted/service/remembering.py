@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from twisted.internet.defer import Deferred
 
 from ifap_twisted.basedir import Basedir
+from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.basedir.keyfile import KeyEntry, KeyFile
 from ifap_twisted.basedir.writer import FileWriter, MemoryWriter
 from ifap_twisted.core.keys import Key
 from ifap_twisted.credentials import read_secret_file
 from ifap_twisted.filesystem.opening import Membership
 from ifap_twisted.filesystem.writing import Random
-from ifap_twisted.interfaces import IWriterIdentity
+from ifap_twisted.interfaces import IJournal, IWriterIdentity
 from ifap_twisted.secrecy import Secret
 from ifap_twisted.settings import Settings
 from ifap_twisted.workers import Worker
@@ -79,3 +82,10 @@ class Remembering:
         if self._basedir is None:
             return MemoryWriter(random)
         return await FileWriter.open(self._basedir, random, self._worker)
+
+    def journal(self, random: Random) -> Callable[[Sequence[Key]], IJournal] | None:
+        """What opens the journal of the basedir; None where nothing is kept."""
+        basedir = self._basedir
+        if basedir is None:
+            return None
+        return lambda keys: FileJournal(basedir, keys, random=random, worker=self._worker)

@@ -251,6 +251,7 @@ class IFAPService(Service):
             worker=self._worker,
             random=self._random,
             identity=await remembering.identity(self._random),
+            journal=remembering.journal(self._random),
         )
         opened = await open_folder(
             self._store,
@@ -265,6 +266,7 @@ class IFAPService(Service):
             make_key=self._make_key,
             remember=remembering.remember,
             account=str(self.settings.account),
+            account_key=self.settings.account.key,
             name=self.settings.folder,
         )
         if opened.made_key:

@@ -1,0 +1,137 @@
+"""A message frozen before it is sent, and how a journal keeps it: sealed under a key of its own (FORMAT 4.1, 8.1).
+
+A record names its key by the fingerprint, so that one of another key is told from a damaged one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ifap_twisted.core.keys import Key
+from ifap_twisted.core.strictjson import strict_json
+from ifap_twisted.errors import DataError, ForeignKey, Malformed
+
+__all__ = ["Frozen", "JournalContent", "freeze", "thaw"]
+
+MAGIC: Final = b"IFAPJ1\r\n"
+_FINGERPRINT: Final = 16
+_NO_KEY: Final = b"-" * _FINGERPRINT
+_NONCE: Final = 12
+_TAG: Final = 16
+_LENGTH: Final = 8
+_HEAD: Final = len(MAGIC) + _FINGERPRINT + _NONCE + _LENGTH
+_FACTS: Final = ("account", "folder", "home", "dialect", "sealed_id")
+_FACTS_LENGTH: Final = 4
+_IS_FINGERPRINT: Final = re.compile(rb"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """What was about to be sent, and where to: a replay sends the same bytes to the same place or to none.
+
+    :ivar account: ``Account.key``; ``folder`` its folder, ``home`` that of the folder object (FORMAT 8.2).
+    :ivar sealed_id: by which the message is found on the server (FORMAT 2.1).
+    """
+
+    account: str
+    folder: str
+    home: str
+    dialect: str
+    sealed_id: str
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalContent:
+    """What a journal holds after a crash.
+
+    :ivar frozen: messages that can be opened, oldest first.
+    :ivar foreign: how many were sealed with a key that is not known here; ``damaged`` how many were set aside.
+    """
+
+    frozen: tuple[Frozen, ...] = ()
+    foreign: int = 0
+    damaged: int = 0
+
+
+def freeze(frozen: Frozen, key: Key | None, random: Callable[[int], bytes]) -> bytes:
+    """The record of a message; in clear, with a checksum, where the folder is (``key`` is None).
+
+    :param random: gives that many random bytes.
+    """
+    facts = json.dumps({name: getattr(frozen, name) for name in _FACTS}).encode("ascii")
+    content = len(facts).to_bytes(_FACTS_LENGTH, "big") + facts + frozen.message
+    nonce = random(_NONCE)
+    name = _NO_KEY if key is None else key.fingerprint.encode("ascii")
+    head = MAGIC + name + nonce + (len(content) + _TAG).to_bytes(_LENGTH, "big")
+    if key is None:
+        return head + content + _checksum(head, content)
+    return head + AESGCM(key.subkey("journal")).encrypt(nonce, content, head)
+
+
+def thaw(data: bytes, keys: Sequence[Key]) -> Iterator[tuple[bytes, Frozen | DataError]]:
+    """Each record of a file with its message, or with why it has none; together they are the whole file.
+
+    ``ForeignKey``: it was sealed with a key that is not among these. ``Malformed``: it is damaged, up to the next one.
+    """
+    at = 0
+    while at < len(data):
+        end = _end_of_record(data, at)
+        found = _opened(data[at:end], keys) if end is not None else _damaged()
+        if isinstance(found, Malformed) or end is None:
+            after = data.find(MAGIC, at + 1)
+            end = len(data) if after < 0 else after
+        yield data[at:end], found
+        at = end
+
+
+def _end_of_record(data: bytes, at: int) -> int | None:
+    """Where the record that begins here ends, as it says itself."""
+    if not data.startswith(MAGIC, at) or at + _HEAD > len(data):
+        return None
+    end = at + _HEAD + int.from_bytes(data[at + _HEAD - _LENGTH : at + _HEAD], "big")
+    return end if end <= len(data) else None
+
+
+def _opened(record: bytes, keys: Sequence[Key]) -> Frozen | DataError:
+    name, head, body = record[len(MAGIC) :][:_FINGERPRINT], record[:_HEAD], record[_HEAD:]
+    if name == _NO_KEY:
+        content, checksum = body[:-_TAG], body[-_TAG:]
+        return _parsed(content) if checksum == _checksum(head, content) else _damaged()
+    for key in keys:
+        if key.fingerprint.encode("ascii") == name:
+            try:
+                return _parsed(AESGCM(key.subkey("journal")).decrypt(head[-_LENGTH - _NONCE : -_LENGTH], body, head))
+            except InvalidTag:
+                return _damaged()
+    if not _IS_FINGERPRINT.fullmatch(name):
+        return _damaged()
+    return ForeignKey("A journal entry was sealed with a key that is not known here.")
+
+
+def _checksum(head: bytes, content: bytes) -> bytes:
+    return hashlib.sha256(head + content).digest()[:_TAG]
+
+
+def _damaged() -> Malformed:
+    return Malformed("A journal entry is damaged.", section="journal")
+
+
+def _parsed(content: bytes) -> Frozen | DataError:
+    length = int.from_bytes(content[:_FACTS_LENGTH], "big")
+    text, message = content[_FACTS_LENGTH:][:length], content[_FACTS_LENGTH + length :]
+    try:
+        facts = strict_json(text.decode("ascii"))
+    except ValueError:
+        return _damaged()
+    if not isinstance(facts, dict) or not all(isinstance(facts.get(name), str) for name in _FACTS):
+        return _damaged()
+    return Frozen(message=message, **{name: facts[name] for name in _FACTS})

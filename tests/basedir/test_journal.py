@@ -1,0 +1,169 @@
+"""The journal of pending writes on the disk (FORMAT 4.1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from zope.interface.verify import verifyObject
+
+from ifap_twisted.basedir import Basedir
+from ifap_twisted.basedir.journal import FileJournal
+from ifap_twisted.core.frozen import Frozen
+from ifap_twisted.core.keys import Key
+from ifap_twisted.errors import IFAPError
+from ifap_twisted.interfaces import IJournal
+from ifap_twisted.workers import InlineWorker
+from tests.basedir.places import Drawing, LaterWorker, PlacedTestCase
+
+KEY, OTHER = Key.from_text("correct horse"), Key.from_text("battery staple")
+
+
+def entry(name: str) -> Frozen:
+    """A message."""
+    return Frozen(
+        account="embedded", folder="F", home="AAAAAAAA", dialect="ifap", sealed_id=name, message=f"to {name}".encode()
+    )
+
+
+class FileJournalTests(PlacedTestCase):
+    """A journal, and those of the processes after it."""
+
+    def setUp(self) -> None:
+        """A basedir that is held."""
+        super().setUp()
+        self.base = self.held_basedir()
+
+    def journal(self, *keys: Key, worker: Any = None) -> FileJournal:
+        """As a process opens it."""
+        return FileJournal(self.base, keys or (KEY,), random=Drawing(), worker=worker or InlineWorker())
+
+    def left(self, *keys: Key) -> Any:
+        """What the next process finds."""
+        return self.successResultOf(self.journal(*keys).left())
+
+    def files(self, ending: str = ".pending") -> list[Path]:
+        """The files in the journal."""
+        return sorted(path for path in self.base.journal.path.iterdir() if path.name.endswith(ending))
+
+    def test_interface(self) -> None:
+        """It provides IJournal."""
+        self.assertTrue(verifyObject(IJournal, self.journal()))
+
+    def test_what_was_begun_is_found_by_the_next(self) -> None:
+        """In its order, under its key."""
+        journal = self.journal()
+        for name in "abc":
+            self.successResultOf(journal.begin(entry(name)))
+        self.assertEqual(self.left().frozen, (entry("a"), entry("b"), entry("c")))
+        self.assertNotIn(b"to a", b"".join(path.read_bytes() for path in self.files()))
+
+    def test_what_was_settled_is_gone(self) -> None:
+        """The others stay."""
+        journal = self.journal()
+        for name in "ab":
+            self.successResultOf(journal.begin(entry(name)))
+        journal.settle(entry("a"))
+        self.successResultOf(journal.close())
+        self.assertEqual(self.left().frozen, (entry("b"),))
+        journal.settle(entry("b"))
+        self.assertEqual(self.files(), [])
+
+    def test_many_at_once_are_one_file(self) -> None:
+        """One sync for all that came while the one before was written."""
+        worker = LaterWorker()
+        journal = self.journal(worker=worker)
+        begun = [journal.begin(entry(str(number))) for number in range(50)]
+        while worker.waiting:
+            worker.run()
+        for one in begun:
+            self.successResultOf(one)
+        self.assertEqual(len(self.files()), 2)
+        for number in range(49):
+            journal.settle(entry(str(number)))
+        while worker.waiting:
+            worker.run()
+        self.assertEqual(len(self.left().frozen), 49)  # the file goes as a whole, when the last has ended
+        journal.settle(entry("49"))
+        while worker.waiting:
+            worker.run()
+        self.assertEqual(self.files(), [])
+
+    def test_not_begun_before_it_is_on_the_disk(self) -> None:
+        """And a failure of the disk is told."""
+        worker = LaterWorker()
+        journal = self.journal(worker=worker)
+        first, second = journal.begin(entry("a")), journal.begin(entry("b"))
+        worker.run()
+        self.assertNoResult(first)
+        worker.run()
+        self.successResultOf(first)
+        worker.fail(IFAPError("The disk is full."))
+        self.failureResultOf(second, IFAPError)
+        third = journal.begin(entry("c"))
+        worker.run()
+        self.successResultOf(third)
+
+    def test_settled_while_it_is_written(self) -> None:
+        """Whoever gave up leaves nothing behind."""
+        worker = LaterWorker()
+        journal = self.journal(worker=worker)
+        begun = journal.begin(entry("a"))
+        begun.cancel()
+        self.failureResultOf(begun, CancelledError)
+        journal.settle(entry("a"))
+        closing: Deferred[None] = journal.close()
+        while worker.waiting:
+            worker.run()
+        self.successResultOf(closing)
+        self.assertEqual(self.files(), [])
+
+    def test_a_damaged_entry_is_set_aside(self) -> None:
+        """It is counted until somebody takes it away, and the others in the same file are found."""
+        worker = LaterWorker()
+        journal = self.journal(worker=worker)
+        for name in "xabc":
+            journal.begin(entry(name))
+        while worker.waiting:
+            worker.run()
+        file = self.files()[-1]
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+        for _time in range(2):
+            left = self.left()
+            self.assertEqual(left.frozen, (entry("x"), entry("a"), entry("c")))
+            self.assertEqual(left.damaged, 1)
+        (aside,) = self.files(".damaged")
+        aside.unlink()
+        self.assertEqual(self.left().damaged, 0)
+
+    def test_an_entry_of_another_key_stays(self) -> None:
+        """It is counted and found again when the key is known."""
+        self.successResultOf(self.journal(OTHER).begin(entry("a")))
+        left = self.left(KEY)
+        self.assertEqual((left.frozen, left.foreign, left.damaged), ((), 1, 0))
+        self.assertEqual(self.left(KEY, OTHER).frozen, (entry("a"),))
+
+    def test_without_a_key(self) -> None:
+        """Where encryption is off the journal is as open as the folder is."""
+        journal = FileJournal(self.base, (), random=Drawing(), worker=InlineWorker())
+        self.successResultOf(journal.begin(entry("a")))
+        self.assertEqual(self.left().frozen, (entry("a"),))
+
+    def test_numbers_go_on(self) -> None:
+        """No file that an earlier process left is overwritten, damaged ones included."""
+        self.successResultOf(self.journal().begin(entry("a")))
+        (file,) = self.files()
+        file.write_bytes(b"damaged")
+        journal = self.journal()
+        self.assertEqual(self.successResultOf(journal.left()).damaged, 1)
+        self.successResultOf(journal.begin(entry("b")))
+        self.assertEqual(self.left().frozen, (entry("b"),))
+        self.assertEqual(len(self.files(".damaged")), 1)
+
+    def test_held_only(self) -> None:
+        """Only the process that holds the basedir may keep a journal in it."""
+        with self.assertRaises(RuntimeError):
+            FileJournal(Basedir(self.place / "other"), (KEY,), random=Drawing(), worker=InlineWorker())
