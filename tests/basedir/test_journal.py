@@ -57,7 +57,7 @@ class FileJournalTests(PlacedTestCase):
         for name in "abc":
             self.successResultOf(journal.begin(entry(name)))
         self.assertEqual(self.left().frozen, (entry("a"), entry("b"), entry("c")))
-        self.assertNotIn(b"to a", b"".join(path.read_bytes() for path in self.files()))
+        self.assertNotIn(b"embedded", b"".join(path.read_bytes() for path in self.files()))
 
     def test_what_was_settled_is_gone(self) -> None:
         """The others stay."""

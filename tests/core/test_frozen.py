@@ -29,20 +29,25 @@ ENTRIES = st.builds(
 )
 
 
+def record_of(entry: Frozen, key: Key | None = KEY) -> bytes:
+    """As it stands in a file."""
+    return b"".join(freeze(entry, key, RANDOM))
+
+
 class FrozenTests(SynchronousTestCase):
     """What comes back is what was frozen, or nothing."""
 
     @given(st.lists(ENTRIES, max_size=5), st.sampled_from([KEY, None]))
     def test_many_in_a_file(self, entries: list[Frozen], key: Key | None) -> None:
         """Each comes back as it was, in order."""
-        data = b"".join(freeze(entry, key, RANDOM) for entry in entries)
+        data = b"".join(record_of(entry, key) for entry in entries)
         self.assertEqual([found for _record, found in thaw(data, [OTHER, KEY])], entries)
 
     def test_sealed(self) -> None:
-        """Neither the message nor where it goes can be read without the key."""
-        record = freeze(ENTRY, KEY, RANDOM)
-        self.assertNotIn(b"secret", record)
+        """Where it goes cannot be read without the key; the message is sealed by itself, and is not copied."""
+        record = record_of(ENTRY)
         self.assertNotIn(b"IFAP_DATA", record)
+        self.assertIs(freeze(ENTRY, KEY, RANDOM)[1], ENTRY.message)
         ((whole, found),) = thaw(record, [OTHER])
         self.assertIsInstance(found, ForeignKey)
         self.assertEqual(whole, record)
@@ -51,7 +56,7 @@ class FrozenTests(SynchronousTestCase):
     def test_damage_hurts_one_only(self, place: int, change: int, key: Key | None) -> None:
         """Whatever byte is changed: no wrong message comes of it, the others are there, and no byte is passed over."""
         entries = [replace(ENTRY, message=bytes([number]) * 50) for number in range(3)]
-        whole = bytearray(b"".join(freeze(entry, key, RANDOM) for entry in entries))
+        whole = bytearray(b"".join(record_of(entry, key) for entry in entries))
         place %= len(whole)
         whole[place] ^= change
         pieces = list(thaw(bytes(whole), [KEY]))
@@ -63,7 +68,7 @@ class FrozenTests(SynchronousTestCase):
     @given(st.integers(0, 400))
     def test_cut(self, length: int) -> None:
         """The end of a file that was cut is damaged, and no more."""
-        record = freeze(ENTRY, KEY, RANDOM)
+        record = record_of(ENTRY)
         cut = (record * 2)[: min(length, 2 * len(record) - 1)]
         found = [entry for _piece, entry in thaw(cut, [KEY]) if isinstance(entry, Frozen)]
         self.assertEqual(found, [ENTRY] * (len(cut) // len(record)))

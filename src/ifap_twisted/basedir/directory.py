@@ -162,13 +162,13 @@ class Directory:
             raise BadSettings(f"{self._place(name)} is longer than {limit} bytes.")
         return content
 
-    def write(self, name: str, content: bytes) -> None:
-        """Replace a file (0600) by new content, which is on the disk when this returns.
+    def write(self, name: str, *content: bytes) -> None:
+        """Replace a file (0600) by new content in any number of pieces, which is on the disk when this returns.
 
         A cut at any moment leaves the old content or the new; a symbolic link of that name is replaced, not followed.
         """
         with as_local_error("write", self._place(name)):
-            temporary = self._write_temporary(name, content)
+            temporary = self._write_temporary(name, *content)
             try:
                 os.rename(temporary, name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
             except BaseException:
@@ -176,11 +176,11 @@ class Directory:
                 raise
             os.fsync(self._descriptor)
 
-    def _write_temporary(self, name: str, content: bytes) -> str:
+    def _write_temporary(self, name: str, *content: bytes) -> str:
         while True:  # a name may be taken by what a process of the same number left behind
             temporary = f".{name}.{os.getpid()}-{next(_counter)}.tmp"
             with suppress(FileExistsError):
-                self._create(temporary, content)
+                self._create(temporary, *content)
                 return temporary
 
     def write_new(self, name: str, content: bytes) -> bool:
@@ -193,12 +193,12 @@ class Directory:
             os.fsync(self._descriptor)
         return True
 
-    def _create(self, name: str, content: bytes) -> None:
+    def _create(self, name: str, *content: bytes) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         descriptor = os.open(name, flags, PRIVATE_FILE, dir_fd=self._descriptor)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
+                file.writelines(content)
                 file.flush()
                 os.fsync(file.fileno())
         except BaseException:

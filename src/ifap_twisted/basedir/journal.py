@@ -178,8 +178,8 @@ class FileJournal:
 
     def _store(self, name: str, members: Sequence[Frozen]) -> None:
         key = self._keys[0] if self._keys else None
-        content = b"".join(freeze(frozen, key, self._random) for frozen in members)
-        self._directory().write(name, content)
+        pieces = [piece for frozen in members for piece in freeze(frozen, key, self._random)]
+        self._directory().write(name, *pieces)
 
     def _remove(self, names: Sequence[str]) -> None:
         for name in names:
@@ -211,8 +211,8 @@ class FileJournal:
 
     def _set_aside(self, directory: Directory, name: str, found: _Found) -> None:
         """Keep the damaged bytes for whoever can make something of them, and the good ones by themselves."""
-        directory.write(name.removesuffix(_PENDING) + _DAMAGED, b"".join(found.damaged))
+        directory.write(name.removesuffix(_PENDING) + _DAMAGED, *found.damaged)
         if found.good:
-            directory.write(name, b"".join(found.good))
+            directory.write(name, *found.good)
         else:
             directory.remove(name)

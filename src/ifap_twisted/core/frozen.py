@@ -1,4 +1,4 @@
-"""A message frozen before it is sent, and how a journal keeps it: sealed under a key of its own (FORMAT 4.1, 8.1).
+"""A message frozen before it is sent, and how a journal keeps it: under a key of its own (FORMAT 4.1, 8.1).
 
 A record names its key by the fingerprint, so that one of another key is told from a damaged one.
 """
@@ -27,9 +27,8 @@ _NO_KEY: Final = b"-" * _FINGERPRINT
 _NONCE: Final = 12
 _TAG: Final = 16
 _LENGTH: Final = 8
-_HEAD: Final = len(MAGIC) + _FINGERPRINT + _NONCE + _LENGTH
+_HEAD: Final = len(MAGIC) + _FINGERPRINT + _NONCE + 2 * _LENGTH
 _FACTS: Final = ("account", "folder", "home", "dialect", "sealed_id")
-_FACTS_LENGTH: Final = 4
 _IS_FINGERPRINT: Final = re.compile(rb"[0-9a-f]{16}")
 
 
@@ -62,19 +61,21 @@ class JournalContent:
     damaged: int = 0
 
 
-def freeze(frozen: Frozen, key: Key | None, random: Callable[[int], bytes]) -> bytes:
-    """The record of a message; in clear, with a checksum, where the folder is (``key`` is None).
+def freeze(frozen: Frozen, key: Key | None, random: Callable[[int], bytes]) -> tuple[bytes, bytes]:
+    """The record of a message, in two pieces so that the message is not copied: it is sealed as it is.
 
+    :param key: seals what is said of it; None where the folder is in clear: then it has a checksum.
     :param random: gives that many random bytes.
     """
-    facts = json.dumps({name: getattr(frozen, name) for name in _FACTS}).encode("ascii")
-    content = len(facts).to_bytes(_FACTS_LENGTH, "big") + facts + frozen.message
+    facts = {name: getattr(frozen, name) for name in _FACTS} | {"sha256": hashlib.sha256(frozen.message).hexdigest()}
+    text = json.dumps(facts).encode("ascii")
     nonce = random(_NONCE)
     name = _NO_KEY if key is None else key.fingerprint.encode("ascii")
-    head = MAGIC + name + nonce + (len(content) + _TAG).to_bytes(_LENGTH, "big")
+    lengths = (len(text) + _TAG).to_bytes(_LENGTH, "big") + len(frozen.message).to_bytes(_LENGTH, "big")
+    head = MAGIC + name + nonce + lengths
     if key is None:
-        return head + content + _checksum(head, content)
-    return head + AESGCM(key.subkey("journal")).encrypt(nonce, content, head)
+        return head + text + _checksum(head, text), frozen.message
+    return head + AESGCM(key.subkey("journal")).encrypt(nonce, text, head), frozen.message
 
 
 def thaw(data: bytes, keys: Sequence[Key]) -> Iterator[tuple[bytes, Frozen | DataError]]:
@@ -93,23 +94,32 @@ def thaw(data: bytes, keys: Sequence[Key]) -> Iterator[tuple[bytes, Frozen | Dat
         at = end
 
 
+def _lengths(record: bytes, at: int = 0) -> tuple[int, int]:
+    """Of the facts and of the message."""
+    second = at + _HEAD - _LENGTH
+    first = second - _LENGTH
+    return int.from_bytes(record[first:second], "big"), int.from_bytes(record[second : second + _LENGTH], "big")
+
+
 def _end_of_record(data: bytes, at: int) -> int | None:
     """Where the record that begins here ends, as it says itself."""
     if not data.startswith(MAGIC, at) or at + _HEAD > len(data):
         return None
-    end = at + _HEAD + int.from_bytes(data[at + _HEAD - _LENGTH : at + _HEAD], "big")
+    end = at + _HEAD + sum(_lengths(data, at))
     return end if end <= len(data) else None
 
 
 def _opened(record: bytes, keys: Sequence[Key]) -> Frozen | DataError:
-    name, head, body = record[len(MAGIC) :][:_FINGERPRINT], record[:_HEAD], record[_HEAD:]
+    name, head, length = record[len(MAGIC) :][:_FINGERPRINT], record[:_HEAD], _lengths(record)[0]
+    body, message = record[_HEAD:][:length], record[_HEAD + length :]
     if name == _NO_KEY:
-        content, checksum = body[:-_TAG], body[-_TAG:]
-        return _parsed(content) if checksum == _checksum(head, content) else _damaged()
+        text, checksum = body[:-_TAG], body[-_TAG:]
+        return _parsed(text, message) if checksum == _checksum(head, text) else _damaged()
     for key in keys:
         if key.fingerprint.encode("ascii") == name:
+            nonce = record[len(MAGIC) + _FINGERPRINT :][:_NONCE]
             try:
-                return _parsed(AESGCM(key.subkey("journal")).decrypt(head[-_LENGTH - _NONCE : -_LENGTH], body, head))
+                return _parsed(AESGCM(key.subkey("journal")).decrypt(nonce, body, head), message)
             except InvalidTag:
                 return _damaged()
     if not _IS_FINGERPRINT.fullmatch(name):
@@ -117,21 +127,21 @@ def _opened(record: bytes, keys: Sequence[Key]) -> Frozen | DataError:
     return ForeignKey("A journal entry was sealed with a key that is not known here.")
 
 
-def _checksum(head: bytes, content: bytes) -> bytes:
-    return hashlib.sha256(head + content).digest()[:_TAG]
+def _checksum(head: bytes, text: bytes) -> bytes:
+    return hashlib.sha256(head + text).digest()[:_TAG]
 
 
 def _damaged() -> Malformed:
     return Malformed("A journal entry is damaged.", section="journal")
 
 
-def _parsed(content: bytes) -> Frozen | DataError:
-    length = int.from_bytes(content[:_FACTS_LENGTH], "big")
-    text, message = content[_FACTS_LENGTH:][:length], content[_FACTS_LENGTH + length :]
+def _parsed(text: bytes, message: bytes) -> Frozen | DataError:
     try:
         facts = strict_json(text.decode("ascii"))
     except ValueError:
         return _damaged()
     if not isinstance(facts, dict) or not all(isinstance(facts.get(name), str) for name in _FACTS):
+        return _damaged()
+    if facts.get("sha256") != hashlib.sha256(message).hexdigest():
         return _damaged()
     return Frozen(message=message, **{name: facts[name] for name in _FACTS})
