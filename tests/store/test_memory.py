@@ -373,6 +373,19 @@ class OfflineTests(Faults):
         self.assertEqual(self.now(self.store.append(letter("d"))).uid, 4)
         self.assertEqual(self.now(self.store.uids(1)), [1, 2, 3, 4])
 
+    def test_a_server_that_drops_what_it_knows(self):
+        """It says OK to a Message-ID that it has seen, and stores nothing, even when the first one is gone."""
+        shelf = MemoryShelf(drops_known=True)
+        store = MemoryStore(shelf)
+        self.now(store.open())
+        message = b"Message-ID: <one@b.example>\r\n\r\n"
+        self.now(store.append(message))
+        self.now(store.remove([1]))
+        self.assertEqual(self.now(store.append(message)).uid, 2)
+        self.assertEqual(dict(shelf.messages), {})
+        self.now(store.append(message.replace(b"one", b"two")))
+        self.assertEqual(list(shelf.messages), [3])
+
     def test_without_a_clock(self):
         """Without a clock calls fail at once."""
         store = MemoryStore(self.shelf)

@@ -38,7 +38,9 @@ class CampaignTests(SynchronousTestCase):
         self.assertTrue(kept, out.getvalue())
         done = {name.removesuffix(" done") for name in campaign.coverage.actions if name.endswith(" done")}
         self.assertEqual(scenario.ACTIONS - done - {"crash", "restored", "cancel"}, set())
-        self.assertEqual((scenario.FAULTS | {"crash", "restored", "cancel"}) - set(campaign.coverage.faults), set())
+        self.assertEqual(
+            (scenario.FAULTS | {*scenario.QUIRKS, "crash", "restored", "cancel"}) - set(campaign.coverage.faults), set()
+        )
         self.assertTrue(campaign.coverage.conflicts)
 
     def test_it_can_be_continued(self) -> None:

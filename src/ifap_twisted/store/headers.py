@@ -40,6 +40,12 @@ def metadata_fields(message: bytes) -> bytes:
     return b"".join(field for name, field in fields(message) if name in _METADATA)
 
 
+def message_id(message: bytes) -> bytes | None:
+    """The Message-ID field, without white space and in lower case, or None."""
+    found = next((field for name, field in fields(message) if name == b"message-id"), None)
+    return None if found is None else found.partition(b":")[2].strip().lower()
+
+
 def names_sealed_id(message: bytes, sealed_id: str) -> bool:
     """Whether a Message-ID field holds this sealed id (FORMAT 2.4), as ``SEARCH HEADER`` would say."""
     wanted = sealed_id.lower().encode("utf-8", "surrogateescape")

@@ -292,6 +292,8 @@ class MemoryStore:
 
     def _store(self, message: bytes) -> Receipt:
         fate = self._fates.popleft() if self._fates else None
+        if fate in (None, Fate.CUT_AFTER, Fate.DOUBLED) and self.shelf.drops(message):
+            fate = Fate.DROPPED
         if fate is Fate.CUT_LATE:
             self.shelf.keep_for_later(message)
         if fate in (Fate.CUT_BEFORE, Fate.CUT_LATE):

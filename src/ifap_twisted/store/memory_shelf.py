@@ -12,6 +12,8 @@ from typing import Protocol, TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
 
+from ifap_twisted.store.headers import message_id
+
 Gate: TypeAlias = Callable[[str], Deferred[None]]
 """Asked before each call with the name of its method, and by ``append`` with ``answer`` once more after storing."""
 
@@ -78,15 +80,21 @@ class Session(Protocol):
 
 
 class MemoryShelf:
-    """The contents of one folder, shared by any number of sessions."""
+    """The contents of one folder, shared by any number of sessions.
 
-    def __init__(self, *, uidvalidity: int = 1, uidnext: int = 1) -> None:
+    :param drops_known: to a message whose Message-ID it has ever seen it says OK and does not store it, as some servers
+        do even when the first one was removed (FORMAT 2.4).
+    """
+
+    def __init__(self, *, uidvalidity: int = 1, uidnext: int = 1, drops_known: bool = False) -> None:
         self.uidvalidity = uidvalidity
         self.uidnext = uidnext
         self.created = False
         self._messages: dict[int, bytes] = {}
         self._dates: dict[int, float] = {}
         self._now = 0.0
+        self._drops_known = drops_known
+        self._known: set[bytes] = set()
         self._late: list[bytes] = []
         self._sessions: list[Session] = []
 
@@ -120,9 +128,16 @@ class MemoryShelf:
         """Tell a session no more."""
         self._sessions = [other for other in self._sessions if other is not session]
 
+    def drops(self, message: bytes) -> bool:
+        """Whether it says OK to this message without storing it."""
+        return self._drops_known and message_id(message) in self._known
+
     def add(self, message: bytes, by: Session | None = None) -> int:
         """Store a message under a new UID, whoever does it; returns the UID."""
         self.created = True
+        known = message_id(message)
+        if known is not None:
+            self._known.add(known)
         uid = self.uidnext
         self.uidnext += 1
         self._messages[uid] = bytes(message)
@@ -171,4 +186,5 @@ class MemoryShelf:
         """Store what was on its way (:attr:`Fate.CUT_LATE`), in its order."""
         late, self._late = self._late, []
         for message in late:
-            self.add(message)
+            if not self.drops(message):
+                self.add(message)

@@ -38,6 +38,7 @@ class Coverage:
         self.worlds[trace.scenario.world] += 1
         self.actions.update(f"{call.verb} {call.outcome}" for call in trace.calls)
         self.faults.update(trace.troubles)
+        self.faults.update(trace.scenario.quirks)
         self.versions += len(trace.sent)
         self.conflicts += len(trace.observations[0].conflicts) if trace.observations else 0
 

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import Clock
 
 from ifap_twisted.basedir.writer import MemoryWriter
 from ifap_twisted.core.keys import Key
@@ -51,7 +51,7 @@ class Device:
     :ivar incarnation: how often it was started; ``filesystem``: None while it is not open.
     """
 
-    def __init__(self, number: int, place: Place, world: Network, clock: IReactorTime, *, seed: int) -> None:
+    def __init__(self, number: int, place: Place, world: Network, clock: Clock, *, seed: int) -> None:
         self.number = number
         self.place = place
         self.incarnation = 0
@@ -63,22 +63,21 @@ class Device:
         self._world = world
         self._clock = clock
         self._seed = seed
-        self._buried: list[object] = []
+        self._line: Line | None = None
+        self._lines: list[Line] = []
 
     def start(self, noted: Callable[[Version, frozenset[str]], None]) -> Deferred[Filesystem]:
         """Open the folder."""
         self.incarnation += 1
         random = Random(f"device {self._seed} {self.number} {self.incarnation}")  # noqa: S311 -- repeatable
-        self._bury()
+        self._die()
         self.opening = True
         self.lifetime = lifetime = Lifetime(self._clock, skew=self.place.skew)
-        line = Line(self._world.connect(self.number, self.place), lifetime, key=KEY, noted=noted)
+        self._line = line = Line(self._world.connect(self.number, self.place), lifetime, key=KEY, noted=noted)
         surroundings = Surroundings(
             clock=lifetime, worker=Threads(lifetime, random), random=random.randbytes, identity=self.identity
         )
-        opening = self._open(line, surroundings)
-        self._buried.append(opening)
-        return opening
+        return self._open(line, surroundings)
 
     @deferred
     async def _open(self, line: Line, surroundings: Surroundings) -> Filesystem:
@@ -95,7 +94,6 @@ class Device:
 
     def stopped(self) -> None:
         """It was closed in good order, or not opened; its process goes on until :meth:`start` or :meth:`kill`."""
-        self._buried.append(self.filesystem)
         self.filesystem = None
 
     def kill(self, *, before: bool, forget: bool) -> None:
@@ -105,14 +103,21 @@ class Device:
         :param forget: it has no basedir: the next start is another device in the folder's history.
         """
         self._world.hang_up(self.number, before=before)
-        self._bury()
+        self._die()
         if forget:
             self.identity = DiskWriter(Random(f"again {self._seed} {self.number} {self.incarnation}").randbytes)  # noqa: S311
             self._membership = Membership(keys=(KEY,))
 
-    def _bury(self) -> None:
-        """Keep what is dead until the end: what Python does with half-run coroutines must not happen now and then."""
+    def bury(self) -> None:
+        """When all is over, let every process that it ever had run out: Python must find nothing half-run."""
+        self._die()
+        for line in self._lines:
+            line.bury()
+
+    def _die(self) -> None:
         self.lifetime.end()
-        self._buried.append((self.lifetime, self.filesystem))
+        if self._line is not None:
+            self._lines.append(self._line)
+            self._line = None
         self.filesystem = None
         self.opening = False

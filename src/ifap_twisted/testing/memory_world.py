@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from random import Random
 
 from twisted.internet.defer import Deferred, succeed
@@ -70,8 +70,8 @@ class Session:
 class MemoryWorld:
     """One folder on the shelf, and the sessions that devices have of it."""
 
-    def __init__(self, seed: int, clock: IReactorTime) -> None:
-        self.shelf = MemoryShelf()
+    def __init__(self, seed: int, clock: IReactorTime, quirks: Collection[str]) -> None:
+        self.shelf = MemoryShelf(drops_known="drops-known" in quirks)
         self._seed = seed
         self._clock = clock
         self._sessions: dict[int, Session] = {}

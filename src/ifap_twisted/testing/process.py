@@ -10,9 +10,9 @@ from contextvars import ContextVar
 from random import Random
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -20,6 +20,7 @@ from ifap_twisted.core import envelope
 from ifap_twisted.core.dialects import IFAP
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt, Traits, Version
+from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.interfaces import IFolderListener, IMessageStore
 
@@ -32,10 +33,14 @@ MOVING: ContextVar[bool] = ContextVar("MOVING", default=False)
 
 @implementer(IReactorTime)
 class Lifetime:
-    """The clock of a process, which may be off; it stops for good when the process dies."""
+    """The clock of a process, which may be off; it stops when the process dies.
 
-    def __init__(self, clock: IReactorTime, *, skew: float = 0.0) -> None:
+    :ivar buried: the process is being taken apart: what its timers wait for is let go.
+    """
+
+    def __init__(self, clock: Clock, *, skew: float = 0.0) -> None:
         self.dead = False
+        self.buried = False
         self._clock = clock
         self._skew = skew
         self._calls: list[IDelayedCall] = []
@@ -46,22 +51,27 @@ class Lifetime:
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> IDelayedCall:  # noqa: A002 -- IReactorTime
         """As ``IReactorTime`` says."""
-        call = self._clock.callLater(delay, callable, *args, **kw)
-        self._calls = [other for other in self._calls if other.active()]
-        self._calls.append(call)
-        if self.dead:
-            call.cancel()
+        self._calls = self.getDelayedCalls()
+        self._calls.append(call := self._clock.callLater(delay, self._fire, callable, args, kw))
         return call
 
-    def getDelayedCalls(self) -> Sequence[IDelayedCall]:
+    def getDelayedCalls(self) -> list[IDelayedCall]:
         """Those of this process."""
         return [call for call in self._calls if call.active()]
 
+    def _fire(self, callable: Callable[..., object], args: tuple[object, ...], kw: Mapping[str, object]) -> None:  # noqa: A002 -- as above
+        if self.dead and not self.buried:
+            self._calls.append(self._clock.callLater(FOR_EVER, self._fire, callable, args, kw))
+        else:
+            callable(*args, **kw)
+
     def end(self) -> None:
-        """Die."""
+        """Die: nothing fires any more, until all is over."""
         self.dead = True
-        for call in self.getDelayedCalls():
-            call.cancel()
+
+
+FOR_EVER = 1e6
+"""Seconds that no run takes."""
 
 
 class Threads:
@@ -94,6 +104,7 @@ class Line:
         self._key = key
         self._noted = noted
         self._moved: dict[str, set[str]] = {}
+        self._open: dict[int, Deferred[Any]] = {}
 
     @property
     def traits(self) -> Traits:
@@ -149,17 +160,31 @@ class Line:
         return self._pass(self.store.close)
 
     def _pass(self, begin: Callable[[], Deferred[T]]) -> Deferred[T]:
-        if self._lifetime.dead:
-            return Deferred()
-        work = begin()
+        if self._lifetime.buried:
+            return fail(Unavailable("The device is dead."))
         answer: Deferred[T] = Deferred(lambda _answer: work.cancel())
+        self._open[id(answer)] = answer
+        if self._lifetime.dead:
+            return answer
+        work = begin()
 
         def ended(outcome: Any) -> None:
             if not (self._lifetime.dead or answer.called):
+                del self._open[id(answer)]
                 answer.callback(outcome)
 
         work.addBoth(ended)  # type: ignore[unused-awaitable]
         return answer
+
+    def bury(self) -> None:
+        """Let everything that waits for an answer fail, so that nothing half-run is left for the garbage collector."""
+        self._lifetime.dead = self._lifetime.buried = True
+        if self.filesystem is not None:
+            self.filesystem.desk.view.close()
+        while self._open:
+            _key, answer = self._open.popitem()
+            if not answer.called:
+                answer.errback(Unavailable("The device is dead."))
 
     def _note(self, message: bytes) -> None:
         version = envelope.read_header(message, dialect=IFAP, keys=(self._key,), home=None)

@@ -32,6 +32,7 @@ LIVING: Final = ("close", "crash", "crash", "cancel")
 NETWORK: Final = ("offline", "offline", "hide", "slow", "fail", "lose", "late", "answer-lost", "drop", "double")
 SERVER: Final = ("renumber", "deliver", "mail")
 REFERENCE: Final = ("reference-save", "reference-twice", "reference-remove", "reference-cleanup")
+QUIRKS: Final = ("drops-known",)
 ACTIONS: Final = frozenset(READING + WRITING + PLACING + LIVING + ("open", "restored"))
 FAULTS: Final = frozenset(NETWORK + SERVER + REFERENCE)
 
@@ -69,12 +70,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A run: the devices, the steps in their order, and the seed of all else (secrets, latencies)."""
+    """A run: the devices, the steps in their order, and the seed of all else (secrets, latencies).
+
+    :ivar quirks: of the server: ``drops-known``, one that drops a message whose Message-ID it has seen.
+    """
 
     seed: int
     world: str
     places: tuple[Place, ...]
     steps: tuple[Step, ...]
+    quirks: tuple[str, ...] = ()
 
     def with_steps(self, steps: Sequence[Step]) -> Scenario:
         """The same run with other steps."""
@@ -82,7 +87,8 @@ class Scenario:
 
     def to_json(self) -> str:
         """One line for each step, so that a person can read it."""
-        head = {"seed": self.seed, "world": self.world, "places": [asdict(place) for place in self.places]}
+        head = {"seed": self.seed, "world": self.world, "quirks": self.quirks}
+        head["places"] = [asdict(place) for place in self.places]
         lines = ",\n  ".join(json.dumps([s.at, s.who, s.verb, s.path, s.other, s.number]) for s in self.steps)
         return json.dumps(head)[:-1] + f', "steps": [\n  {lines}\n]}}\n'
 
@@ -98,7 +104,7 @@ class Scenario:
         unknown = {step.verb for step in steps} - ACTIONS - FAULTS
         if unknown or any(not 0 <= step.who < len(places) for step in steps):
             raise ValueError(f"not a scenario: {sorted(unknown)}")
-        return cls(int(value["seed"]), str(value["world"]), places, steps)
+        return cls(int(value["seed"]), str(value["world"]), places, steps, tuple(value["quirks"]))
 
 
 def draw(seed: int, worlds: Sequence[str] = ("memory",)) -> Scenario:
@@ -112,7 +118,8 @@ def draw(seed: int, worlds: Sequence[str] = ("memory",)) -> Scenario:
     openings = [Step(_opening(random), who, "open") for who in range(count)]
     begun = [Step(round(random.uniform(0.2, 3), 3), random.randrange(count), "put", path) for path in paths[::2]]
     steps = begun + [_step(random, moment, count, paths, calm=calm) for moment in moments]
-    return Scenario(seed, random.choice(list(worlds)), places, tuple(sorted([*openings, *steps], key=_at)))
+    quirks = () if calm or random.random() < 0.75 else (QUIRKS[0],)
+    return Scenario(seed, random.choice(list(worlds)), places, tuple(sorted([*openings, *steps], key=_at)), quirks)
 
 
 def _at(step: Step) -> float:

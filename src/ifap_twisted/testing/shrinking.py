@@ -23,7 +23,7 @@ def shrink(scenario: Scenario, fails: Callable[[Scenario], bool], tries: int = 2
         scenario = _without_devices(scenario, attempts)
         scenario = _without_steps(scenario, attempts)
         scenario = _calmer(scenario, attempts)
-        scenario = _simpler(scenario, attempts)
+        scenario = _plainer(_simpler(scenario, attempts), attempts)
     return scenario
 
 
@@ -88,6 +88,12 @@ def _simpler(scenario: Scenario, fails: _Attempts) -> Scenario:
             if fails(simpler):
                 scenario = simpler
     return scenario
+
+
+def _plainer(scenario: Scenario, fails: _Attempts) -> Scenario:
+    """A server without quirks."""
+    plain = replace(scenario, quirks=())
+    return plain if scenario.quirks and fails(plain) else scenario
 
 
 def _simplified(step: Step) -> Step:

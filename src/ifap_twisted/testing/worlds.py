@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -35,4 +35,4 @@ class World(Network, Protocol):
         """From now on the server behaves."""
 
 
-WORLDS: dict[str, Callable[[int, IReactorTime], World]] = {"memory": MemoryWorld}
+WORLDS: dict[str, Callable[[int, IReactorTime, Collection[str]], World]] = {"memory": MemoryWorld}
