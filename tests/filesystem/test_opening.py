@@ -238,6 +238,16 @@ class FolderObjectTests(Opening):
         self.assertRaises(WrongKey, result, self.folder.opening(store=store))
         self.assertEqual(len(self.contents()), 1)
 
+    def test_who_is_quicker_between_the_listing_and_the_writing_wins(self) -> None:
+        """Two keys were made for one folder; the news of the other's come before one's own is written."""
+        worker = Held()
+        opening = self.folder.opening(Membership(), make_key=True, worker=worker)
+        rival: Opened = result(Folder(shelf=self.folder.shelf, seed=1).opening(Membership(), make_key=True))
+        worker.release()
+        self.failureResultOf(opening, WrongKey)
+        self.assertEqual(len(self.contents()), 1)
+        result(rival.filesystem.put("a", b"1"))
+
     def test_messages_of_another_folder_under_the_same_key_are_refused(self) -> None:
         """``home`` tells (FORMAT 1, table)."""
         elsewhere = Folder(seed=5)

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.values import ABSENT
 from ifap_twisted.deferreds import deferred
-from ifap_twisted.errors import Conflict, NewerVersionNeeded, Unavailable
+from ifap_twisted.errors import Conflict, NewerVersionNeeded, Renumbered, Unavailable
 from ifap_twisted.store.memory import Turnstile
 from tests.filesystem.folders import Folder, result
 
@@ -81,6 +81,20 @@ class OneAtATimeTests(SynchronousTestCase):
         result(third[0])
         self.failureResultOf(fourth, Conflict)
         self.assertEqual(result(device.get("a")), b"3")
+
+
+class RenumberingTests(SynchronousTestCase):
+    """Numbers that were looked up before the server changed them are not taken for the same messages (FORMAT 2.5)."""
+
+    def test_a_version_found_before_is_not_called_damaged(self) -> None:
+        """It waited for its turn to be read, while the folder was renumbered and read anew."""
+        device = Folder().device()
+        for name in "ab":
+            result(device.put(name, name.encode()))
+        found = device.desk.file("a").placed
+        device.desk.view.store.shelf.renumber([1, 3, 2])
+        self.failureResultOf(Deferred.fromCoroutine(device.desk.reader.content(found)), Renumbered)
+        self.assertEqual(result(device.get("a")), b"a")
 
 
 class KeepTests(SynchronousTestCase):

@@ -234,7 +234,7 @@ class ReferenceTests(SynchronousTestCase):
         """Where the newest message of a path is its current version."""
         for seed in range(25):
             trace = simulate(draw(seed))
-            reader = ReferenceReader(trace.messages, "ifaplib", "a key for simulations")
+            reader = ReferenceReader(trace.messages, "ifaplib", trace.key)
             reader.synchronize()
             for path, content in _undisputed(trace):
                 self.assertEqual(reader.read(path), content, f"seed {seed}: /{path}")

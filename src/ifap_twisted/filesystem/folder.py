@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -189,9 +189,16 @@ def home_of_versions(index: Index) -> str | None:
     return homes.most_common(1)[0][0] if homes else None
 
 
-def sealed_by_others(index: Index, first: int, before: int) -> bool:
-    """Whether a message under an unknown key came at a UID from ``first`` on, below ``before``: its writer won."""
-    return any(first <= uid < before and isinstance(error, ForeignKey) for uid, error in index.rejected().items())
+def check_alone(index: Index, listed: Container[int], before: int | None = None) -> None:
+    """Nobody set up the folder under an unknown key since it was listed, below a UID: who did has won (FORMAT 8.2).
+
+    :param listed: the UIDs that were there when the key was chosen.
+    :param before: the UID of one's own folder object; None: it is not written yet.
+    :raises WrongKey:
+    """
+    for uid, error in index.rejected().items():
+        if isinstance(error, ForeignKey) and uid not in listed and (before is None or uid < before):
+            raise WrongKey("Somebody else set up this folder at the same time, with a key that is not known here.")
 
 
 async def read_object(store: IMessageStore, placed: Placed, dialect: Dialect, keys: Sequence[Key]) -> FolderObject:

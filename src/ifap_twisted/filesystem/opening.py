@@ -238,7 +238,8 @@ async def _home(
         return membership.home
     if not found:
         _check_complete(state, blocks)
-        await _make_object(view, surroundings, state)
+        folder.check_alone(view.index, blocks)
+        await _make_object(view, surroundings, state, blocks)
         found = folder.folder_objects(view.index)
     return await _winner(view, found)
 
@@ -269,8 +270,13 @@ def _check_places(view: View) -> None:
         raise Renumbered("The mail server renumbered the folder while it was opened.")
 
 
-async def _make_object(view: View, surroundings: Surroundings, state: FolderState) -> None:
-    """Write a folder object, read header and body back, and withdraw it when another was first (FORMAT 4.5, 8.2)."""
+async def _make_object(
+    view: View, surroundings: Surroundings, state: FolderState, listed: Mapping[int, HeaderBlock]
+) -> None:
+    """Write a folder object, read header and body back, and withdraw it when another was first (FORMAT 4.5, 8.2).
+
+    :param listed: what was there when the key was chosen; others' messages may be known by now that were not.
+    """
     folder.check_writable(state.read_only)
     key = view.keys[0] if view.keys else None
     number = await surroundings.identity.take(1)
@@ -301,9 +307,11 @@ async def _make_object(view: View, surroundings: Surroundings, state: FolderStat
         raise
     if own is not None and folder.folder_objects(view.index)[0] != own:
         await _withdraw(view, uid)
-    if own is not None and folder.sealed_by_others(view.index, first, own.rank):
+    try:
+        folder.check_alone(view.index, listed, before=uid)
+    except WrongKey:
         await _withdraw(view, uid)
-        raise WrongKey("Somebody else set up this folder at the same time, with a key that is not known here.")
+        raise
 
 
 async def _withdraw(view: View, uid: int | None) -> None:

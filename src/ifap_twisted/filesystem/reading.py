@@ -40,9 +40,16 @@ class Reader:
                 return await self._content_at(uid, version)
             except (MessageGone, DataError) as error:
                 failures.append(error)
+        if self._are_stale(placed):
+            raise Renumbered
         worst = next((error for error in failures if isinstance(error, DataError)), failures[0])
         worst.path = version.path
         raise worst
+
+    def _are_stale(self, placed: Placed) -> bool:
+        """Whether the places were of numbers that the server has changed since: what was read is another message."""
+        known = [self._view.index.at(uid) for uid in placed.places]
+        return self._view.renumbering or any(v is not None and not same_version(v, placed.version) for v in known)
 
     async def _content_at(self, uid: int, version: Version) -> bytes:
         if self._view.renumbering:

@@ -34,6 +34,24 @@ class Network(Protocol):
         """The device died."""
 
 
+class Keyring:
+    """The key of the folder, as its user knows it: given from the beginning, or made by the device that comes first."""
+
+    def __init__(self, key: Key | None) -> None:
+        self.key = key
+        self.torn = False
+        """Two devices have the folder open under different keys."""
+
+    def opened_with(self, key: Key) -> None:
+        """A device could open the folder: what it made or was given is the key from now on."""
+        self.torn = self.torn or (self.key is not None and self.key != key)
+        self.key = self.key or key
+
+    def membership(self) -> Membership:
+        """What a device is told that knows nothing yet."""
+        return Membership(keys=() if self.key is None else (self.key,))
+
+
 class DiskWriter(MemoryWriter):
     """An identity that outlives its process, as one in a basedir does; a copy of it is another machine's."""
 
@@ -51,7 +69,7 @@ class Device:
     :ivar incarnation: how often it was started; ``filesystem``: None while it is not open.
     """
 
-    def __init__(self, number: int, place: Place, world: Network, clock: Clock, *, seed: int) -> None:
+    def __init__(self, number: int, place: Place, world: Network, clock: Clock, keyring: Keyring, *, seed: int) -> None:
         self.number = number
         self.place = place
         self.incarnation = 0
@@ -59,7 +77,8 @@ class Device:
         self.filesystem: Filesystem | None = None
         self.lifetime = Lifetime(clock, skew=place.skew)
         self.identity = DiskWriter(Random(f"identity {seed} {number}").randbytes)  # noqa: S311 -- repeatable
-        self._membership = Membership(keys=(KEY,))
+        self._keyring = keyring
+        self._membership = keyring.membership()
         self._world = world
         self._clock = clock
         self._seed = seed
@@ -73,7 +92,9 @@ class Device:
         self._die()
         self.opening = True
         self.lifetime = lifetime = Lifetime(self._clock, skew=self.place.skew)
-        self._line = line = Line(self._world.connect(self.number, self.place), lifetime, key=KEY, noted=noted)
+        self._line = line = Line(
+            self._world.connect(self.number, self.place), lifetime, key=lambda: self._keyring.key, noted=noted
+        )
         surroundings = Surroundings(
             clock=lifetime, worker=Threads(lifetime, random), random=random.randbytes, identity=self.identity
         )
@@ -81,16 +102,24 @@ class Device:
 
     @deferred
     async def _open(self, line: Line, surroundings: Surroundings) -> Filesystem:
+        if self._keyring.key is not None and self._membership.keys != (self._keyring.key,):
+            self._membership = self._keyring.membership()  # the user was told that it is another, and gives it
         try:
-            opened = await open_folder(line, self._membership, surroundings)
+            opened = await open_folder(
+                line, self._membership, surroundings, make_key=self._keyring.key is None, remember=self._remember
+            )
         except Exception:
             await line.close()
             self.opening = False
             raise
         self.opening = False
-        self._membership = opened.membership
+        self._keyring.opened_with(opened.membership.keys[0])
         self.filesystem = line.filesystem = opened.filesystem
         return opened.filesystem
+
+    async def _remember(self, membership: Membership) -> None:
+        if not self.lifetime.dead:
+            self._membership = membership
 
     def stopped(self) -> None:
         """It was closed in good order, or not opened; its process goes on until :meth:`start` or :meth:`kill`."""
@@ -106,7 +135,8 @@ class Device:
         self._die()
         if forget:
             self.identity = DiskWriter(Random(f"again {self._seed} {self.number} {self.incarnation}").randbytes)  # noqa: S311
-            self._membership = Membership(keys=(KEY,))
+            if self._keyring.key is not None:  # a key that nobody else has must not be forgotten
+                self._membership = self._keyring.membership()
 
     def bury(self) -> None:
         """When all is over, let every process that it ever had run out: Python must find nothing half-run."""

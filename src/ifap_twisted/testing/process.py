@@ -96,7 +96,12 @@ class Line:
     """
 
     def __init__(
-        self, store: Any, lifetime: Lifetime, *, key: Key, noted: Callable[[Version, frozenset[str]], None]
+        self,
+        store: Any,
+        lifetime: Lifetime,
+        *,
+        key: Callable[[], Key | None],
+        noted: Callable[[Version, frozenset[str]], None],
     ) -> None:
         self.store = store
         self.filesystem: Filesystem | None = None
@@ -187,10 +192,10 @@ class Line:
                 answer.errback(Unavailable("The device is dead."))
 
     def _note(self, message: bytes) -> None:
-        version = envelope.read_header(message, dialect=IFAP, keys=(self._key,), home=None)
-        if self.filesystem is None:
-            self._noted(version, frozenset())
-            return
+        key = self._key()
+        if self.filesystem is None or key is None:
+            return  # a folder object: no file is written before (FORMAT 8.2)
+        version = envelope.read_header(message, dialect=IFAP, keys=(key,), home=None)
         index = self.filesystem.desk.view.index
         known = {placed.version.vid for placed in index.history(version.path).versions}
         if MOVING.get() and version.deleted:

@@ -18,12 +18,15 @@ from ifap_twisted.errors import DataError
 from ifap_twisted.store.headers import metadata_fields
 from ifap_twisted.testing.reference_writer import Stamp, encode
 
+KEYLESS = Key.from_text("not told yet")
+
 
 class ReferenceProgram:
     """One client of the reference, which sees the folder as it is.
 
     :param messages: gives the folder; ``add`` and ``expunge`` change it.
     :param random: gives that many random bytes.
+    :ivar key: that of the folder, as soon as somebody knows it.
     """
 
     def __init__(
@@ -32,14 +35,13 @@ class ReferenceProgram:
         add: Callable[[bytes], int],
         expunge: Callable[[int], None],
         *,
-        key: Key,
         now: Callable[[], float],
         random: Callable[[int], bytes],
     ) -> None:
         self._messages = messages
         self._add = add
         self._expunge = expunge
-        self._key = key
+        self.key = KEYLESS
         self._now = now
         self._random = random
         self._known: dict[bytes, dict[str, Any] | None] = {}
@@ -68,7 +70,7 @@ class ReferenceProgram:
         metadata.update({"versions": 5, "ts": int(self._now()), **changes})
         values = {name: value for name, value in metadata.items() if value is not None}
         stamps = (Stamp(int(self._now()), self._random(16)), Stamp(int(self._now()), self._random(16)))
-        message = encode(path, content, values, key=self._key.text, stamps=stamps)
+        message = encode(path, content, values, key=self.key.text, stamps=stamps)
         self._add(message)
         return self._version(message)
 
@@ -85,9 +87,9 @@ class ReferenceProgram:
 
     def _opened(self, fields: bytes) -> dict[str, Any] | None:
         try:
-            return dict(json.loads(sealing.open_token(self._key, fields.partition(b":")[2].strip())))
+            return dict(json.loads(sealing.open_token(self.key, fields.partition(b":")[2].strip())))
         except (DataError, ValueError):
             return None
 
     def _version(self, message: bytes) -> Version:
-        return envelope.read_header(metadata_fields(message), dialect=IFAP, keys=(self._key,), home=None)
+        return envelope.read_header(metadata_fields(message), dialect=IFAP, keys=(self.key,), home=None)

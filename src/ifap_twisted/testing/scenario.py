@@ -32,7 +32,7 @@ LIVING: Final = ("close", "crash", "crash", "cancel")
 NETWORK: Final = ("offline", "offline", "hide", "slow", "fail", "lose", "late", "answer-lost", "drop", "double")
 SERVER: Final = ("renumber", "deliver", "mail")
 REFERENCE: Final = ("reference-save", "reference-twice", "reference-remove", "reference-cleanup")
-QUIRKS: Final = ("drops-known",)
+QUIRKS: Final = ("drops-known", "no-key")
 ACTIONS: Final = frozenset(READING + WRITING + PLACING + LIVING + ("open", "restored"))
 FAULTS: Final = frozenset(NETWORK + SERVER + REFERENCE)
 
@@ -72,7 +72,8 @@ class Place:
 class Scenario:
     """A run: the devices, the steps in their order, and the seed of all else (secrets, latencies).
 
-    :ivar quirks: of the server: ``drops-known``, one that drops a message whose Message-ID it has seen.
+    :ivar quirks: ``drops-known``: the server drops a message whose Message-ID it has seen; ``no-key``: nobody has a key
+        yet, the first device makes one.
     """
 
     seed: int
@@ -118,7 +119,7 @@ def draw(seed: int, worlds: Sequence[str] = ("memory",)) -> Scenario:
     openings = [Step(_opening(random), who, "open") for who in range(count)]
     begun = [Step(round(random.uniform(0.2, 3), 3), random.randrange(count), "put", path) for path in paths[::2]]
     steps = begun + [_step(random, moment, count, paths, calm=calm) for moment in moments]
-    quirks = () if calm or random.random() < 0.75 else (QUIRKS[0],)
+    quirks = tuple(quirk for quirk in QUIRKS if not calm and random.random() < 0.25)
     return Scenario(seed, random.choice(list(worlds)), places, tuple(sorted([*openings, *steps], key=_at)), quirks)
 
 

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from ifap_twisted.core.values import Entry, Record, Version
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.testing import actions
-from ifap_twisted.testing.device import KEY, Device, Plant
+from ifap_twisted.testing.device import KEY, Device, Keyring, Plant
 from ifap_twisted.testing.observing import observe
 from ifap_twisted.testing.process import CALL, MOVING, code_of
 from ifap_twisted.testing.reference_program import ReferenceProgram
@@ -47,20 +47,20 @@ class Simulation:
         self.clock = Clock()
         self.clock.rightNow = START
         self.world = WORLDS[scenario.world](scenario.seed, self.clock, scenario.quirks)
+        self._keyring = Keyring(None if "no-key" in scenario.quirks else KEY)
         self._scenario = scenario
         self._plant = plant
         self._guests: list[Device] = []
         self._running: dict[int, tuple[Device, Deferred[Any]]] = {}
         self._mail: list[bytes] = []
         self.devices = [
-            Device(number, place, self.world, self.clock, seed=scenario.seed)
+            Device(number, place, self.world, self.clock, self._keyring, seed=scenario.seed)
             for number, place in enumerate(scenario.places)
         ]
         self._reference = ReferenceProgram(
             lambda: self.world.messages,
             self.world.add,
             self.world.expunge,
-            key=KEY,
             now=self.clock.seconds,
             random=Random(f"reference {scenario.seed}").randbytes,  # noqa: S311 -- repeatable on purpose
         )
@@ -122,8 +122,9 @@ class Simulation:
             self.trace.blind.update((d.number, d.incarnation) for d in self.devices if self.world.is_hiding(d.number))
 
     def _reference_works(self, step: Step) -> bool:
-        if not self.world.messages:
+        if not self.world.messages or self._keyring.key is None:
             return False  # FORMAT 8.2: a folder that is not set up yet would be the reference's
+        self._reference.key = self._keyring.key
         if step.verb == "reference-cleanup":
             gone = self._reference.clean_up(step.path)
             self.trace.destroyed.update((version.path, version.vid) for version in gone)
@@ -257,6 +258,9 @@ class Simulation:
 
     def _look(self) -> None:
         """Two fresh clients look at everything, and between them all devices."""
+        self.trace.key = "" if self._keyring.key is None else self._keyring.key.text
+        if self._keyring.torn:
+            self.trace.logged.append("two devices opened the folder under different keys")
         self._look_afresh("fresh")
         for device in self.devices:
             if device.filesystem is not None:
@@ -286,7 +290,7 @@ class Simulation:
 
     def _look_afresh(self, who: str) -> None:
         number = len(self.devices) + len(self.trace.observations)
-        device = Device(number, Place(), self.world, self.clock, seed=self._scenario.seed)
+        device = Device(number, Place(), self.world, self.clock, self._keyring, seed=self._scenario.seed)
         self._guests.append(device)
         opened = self._wait(device.start(self._note))
         if isinstance(opened, Failure) or opened is None:

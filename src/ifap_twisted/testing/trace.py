@@ -102,6 +102,7 @@ class Trace:
     :ivar mail: foreign messages that were delivered; ``touched``: those that are gone or changed at the end.
     :ivar shuffled: a renumbering changed the order of the messages.
     :ivar logged: errors that were logged, and failures that nobody handled.
+    :ivar key: that of the folder in the end; a simulation's is no secret.
     :ivar troubles: how often each fault struck.
     """
 
@@ -116,6 +117,7 @@ class Trace:
     logged: list[str] = field(default_factory=list)
     troubles: dict[str, int] = field(default_factory=dict)
     observations: list[Observation] = field(default_factory=list)
+    key: str = ""
     messages: dict[int, bytes] = field(default_factory=dict)
 
     def digest(self) -> str:
