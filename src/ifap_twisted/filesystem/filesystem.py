@@ -13,7 +13,7 @@ from zope.interface import implementer
 from ifap_twisted.core import paths, planning, snapshot
 from ifap_twisted.core.values import Entry, Event, Expect, Notice, Record, Status
 from ifap_twisted.deferreds import deferred, detach
-from ifap_twisted.errors import CallerError, NotFound, Renumbered
+from ifap_twisted.errors import CallerError, IFAPError, NotFound, Renumbered
 from ifap_twisted.filesystem import conflicts, entries, removal, renaming
 from ifap_twisted.filesystem.batches import Batch, present_batch
 from ifap_twisted.filesystem.desk import Desk, Found, as_before
@@ -291,7 +291,17 @@ class Filesystem:
     def _quiet(self) -> None:
         self._snapshot_due = False
         if planning.wants_snapshot(self.desk.view.index, self.desk.view.dialect.snapshot_path):
-            detach(self.snapshot(), self._log, "writing a snapshot")
+            detach(self._snapshot_if_possible(), self._log, "writing a snapshot")
+
+    @deferred
+    async def _snapshot_if_possible(self) -> None:
+        """One that cannot be written now is due again at the next quiet moment."""
+        try:
+            await self.snapshot()
+        except IFAPError as error:
+            self._log.info("no snapshot was written yet: {reason}", reason=str(error))
+            if not self._lasting.closed:
+                self._written()
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """Tell a callable of every event."""

@@ -209,6 +209,8 @@ class View:
             await self.absorb(await self.store.headers(plan.first))
         if self._compare or len(self.index) != now.exists:
             now = await self._compare_with_listing(now)
+        else:
+            self.incomplete = False
         if generation != self._generation and not plan.restart:
             raise Renumbered("The server renumbered the folder while it was read.")
         self._folder = now

@@ -1,0 +1,42 @@
+"""Snapshots that are written by themselves, at a quiet moment (FORMAT 6.2)."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ifap_twisted.core.planning import SNAPSHOT_AFTER
+from ifap_twisted.filesystem.filesystem import QUIET_SECONDS
+from tests.filesystem.folders import Folder, result
+
+
+class QuietTests(SynchronousTestCase):
+    """Enough is new, and nobody writes."""
+
+    def setUp(self) -> None:
+        self.folder = Folder()
+        self.store = self.folder.store()
+        self.device = self.folder.device(store=self.store)
+        for number in range(SNAPSHOT_AFTER + 2):
+            result(self.device.put(f"f{number}", b"1"))
+
+    def snapshots(self) -> int:
+        """How many there are."""
+        listed = result(self.device.list("/", recursive=True, everything=True))
+        return sum(entry.path == "IFAP/metadata" for entry in listed)
+
+    def test_written(self) -> None:
+        """One."""
+        self.assertEqual(self.snapshots(), 0)
+        self.folder.clock.advance(QUIET_SECONDS)
+        self.assertEqual(self.snapshots(), 1)
+
+    def test_a_server_that_is_away_just_then(self) -> None:
+        """Nothing is reported as a failure of the program; it is written at a later moment."""
+        self.store.go_offline()
+        for _ in range(100):
+            self.folder.clock.advance(1.0)
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.store.go_online()
+        for _ in range(100):
+            self.folder.clock.advance(1.0)
+        self.assertEqual(self.snapshots(), 1)
