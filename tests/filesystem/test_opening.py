@@ -238,6 +238,18 @@ class FolderObjectTests(Opening):
         self.assertRaises(WrongKey, result, self.folder.opening(store=store))
         self.assertEqual(len(self.contents()), 1)
 
+    def test_a_loser_that_could_not_take_its_own_back_has_lost(self) -> None:
+        """Without UIDPLUS its folder object stays; opened again with the key that it made, it is refused still."""
+        rival = Folder(shelf=self.folder.shelf, seed=1)
+        poor = Traits(reports_uid=False, expunges_by_uid=False, pushes=False)
+        store = Racing(self.folder.shelf, lambda: result(rival.opening(Membership(keys=(OTHER,)))), traits=poor)
+        self.assertRaises(WrongKey, result, self.folder.opening(store=store))
+        self.assertEqual(len(self.contents()), 2)
+        self.failureResultOf(self.folder.opening(), WrongKey)
+        winner = rival.device(Membership(keys=(OTHER,)))
+        result(winner.put("a", b"1"))
+        self.failureResultOf(self.folder.opening(), WrongKey)
+
     def test_who_is_quicker_between_the_listing_and_the_writing_wins(self) -> None:
         """Two keys were made for one folder; the news of the other's come before one's own is written."""
         worker = Held()

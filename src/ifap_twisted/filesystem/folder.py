@@ -201,6 +201,21 @@ def check_alone(index: Index, listed: Container[int], before: int | None = None)
             raise WrongKey("Somebody else set up this folder at the same time, with a key that is not known here.")
 
 
+def check_not_lost(index: Index, found: Sequence[Placed]) -> None:
+    """These folder objects are not those of a loser that could not take its own back (FORMAT 8.2).
+
+    Such a folder has nothing under the loser's key but its object, and something under another key below that. Where a
+    file opens, a message that does not is damaged, or somebody's; it keeps nobody out.
+
+    :raises WrongKey:
+    """
+    objects = {uid for placed in found for uid in placed.places}
+    if any(index.at(uid) is not None for uid in index.uids() if uid not in objects):
+        return
+    if any(isinstance(error, ForeignKey) and uid < min(objects) for uid, error in index.rejected().items()):
+        raise WrongKey("Somebody else set up this folder first, with a key that is not known here.")
+
+
 async def read_object(store: IMessageStore, placed: Placed, dialect: Dialect, keys: Sequence[Key]) -> FolderObject:
     """Read a folder object and hold it against its own name.
 

@@ -241,6 +241,8 @@ async def _home(
         folder.check_alone(view.index, blocks)
         await _make_object(view, surroundings, state, blocks)
         found = folder.folder_objects(view.index)
+    else:
+        folder.check_not_lost(view.index, found)
     return await _winner(view, found)
 
 
