@@ -1,0 +1,1 @@
+"""Campaigns: what is too long for every run, each a command (``python -m tests.campaigns.NAME``)."""
