@@ -105,6 +105,20 @@ class FileJournalTests(PlacedTestCase):
         worker.run()
         self.successResultOf(third)
 
+    def test_a_file_that_cannot_be_removed(self) -> None:
+        """It is logged, and holds nobody up."""
+        worker = LaterWorker()
+        journal = self.journal(worker=worker)
+        first = journal.begin(entry("a"))
+        while not first.called:
+            worker.run()
+        journal.settle(entry("a"))
+        second = journal.begin(entry("b"))
+        worker.fail(IFAPError("The disk is broken."))
+        worker.run()
+        self.successResultOf(second)
+        self.assertEqual(len(self.flushLoggedErrors(IFAPError)), 1)
+
     def test_settled_while_it_is_written(self) -> None:
         """Whoever gave up leaves nothing behind."""
         worker = LaterWorker()

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core.keys import Key
-from ifap_twisted.errors import Conflict, OutcomeUnknown, QuotaExceeded
+from ifap_twisted.errors import Conflict, IFAPError, OutcomeUnknown, QuotaExceeded
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Membership
 from ifap_twisted.filesystem.recovery import AGAIN_SECONDS
@@ -20,6 +20,16 @@ from tests.basedir.places import Drawing, LaterWorker, PlacedTestCase
 from tests.filesystem.folders import KEY, Folder, result
 
 
+class Switching(LaterWorker):
+    """A worker of the journal that works at once, until it holds what comes."""
+
+    holds = False
+
+    def __call__(self, work: Any) -> Any:
+        """Do it, or keep it."""
+        return super().__call__(work) if self.holds else InlineWorker()(work)
+
+
 class Recovering(PlacedTestCase):
     """A device with a basedir, which may crash at any moment."""
 
@@ -27,7 +37,7 @@ class Recovering(PlacedTestCase):
         super().setUp()
         self.folder = Folder()
         self.base = self.held_basedir()
-        self.worker: Any = InlineWorker()
+        self.worker = Switching()
 
     def journal(self, keys: Sequence[Key]) -> FileJournal:
         """That of the basedir."""
@@ -87,11 +97,10 @@ class CrashTests(Recovering):
         store = self.folder.store()
         device = self.device(store)
         result(device.put("a", b"old"))
-        self.worker.__class__ = LaterWorker
-        self.worker.waiting = []
+        self.worker.holds = True
         self.assertNoResult(device.put("a", b"new"))
         self.crash(store)
-        self.worker = InlineWorker()
+        self.worker = Switching()
         self.assertEqual(result(self.device().get("a")), b"old")
         self.assertEqual(self.pending(), 0)
 
@@ -215,6 +224,17 @@ class SettledTests(Recovering):
         self.failureResultOf(device.put("a", b"1"), QuotaExceeded)
         self.assertEqual(self.pending(), 0)
         self.assertEqual(result(self.device().list("/")), [])
+
+    def test_a_journal_that_cannot_be_kept(self) -> None:
+        """A full disk here: the put fails, nothing was sent, and nothing will be."""
+        device = self.device()
+        self.worker.holds = True
+        putting = device.put("a", b"1")
+        while self.worker.waiting:
+            self.worker.fail(IFAPError("Cannot write: No space left on device."))
+        self.failureResultOf(putting, IFAPError)
+        self.assertEqual(self.status(device).pending, 0)
+        self.assertEqual(len(self.folder.shelf.messages), 1)
 
     def test_not_what_was_expected(self) -> None:
         """A conflict that was told is not sent either."""

@@ -125,7 +125,7 @@ class FileJournal:
                     await self._write(self._next())
                 else:
                     spent, self._spent = self._spent, []
-                    await self._worker(partial(self._remove, spent))
+                    await self._clear(spent)
         finally:
             self._working = False
             self._let_go.clear()
@@ -163,6 +163,13 @@ class FileJournal:
                 self.settle(frozen)
             if not kept.called:
                 kept.callback(None)
+
+    async def _clear(self, spent: Sequence[str]) -> None:
+        """Remove files whose entries have ended; one that stays costs the next process a look at the server."""
+        try:
+            await self._worker(partial(self._remove, spent))
+        except Exception:  # noqa: BLE001 -- those who wait for the next file must not suffer for it
+            self._log.failure("removing what is done from the journal")
 
     def _leave(self, name: str, sealed_id: str) -> None:
         members = self._members[name]

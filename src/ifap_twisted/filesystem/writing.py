@@ -264,6 +264,10 @@ class Writer:
         frozen = freeze(sealed)
         try:
             await journal.begin(frozen)
+        except BaseException:  # nothing was sent
+            journal.settle(frozen)
+            raise
+        try:
             stored = await self._stored(sealed, sent)
         except NOT_STORED:
             journal.settle(frozen)
