@@ -295,13 +295,12 @@ class Filesystem:
 
     @deferred
     async def _snapshot_if_possible(self) -> None:
-        """One that cannot be written now is due again at the next quiet moment."""
+        """One that cannot be written now is due after the next write, or at the end."""
         try:
             await self.snapshot()
         except IFAPError as error:
             self._log.info("no snapshot was written yet: {reason}", reason=str(error))
-            if not self._lasting.closed:
-                self._written()
+            self._snapshot_due = True
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """Tell a callable of every event."""
