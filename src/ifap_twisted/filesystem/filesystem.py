@@ -64,6 +64,11 @@ class Filesystem:
         self._snapshot_due = False
         self._lasting = Lasting(self._written)
 
+    @property
+    def idle(self) -> bool:
+        """Nothing that was accepted is under way, not even for a caller who gave it up."""
+        return self._lasting.idle and not self.desk.writer.pending
+
     # Writing
 
     def put(

@@ -83,6 +83,11 @@ class Lasting:
         if well:
             self._written()
 
+    @property
+    def idle(self) -> bool:
+        """Nothing that was accepted is under way."""
+        return not self._accepted
+
     def when_idle(self) -> Deferred[None]:
         """Fires when all that was accepted has ended: of a move, for example, both halves."""
         if not self._accepted:

@@ -220,7 +220,7 @@ def _unhidden(trace: Trace) -> Iterator[Violation]:
         for later in family.versions:
             for earlier in family.versions:
                 hidden = family.descends(later, earlier) and earlier not in _known(trace, path, later)
-                if hidden and not _left_behind(trace, path, earlier, later):
+                if hidden and (path, earlier) not in trace.destroyed and not _left_behind(trace, path, earlier, later):
                     yield Violation("no write hides one that it did not know", f"/{path}: {later} hides {earlier}")
 
 
