@@ -260,6 +260,17 @@ class FolderObjectTests(Opening):
         self.assertEqual(len(self.contents()), 1)
         result(rival.filesystem.put("a", b"1"))
 
+    def test_the_loser_whose_object_stays_loses_again(self) -> None:
+        """It could not be removed (no UIDPLUS), and it opens; the folder is the winner's all the same."""
+        rival = Folder(shelf=self.folder.shelf, seed=1)
+        poor = Traits(reports_uid=False, expunges_by_uid=False, pushes=False)
+        store = Racing(self.folder.shelf, lambda: result(rival.opening(Membership(keys=(OTHER,)))), traits=poor)
+        self.assertRaises(WrongKey, result, self.folder.opening(store=store))
+        self.assertEqual(len(self.contents()), 2)
+        self.assertRaises(WrongKey, result, self.folder.opening())
+        result(rival.device(Membership(keys=(OTHER,))).put("a", b"1"))
+        self.assertRaises(WrongKey, result, self.folder.opening())
+
     def test_messages_of_another_folder_under_the_same_key_are_refused(self) -> None:
         """``home`` tells (FORMAT 1, table)."""
         elsewhere = Folder(seed=5)

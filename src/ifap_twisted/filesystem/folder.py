@@ -216,6 +216,18 @@ def check_not_lost(index: Index, found: Sequence[Placed]) -> None:
         raise WrongKey("Somebody else set up this folder first, with a key that is not known here.")
 
 
+def check_won(index: Index, found: Sequence[Placed]) -> None:
+    """A loser whose folder object could not be removed does not found the folder by trying again (FORMAT 8.2).
+
+    :param found: the folder objects that open; while nothing else does, whoever was there before has won.
+    :raises WrongKey:
+    """
+    versions = [version for uid in index.uids() if (version := index.at(uid)) is not None]
+    if found and all(version.path.startswith(FOLDER_OBJECTS) for version in versions):
+        listed = [uid for uid in index.rejected() if uid > found[0].rank]
+        check_alone(index, listed)
+
+
 async def read_object(store: IMessageStore, placed: Placed, dialect: Dialect, keys: Sequence[Key]) -> FolderObject:
     """Read a folder object and hold it against its own name.
 

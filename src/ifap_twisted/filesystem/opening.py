@@ -236,6 +236,7 @@ async def _home(
     folder.check_home(membership.home, found)
     if membership.home is not None:
         return membership.home
+    folder.check_won(view.index, found)
     if not found:
         _check_complete(state, blocks)
         folder.check_alone(view.index, blocks)
