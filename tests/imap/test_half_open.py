@@ -48,7 +48,7 @@ class HalfOpenTests(SynchronousTestCase):
         scene.server.mute.clear()
 
     def test_noticed(self):
-        """It is noticed within ten minutes whatever comes next; attempts are no storm; what arrived is seen after them."""
+        """It is noticed within ten minutes; attempts are no storm; what arrived is seen after them."""
         for fate in (REFUSED, SILENT, None):
             scene, ear = self.scene()
             scene.endpoint.always = fate
