@@ -29,6 +29,8 @@ from ifap_twisted.testing.worlds import WORLDS
 START = 1_800_000_000.0
 LONGEST = 900.0
 """Seconds in which everything that was begun ends, once the server behaves."""
+ARRIVED = 60.0
+"""Seconds in which whatever a dead device had on its way has arrived, or never will."""
 LEFT_BEHIND = 100_000
 """Events in which everything that died runs out."""
 AGAIN = 7.0
@@ -75,6 +77,7 @@ class Simulation:
             last = max((step.at for step in self._scenario.steps), default=0.0)
             self._advance(START + last + 1.0, lambda: False)
             self.world.heal()
+            self._advance(self.clock.seconds() + ARRIVED, lambda: False)
             self._advance(self.clock.seconds() + LONGEST, lambda: not (self._running or self._is_busy()))
             self._look()
         finally:
