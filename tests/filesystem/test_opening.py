@@ -238,6 +238,21 @@ class FolderObjectTests(Opening):
         self.assertRaises(WrongKey, result, self.folder.opening(store=store))
         self.assertEqual(len(self.contents()), 1)
 
+    def test_a_renumbering_between_the_two_decides_nothing(self) -> None:
+        """The loser's object has the lower number now: it is withdrawn all the same, and opening again is refused."""
+        rival = Folder(shelf=self.folder.shelf, seed=1)
+        store = self.folder.store()
+        store.gate = turnstile = Turnstile("append", "answer")
+        opening = self.folder.opening(store=store)
+        result(rival.opening(Membership(keys=(OTHER,))))
+        turnstile.release(1)
+        self.assertEqual(turnstile.held, ["answer"])
+        self.folder.shelf.renumber([2, 1])
+        turnstile.release()
+        self.failureResultOf(opening, Renumbered)
+        self.assertEqual(len(self.contents()), 1)
+        self.failureResultOf(self.folder.opening(), WrongKey)
+
     def test_a_loser_that_could_not_take_its_own_back_has_lost(self) -> None:
         """Without UIDPLUS its folder object stays; opened again with the key that it made, it is refused still."""
         rival = Folder(shelf=self.folder.shelf, seed=1)

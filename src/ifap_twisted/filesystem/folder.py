@@ -201,21 +201,6 @@ def check_alone(index: Index, listed: Container[int], before: int | None = None)
             raise WrongKey("Somebody else set up this folder at the same time, with a key that is not known here.")
 
 
-def check_not_lost(index: Index, found: Sequence[Placed]) -> None:
-    """These folder objects are not those of a loser that could not take its own back (FORMAT 8.2).
-
-    Such a folder has nothing under the loser's key but its object, and something under another key below that. Where a
-    file opens, a message that does not is damaged, or somebody's; it keeps nobody out.
-
-    :raises WrongKey:
-    """
-    objects = {uid for placed in found for uid in placed.places}
-    if any(index.at(uid) is not None for uid in index.uids() if uid not in objects):
-        return
-    if any(isinstance(error, ForeignKey) and uid < min(objects) for uid, error in index.rejected().items()):
-        raise WrongKey("Somebody else set up this folder first, with a key that is not known here.")
-
-
 def check_won(index: Index, found: Sequence[Placed]) -> None:
     """A loser whose folder object could not be removed does not found the folder by trying again (FORMAT 8.2).
 

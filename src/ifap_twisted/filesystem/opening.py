@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -242,8 +243,6 @@ async def _home(
         folder.check_alone(view.index, blocks)
         await _make_object(view, surroundings, state, blocks)
         found = folder.folder_objects(view.index)
-    else:
-        folder.check_not_lost(view.index, found)
     return await _winner(view, found)
 
 
@@ -300,7 +299,9 @@ async def _make_object(
         await view.store.poll(thorough=True)
         blocks = await view.store.headers(first)
     await view.absorb(blocks)
-    own = next((p for p in folder.folder_objects(view.index) if p.version.vid == sealed.version.vid), None)
+    if (await view.store.poll()).uidvalidity != state.uidvalidity:
+        await _give_up(view, sealed)
+    own = _own_object(view, sealed)
     uid = receipt.uid if own is None else own.places[0]
     try:
         body = await view.store.message(uid) if uid is not None else b""
@@ -315,6 +316,22 @@ async def _make_object(
     except WrongKey:
         await _withdraw(view, uid)
         raise
+
+
+def _own_object(view: View, sealed: Sealed) -> Placed | None:
+    return next((p for p in folder.folder_objects(view.index) if p.version.vid == sealed.version.vid), None)
+
+
+async def _give_up(view: View, sealed: Sealed) -> NoReturn:
+    """The numbers changed: they do not tell any more who was first, nor where one's own object is (FORMAT 2.5, 8.2).
+
+    :raises Renumbered: opening the folder again decides.
+    """
+    await view.refresh()
+    own = _own_object(view, sealed)
+    if own is not None:
+        await _withdraw(view, own.places[0])
+    raise Renumbered("The mail server renumbered the folder while it was set up.")
 
 
 async def _withdraw(view: View, uid: int | None) -> None:
