@@ -166,6 +166,15 @@ class FileJournalTests(PlacedTestCase):
         self.successResultOf(journal.begin(entry("a")))
         self.assertEqual(self.left().frozen, (entry("a"),))
 
+    def test_a_write_that_was_cut(self) -> None:
+        """What it left behind is no entry, and is cleaned up: it may be as large as the message was."""
+        self.successResultOf(self.journal().begin(entry("a")))
+        (file,) = self.files()
+        cut = file.with_name(".000000000002.pending.4711-3.tmp")
+        cut.write_bytes(file.read_bytes()[:-1])
+        self.assertEqual(self.left().frozen, (entry("a"),))
+        self.assertFalse(cut.exists())
+
     def test_numbers_go_on(self) -> None:
         """No file that an earlier process left is overwritten, damaged ones included."""
         self.successResultOf(self.journal().begin(entry("a")))

@@ -197,6 +197,7 @@ class FileJournal:
 
     def _read_all(self) -> tuple[dict[str, _Found], int]:
         directory = self._directory()
+        directory.sweep()
         present = sorted(name for name in directory.names() if _NUMBERED.fullmatch(name))
         pending = [name for name in present if name.endswith(_PENDING) and name not in self._members]
         found = {name: self._read(directory, name) for name in pending}
