@@ -220,6 +220,23 @@ class ClosingTests(SynchronousTestCase):
         self.failureResultOf(putting, Unavailable)
         self.assertEqual(result(folder.device().list()), [])
 
+    def test_one_that_nobody_waits_for_any_more_goes_on(self) -> None:
+        """Cancelled, it still lets go of the folder at its end, and another close waits for that."""
+        folder = Folder()
+        store = folder.store()
+        device = folder.device(store=store)
+        store.gate = turnstile = Turnstile("append")
+        putting = device.put("a", b"1")
+        closing = device.close()
+        closing.cancel()
+        self.failureResultOf(closing, CancelledError)
+        again = device.close()
+        self.assertNoResult(again)
+        turnstile.release()
+        result(putting)
+        result(again)
+        self.failureResultOf(store.poll(), Unavailable)
+
     def test_afterwards_nothing_is_accepted(self) -> None:
         """It would be lost."""
         device = Folder().device()

@@ -101,6 +101,24 @@ class RepeatTests(SynchronousTestCase):
             self.assertRaises(ValueError, Scenario.from_json, text)
 
 
+class LifeTests(SynchronousTestCase):
+    """How devices of a run live and die."""
+
+    def test_a_device_started_again_while_it_still_closes_is_a_crash(self) -> None:
+        """What it had accepted ends with its process, and is not waited for."""
+        steps = (
+            Step(0.0, 0, "open"),
+            Step(5.0, 0, "offline", number=39),
+            Step(6.0, 0, "mkdir", "a"),
+            Step(7.0, 0, "close"),
+            Step(8.0, 0, "cancel", number=1),
+            Step(30.0, 0, "list"),
+        )
+        trace = simulate(Scenario(0, "memory", (Place(),), steps))
+        self.assertEqual([call.outcome for call in trace.calls], ["done", "crashed", "cancelled", "done", "done"])
+        self.assertEqual(judge(trace), [])
+
+
 class JudgementTests(SynchronousTestCase):
     """A judgement that cannot fail is worth nothing: each planted bug is found, and made small."""
 

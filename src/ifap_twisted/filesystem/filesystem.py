@@ -22,6 +22,7 @@ from ifap_twisted.filesystem.lasting import Lasting
 from ifap_twisted.filesystem.notices import notices
 from ifap_twisted.filesystem.putting import Putting
 from ifap_twisted.filesystem.recovery import Recovery
+from ifap_twisted.filesystem.turns import Turns
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.filesystem.writing import Change
 from ifap_twisted.interfaces import IFilesystem, IJournal, Listener, RemotePath, Source
@@ -63,6 +64,8 @@ class Filesystem:
         self._snapshot_call: IDelayedCall | None = None
         self._snapshot_due = False
         self._lasting = Lasting(self._written)
+        self._closings = Turns(self._close)
+        self._closed = False
 
     @property
     def idle(self) -> bool:
@@ -332,12 +335,15 @@ class Filesystem:
             last_refresh=view.last_refresh,
         )
 
-    @deferred
-    async def close(self) -> None:
-        """Wait for what was accepted, write a snapshot that is due, and let go; streams still read are given up."""
-        if self._lasting.closed:
-            await self._lasting.when_idle()
-            await self.desk.writer.when_idle()
+    def close(self) -> Deferred[None]:
+        """Wait for what was accepted, write a snapshot that is due, and let go; streams still read are given up.
+
+        Cancelling it gives up the wait only: it goes on to its end, and whoever closes once more waits for that.
+        """
+        return self._closings.next()
+
+    async def _close(self) -> None:
+        if self._closed:
             return
         if self._snapshot_call is not None and self._snapshot_call.active():
             self._snapshot_call.cancel()
@@ -354,6 +360,7 @@ class Filesystem:
             await self._journal.close()
         self.desk.view.close()
         await self.desk.view.store.close()
+        self._closed = True
 
     async def _last_snapshot(self) -> None:
         try:

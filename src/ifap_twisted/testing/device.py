@@ -86,9 +86,10 @@ class Device:
         self._lines: list[Line] = []
 
     def start(self, noted: Callable[[Version, frozenset[str]], None]) -> Deferred[Filesystem]:
-        """Open the folder."""
+        """Open the folder; a process that was left in the middle of closing is killed."""
         self.incarnation += 1
         random = Random(f"device {self._seed} {self.number} {self.incarnation}")  # noqa: S311 -- repeatable
+        self._world.hang_up(self.number, before=False)
         self._die()
         self.opening = True
         self.lifetime = lifetime = Lifetime(self._clock, skew=self.place.skew)

@@ -169,6 +169,7 @@ class Simulation:
         self.trace.troubles[verb] = self.trace.troubles.get(verb, 0) + 1
 
     def _start(self, device: Device) -> None:
+        self._crash_calls(device)  # of a process that was left behind in the middle of closing
         call = self._call(device, Step(0.0, device.number, "open"))
         call.incarnation += 1
         if self.world.is_hiding(device.number):
@@ -179,15 +180,18 @@ class Simulation:
         if not (device.filesystem or device.opening):
             return
         self._count(step.verb)
-        for number, (owner, _work) in list(self._running.items()):
-            if owner is device:
-                self._ended(self.trace.calls[number], CRASHED)
+        self._crash_calls(device)
         if step.verb == "restored":  # from a backup: what the old machine had on its way never arrives
             device.kill(before=True, forget=False)
             device.identity = device.identity.copy(behind=1 + step.number % 4)
         else:
             device.kill(before=step.number % 2 == 0, forget=step.number % 5 == 0)
         self.clock.callLater(0.1 + step.number % 15, self._restart, device)
+
+    def _crash_calls(self, device: Device) -> None:
+        for number, (owner, _work) in list(self._running.items()):
+            if owner is device:
+                self._ended(self.trace.calls[number], CRASHED)
 
     def _restart(self, device: Device) -> None:
         if not (device.filesystem or device.opening):
