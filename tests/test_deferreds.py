@@ -5,7 +5,46 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.deferreds import Slots, deferred
+from ifap_twisted.deferreds import Slots, Waiters, deferred
+
+
+class WaitersTests(SynchronousTestCase):
+    """Many wait for one moment."""
+
+    def test_in_order(self):
+        """All who wait go on, in the order they came; nobody waits for a moment that is over."""
+        waiters, told = Waiters(), []
+        for name in "abc":
+            waiters.wait().addCallback(lambda _none, name=name: told.append(name))
+        waiters.tell()
+        waiters.tell()
+        self.assertEqual(told, ["a", "b", "c"])
+
+    def test_again(self):
+        """Who waits again while being told waits for the next time."""
+        waiters, told = Waiters(), []
+
+        def again(_none):
+            told.append(1)
+            return waiters.wait()
+
+        waiting = waiters.wait().addCallback(again)
+        waiters.tell()
+        self.assertEqual(told, [1])
+        self.assertNoResult(waiting)
+        waiters.tell()
+        self.successResultOf(waiting)
+
+    def test_given_up(self):
+        """Who gives up is told nothing, also when another's turn makes it give up; the others are."""
+        waiters = Waiters()
+        early, first, second, last = [waiters.wait() for _ in range(4)]
+        early.cancel()
+        first.addCallback(lambda _none: second.cancel())
+        waiters.tell()
+        self.failureResultOf(early, CancelledError)
+        self.failureResultOf(second, CancelledError)
+        self.successResultOf(last)
 
 
 class SlotsTests(SynchronousTestCase):

@@ -61,6 +61,26 @@ async def settled(works: list[Deferred[T]]) -> list[T]:
     return outcomes
 
 
+class Waiters:
+    """Those who wait for one moment, such as that nothing is under way any more."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Deferred[None], None] = {}  # in order
+
+    def wait(self) -> Deferred[None]:
+        """Fires at the next :meth:`tell`; cancelling gives up the wait."""
+        waiter: Deferred[None] = Deferred(lambda waiter: self._waiting.pop(waiter, None))
+        self._waiting[waiter] = None
+        return waiter
+
+    def tell(self) -> None:
+        """Let all go on that wait now; who waits again waits for the next time."""
+        waiters, self._waiting = self._waiting, {}
+        for waiter in waiters:
+            if not waiter.called:
+                waiter.callback(None)
+
+
 class Slots:
     """Lets so many in at a time, first come, first served: ``async with slots``.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -10,10 +10,11 @@ from twisted.internet.defer import Deferred
 from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core.keys import Key
-from ifap_twisted.errors import Conflict, IFAPError, OutcomeUnknown, QuotaExceeded
+from ifap_twisted.errors import BadSettings, Conflict, IFAPError, OutcomeUnknown, QuotaExceeded
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Membership
 from ifap_twisted.filesystem.recovery import AGAIN_SECONDS
+from ifap_twisted.interfaces import IFolderListener
 from ifap_twisted.store.memory import Fate, MemoryStore, Turnstile
 from ifap_twisted.workers import InlineWorker
 from tests.basedir.places import Drawing, LaterWorker, PlacedTestCase
@@ -28,6 +29,24 @@ class Switching(LaterWorker):
     def __call__(self, work: Any) -> Any:
         """Do it, or keep it."""
         return super().__call__(work) if self.holds else InlineWorker()(work)
+
+
+class Counted(MemoryStore):
+    """A store that counts who listens."""
+
+    begun = listening = 0
+
+    def listen(self, listener: IFolderListener) -> Callable[[], None]:
+        """One more, until it stops."""
+        self.begun += 1
+        self.listening += 1
+        stop = super().listen(listener)
+
+        def stopped() -> None:
+            self.listening -= 1
+            stop()
+
+        return stopped
 
 
 class Recovering(PlacedTestCase):
@@ -125,7 +144,7 @@ class CrashTests(Recovering):
         device = self.device(store)
         result(device.put("a", b"old"))
         kept = {path: path.read_bytes() for path in self.base.journal.path.iterdir()}
-        device.desk.writer._journal.settle = lambda _frozen: None
+        device.desk.writer.sending._journal.settle = lambda _frozen: None
         result(device.put("a", b"new"))
         self.assertEqual(len(kept), 1)
         self.assertEqual(self.pending(), 1)
@@ -224,6 +243,15 @@ class SettledTests(Recovering):
         self.failureResultOf(device.put("a", b"1"), QuotaExceeded)
         self.assertEqual(self.pending(), 0)
         self.assertEqual(result(self.device().list("/")), [])
+
+    def test_a_journal_that_cannot_be_read(self) -> None:
+        """The folder is not opened without what is in it, and nothing of the attempt goes on."""
+        (self.base.journal.path / "000000000001.pending").mkdir()
+        store = Counted(self.folder.shelf, clock=self.folder.clock)
+        with self.assertRaises(BadSettings):
+            self.device(store)
+        self.assertEqual((store.begun > 0, store.listening), (True, 0))
+        self.assertEqual(self.folder.clock.getDelayedCalls(), [])
 
     def test_a_journal_that_cannot_be_kept(self) -> None:
         """A full disk here: the put fails, nothing was sent, and nothing will be."""

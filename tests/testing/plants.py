@@ -31,7 +31,7 @@ def loses_what_it_acknowledged(filesystem: Any) -> None:
 def doubles_under_another_name(filesystem: Any) -> None:
     """Each write is stored once more, as a version of its own."""
     writer = filesystem.desk.writer
-    stored = writer._stored
+    stored = writer.sending.stored
 
     async def doubling(sealed: Any, sent: Any) -> Any:
         done = await stored(sealed, sent)
@@ -44,7 +44,7 @@ def doubles_under_another_name(filesystem: Any) -> None:
             await filesystem.desk.view.store.append(again.message)
         return done
 
-    writer._stored = doubling
+    writer.sending.stored = doubling
 
 
 def _draft_of(version: Any) -> Any:

@@ -21,7 +21,7 @@ from ifap_twisted.basedir.directory import Directory
 from ifap_twisted.core import limits
 from ifap_twisted.core.frozen import Frozen, JournalContent, freeze, thaw
 from ifap_twisted.core.keys import Key
-from ifap_twisted.deferreds import deferred, detach
+from ifap_twisted.deferreds import Waiters, deferred, detach
 from ifap_twisted.errors import ForeignKey
 from ifap_twisted.interfaces import IJournal
 from ifap_twisted.workers import Worker
@@ -68,7 +68,7 @@ class FileJournal:
         self._file_of: dict[str, str] = {}
         self._spent: list[str] = []
         self._working = False
-        self._idle: list[Deferred[None]] = []
+        self._idle = Waiters()
 
     # IJournal
 
@@ -104,11 +104,7 @@ class FileJournal:
 
     def close(self) -> Deferred[None]:
         """Fires when what was let go is gone from the disk."""
-        if not self._working:
-            return succeed(None)
-        waiter: Deferred[None] = Deferred()
-        self._idle.append(waiter)
-        return waiter
+        return self._idle.wait() if self._working else succeed(None)
 
     # Writing
 
@@ -129,9 +125,7 @@ class FileJournal:
         finally:
             self._working = False
             self._let_go.clear()
-            waiters, self._idle = self._idle, []
-            for waiter in waiters:
-                waiter.callback(None)
+            self._idle.tell()
 
     def _next(self) -> list[tuple[Frozen, Deferred[None]]]:
         size = count = 0

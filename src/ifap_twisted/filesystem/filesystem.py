@@ -327,7 +327,7 @@ class Filesystem:
             folder=self._folder,
             dialect=view.dialect.name,
             pending=self.desk.writer.pending + left,
-            failing=self.desk.writer.failing + left,
+            failing=self.desk.writer.sending.failing + left,
             conflicts=len(view.index.conflicts()),
             damaged=len(rejected),
             foreign=view.index.foreign(),

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
+from ifap_twisted.deferreds import Waiters
 from ifap_twisted.errors import IFAPError, Unavailable
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ class _Accepted(Generic[T]):
         if self._may_stop is not None and self._may_stop():
             self._work.cancel()
 
-    def ended(self, result: Any) -> None:
+    def ended(self, result: T | Failure) -> None:
         """Tell the caller, if there still is one."""
         waiting = self.result
         del self.result  # or the two would hold each other
@@ -48,7 +49,7 @@ class Lasting:
     def __init__(self, written: Callable[[], None]) -> None:
         self._written = written
         self._accepted: set[_Accepted[Any]] = set()
-        self._idle: list[Deferred[None]] = []
+        self._idle = Waiters()
         self.streams: set[Deferred[bytes]] = set()
         self.closed = False
 
@@ -90,20 +91,12 @@ class Lasting:
 
     def when_idle(self) -> Deferred[None]:
         """Fires when all that was accepted has ended: of a move, for example, both halves."""
-        if not self._accepted:
-            return succeed(None)
-        waiter: Deferred[None] = Deferred()
-        self._idle.append(waiter)
-        return waiter
+        return self._idle.wait() if self._accepted else succeed(None)
 
     def tell_idle(self) -> None:
         """Tell those who wait, if that was the last."""
-        if self._accepted or not self._idle:
-            return
-        waiters, self._idle = self._idle, []
-        for waiter in waiters:
-            if not waiter.called:
-                waiter.callback(None)
+        if not self._accepted:
+            self._idle.tell()
 
 
 def closed_error(path: str | None = None) -> Unavailable:

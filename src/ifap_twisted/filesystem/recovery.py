@@ -36,6 +36,17 @@ class Place:
     account: str = ""
     folder: str = ""
 
+    def freeze(self, view: View, sealed: Sealed) -> Frozen:
+        """An entry of the journal for a message that goes there (FORMAT 4.1)."""
+        return Frozen(
+            account=self.account,
+            folder=self.folder,
+            home=view.home or "",
+            dialect=view.dialect.name,
+            sealed_id=sealed.sealed_id,
+            message=sealed.message,
+        )
+
 
 class Recovery:
     """What is left to be finished, and finishes it.

@@ -1,4 +1,4 @@
-"""Writing a version: sealed, appended, read back, and only then done (FORMAT 4.2 to 4.4).
+"""Writing a version: drafted from what is there, sealed, sent, and compared with what was expected (FORMAT 3, 4.4).
 
 A write that has begun is finished whatever becomes of its caller: a cancelled put leaves the old content or the new.
 """
@@ -11,44 +11,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
-from twisted.logger import Logger
 
-from ifap_twisted.core import envelope, limits, paths, planning
-from ifap_twisted.core.frozen import Frozen
+from ifap_twisted.core import capacity, envelope, limits, planning
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.values import JSON, Draft, Event, Expect, Sealed
-from ifap_twisted.errors import (
-    Conflict,
-    DataError,
-    InvalidPath,
-    NotSupported,
-    OutcomeUnknown,
-    QuotaExceeded,
-    ReadOnly,
-    Refused,
-    StoredAsConflict,
-    StoreError,
-    Throttled,
-    TooLarge,
-    Unavailable,
-)
+from ifap_twisted.deferreds import Waiters
+from ifap_twisted.errors import Conflict, InvalidPath, NotSupported, StoredAsConflict, StoreError, TooLarge
 from ifap_twisted.filesystem.queues import Queues
-from ifap_twisted.filesystem.readback import ReadBack
+from ifap_twisted.filesystem.sending import Sending, unknown_error
 from ifap_twisted.filesystem.slices import Slices
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.filesystem.watching import Watchers
-from ifap_twisted.interfaces import IJournal, IWriterIdentity
+from ifap_twisted.interfaces import IWriterIdentity
 from ifap_twisted.workers import Worker
 
 Random = Callable[[int], bytes]
-PAUSES = (0.0, 0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds before each look for an appended message: most servers show it at once, some after NOOP, one after SELECT."""
-
-NOT_STORED = (CancelledError, QuotaExceeded, ReadOnly, Refused, Throttled, TooLarge, Unavailable)
-"""After these a message was certainly not stored; after anything else that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,17 +53,15 @@ class Writer:
 
     :param keep: how many versions a file keeps when nobody said otherwise.
     :param compat: refuse what the reference programs would not see (FORMAT 1.6).
-    :ivar pending: writes that have begun and not ended; ``failing``: those among them that had to be tried again.
-    :param journal: keeps what is on its way, unless None; ``freeze`` makes an entry of a message.
-    :ivar unknown: told of an entry whose outcome is unknown.
+    :ivar sending: brings what is sealed to the server.
+    :ivar pending: writes that have begun and not ended.
     :ivar unseen: paths written that the reference programs do not see.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
         view: View,
+        sending: Sending,
         *,
         identity: IWriterIdentity,
         clock: IReactorTime,
@@ -93,10 +70,9 @@ class Writer:
         watchers: Watchers,
         keep: int = 5,
         compat: bool = False,
-        journal: IJournal | None = None,
-        freeze: Callable[[Sealed], Frozen] | None = None,
     ) -> None:
         self._view = view
+        self.sending = sending
         self._identity = identity
         self._clock = clock
         self._worker = worker
@@ -104,24 +80,15 @@ class Writer:
         self._watchers = watchers
         self._keep = keep
         self._compat = compat
-        self._journal = journal
-        self._freeze = freeze
-        self.unknown: Callable[[Frozen], None] = lambda _frozen: None
         self._slices = Slices(clock)
-        self._read_backs = ReadBack(view.advance, clock)
         self._queues = Queues()
         self.pending = 0
-        self.failing = 0
         self.unseen: set[str] = set()
-        self._idle: list[Deferred[None]] = []
+        self._idle = Waiters()
 
     def when_idle(self) -> Deferred[None]:
         """Fires when no write is pending."""
-        if not self.pending:
-            return succeed(None)
-        waiter: Deferred[None] = Deferred()
-        self._idle.append(waiter)
-        return waiter
+        return self._idle.wait() if self.pending else succeed(None)
 
     def stop(self) -> None:
         """Leave nothing behind, once nothing is pending."""
@@ -159,7 +126,7 @@ class Writer:
                 replaced = _replaced(history, change)
                 planning.check_understood(replaced, path)
                 sealed = await self._sealed(await self._draft(path, history, replaced, change), content)
-                placed, certain = await self._journalled(sealed, sent)
+                placed, certain = await self.sending.journalled(sealed, sent)
                 if expect is not None:
                     known = {head.version.vid for head in replaced}
                     await self._check_overtaken(sealed, placed, known, expect, certain=certain)
@@ -182,23 +149,11 @@ class Writer:
                 await turn
             try:
                 await self._view.refresh()
-                return await self._found(sealed) or (await self._stored(sealed, None))[0]
+                return await self.sending.found(sealed) or (await self.sending.stored(sealed, None))[0]
             finally:
                 self._queues.leave(path)
         finally:
             self._end()
-
-    async def _found(self, sealed: Sealed) -> Placed | None:
-        """The version of a message that is on the server already: its token and its size are equal (FORMAT 4.2)."""
-        for placed in self._view.index.history(sealed.version.path).versions:
-            for uid in placed.places:
-                found = self._view.index.at(uid)
-                if found is None or found.sealed_id != sealed.sealed_id:
-                    continue
-                block = (await self._view.store.headers(uid, uid)).get(uid)
-                if block is not None and envelope.same_bytes(sealed, block.fields, block.size, self._view.dialect):
-                    return placed
-        return None
 
     # Preparing
 
@@ -249,120 +204,12 @@ class Writer:
             raise TooLarge(
                 f"Sealed it has {len(sealed.message)} bytes; the mail server takes at most {most}.",
                 path=draft.path,
-                limit=largest_file(sealed, most),
+                limit=capacity.largest_file(sealed, most),
                 size=len(content),
             )
         return sealed
 
-    # Storing (FORMAT 4.2, 4.3)
-
-    async def _journalled(self, sealed: Sealed, sent: Callable[[Sealed], None] | None) -> tuple[Placed, bool]:
-        """As :meth:`_stored`; the message is kept until it is known what became of it. No snapshot is worth it (P8)."""
-        journal, freeze = self._journal, self._freeze
-        if journal is None or freeze is None or paths.is_reserved(sealed.version.path):
-            return await self._stored(sealed, sent)
-        frozen = freeze(sealed)
-        try:
-            await journal.begin(frozen)
-        except BaseException:  # nothing was sent
-            journal.settle(frozen)
-            raise
-        try:
-            stored = await self._stored(sealed, sent)
-        except NOT_STORED:
-            journal.settle(frozen)
-            raise
-        except Exception:
-            self.unknown(frozen)
-            raise
-        journal.settle(frozen)
-        return stored
-
-    async def _stored(self, sealed: Sealed, sent: Callable[[Sealed], None] | None) -> tuple[Placed, bool]:
-        """Append and read back; after an unknown outcome look first, then send the same bytes again.
-
-        Fires with the version, and whether it is certain that no further copy of it can turn up.
-
-        To send again is safe: the same bytes are at worst another place of the same version (FORMAT 4.2).
-        """
-        self._view.own.begin(sealed)
-        deadline = self._clock.seconds() + limits.SETTLE_SECONDS
-        failing = False
-        try:
-            while True:
-                try:
-                    await self._append(sealed, sent)
-                except OutcomeUnknown:
-                    self.failing += not failing
-                    failing = True
-                    uid = await self._settled(sealed, deadline)
-                except StoreError as error:
-                    if failing:
-                        raise _unknown(sealed) from error
-                    raise
-                else:
-                    uid = await self._read_back(sealed, deadline)
-                if uid is not None:
-                    return self._placed(sealed, uid), not failing
-        except OutcomeUnknown:
-            # Should it turn up later, the next version must not seem to descend from it (FORMAT 3.2).
-            await self._identity.renew()
-            raise
-        finally:
-            self.failing -= failing
-            self._view.forget_own(sealed)
-
-    async def _append(self, sealed: Sealed, sent: Callable[[Sealed], None] | None) -> None:
-        appending = self._view.store.append(sealed.message)
-        if sent is not None:
-            sent(sealed)
-        self._read_backs.sending()
-        try:
-            await appending
-        finally:
-            self._read_backs.sent()
-
-    async def _read_back(self, sealed: Sealed, deadline: float) -> int:
-        """Look until the message shows up: success is reported after reading back, never before."""
-        pauses = iter(PAUSES)
-        polls = 0
-        while True:
-            pause = next(pauses, PAUSES[-1])
-            if pause:
-                await self._pause(pause)
-            try:
-                if polls:
-                    await self._view.store.poll(thorough=polls > 1)
-                await self._read_backs.next()
-            except (StoreError, DataError):  # the connection broke; what was acknowledged is looked for on the next
-                self._log.info("reading back is tried again")
-            if (uid := self._view.found_own(sealed)) is not None:
-                return uid
-            if self._clock.seconds() >= deadline:
-                raise _unknown(sealed)
-            polls += 1
-
-    async def _settled(self, sealed: Sealed, deadline: float) -> int | None:
-        """Whether a message whose answer was lost is there: its UID, or None when a whole look does not find it."""
-        while self._clock.seconds() < deadline:
-            await self._pause(1.0)
-            try:
-                await self._view.store.poll(thorough=True)
-                await self._view.refresh()
-            except (StoreError, DataError):
-                self._log.info("a write with an unknown outcome is looked for again")
-            else:
-                return self._view.found_own(sealed)
-        raise _unknown(sealed)
-
-    def _placed(self, sealed: Sealed, uid: int) -> Placed:
-        for placed in self._view.index.history(sealed.version.path).versions:
-            if uid in placed.places:
-                return placed
-        raise OutcomeUnknown("The file vanished right after it was stored.", path=sealed.version.path)
-
-    def _pause(self, seconds: float) -> Deferred[None]:
-        return deferLater(self._clock, seconds, lambda: None)
+    # What was expected (FORMAT 4.4)
 
     async def _check_overtaken(
         self, sealed: Sealed, own: Placed, replaced: set[str], expect: Expect, *, certain: bool
@@ -389,7 +236,7 @@ class Writer:
         self._view.vanished(own.places)
         if not certain:
             await self._identity.renew()  # as for every write that may turn up later (FORMAT 3.2)
-            raise _unknown(sealed)
+            raise unknown_error(sealed)
         raise Conflict("Somebody changed the file at the same time.", path=path, expected=expected, found=found)
 
     # Bookkeeping
@@ -403,24 +250,13 @@ class Writer:
         self.pending -= 1
         if not self.pending:
             self._watchers.tell(Event(kind="pending", detail={"pending": 0}))
-            waiters, self._idle = self._idle, []
-            for waiter in waiters:
-                if not waiter.called:
-                    waiter.callback(None)
+            self._idle.tell()
 
 
 def _replaced(history: History, change: Change) -> list[Placed]:
     if change.replaced is None:
         return list(history.heads)
     return [placed for placed in history.versions if placed.version.vid in change.replaced]
-
-
-def _unknown(sealed: Sealed) -> OutcomeUnknown:
-    return OutcomeUnknown(
-        "The connection broke while the file was being stored: it may or may not be there. "
-        "Look with 'ifap versions' before trying again.",
-        path=sealed.version.path,
-    )
 
 
 def new_vid(random: Random) -> str:
@@ -431,25 +267,3 @@ def new_vid(random: Random) -> str:
 def _first(*values: Any) -> Any:
     """The first that is not None, else the last."""
     return next((value for value in values if value is not None), values[-1])
-
-
-def largest_file(sealed: Sealed, most: int) -> int:
-    """How many bytes of content a message of ``most`` bytes can hold, with a header like that of ``sealed``."""
-    head = len(sealed.message) - body_length(sealed.version.length) + HEAD_SLACK
-    blocks = (most - head) // limits.CONTENT_BLOCK
-    while blocks > 0 and head + body_length(blocks * limits.CONTENT_BLOCK - 1) > most:
-        blocks -= 1
-    return max(0, blocks * limits.CONTENT_BLOCK - 1)
-
-
-def body_length(size: int) -> int:
-    """The length of a sealed body: padded, a Fernet token with its mark, folded, and a line end (WIRE-FORMAT 2.2)."""
-    padded = size - size % limits.CONTENT_BLOCK + limits.CONTENT_BLOCK
-    token = 1 + 4 * -(-(TOKEN_BYTES + padded) // 3)
-    return token + 2 * -(-token // limits.BODY_COLUMNS)
-
-
-TOKEN_BYTES = 1 + 8 + 16 + 16 + 32
-"""Version, time, IV, a block of PKCS#7 padding and HMAC of a Fernet token."""
-HEAD_SLACK = 2 * limits.METADATA_BLOCK
-"""By how much the header of another file may be longer: a longer number steps over a block, and is folded."""

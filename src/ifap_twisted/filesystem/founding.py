@@ -1,0 +1,159 @@
+"""The folder object: found, or written where there is none (FORMAT 4.5, 8.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from ifap_twisted.core.history import Placed
+from ifap_twisted.core.values import FolderState, HeaderBlock, Sealed
+from ifap_twisted.errors import (
+    DataError,
+    NotSupported,
+    ProtocolViolation,
+    Renumbered,
+    StoreError,
+    Unavailable,
+    WrongKey,
+)
+from ifap_twisted.filesystem import folder
+from ifap_twisted.filesystem.surroundings import Surroundings
+from ifap_twisted.filesystem.view import View
+from ifap_twisted.filesystem.writing import new_vid
+
+
+async def home_of(
+    view: View,
+    known: str | None,
+    surroundings: Surroundings,
+    state: FolderState,
+    blocks: Mapping[int, HeaderBlock],
+) -> str:
+    """The home of an open folder (FORMAT 8.2): of its folder object, which is written where there is none.
+
+    :param known: what this device remembers; None when it never opened the folder.
+    :param blocks: what was listed when the key was chosen.
+    :raises ForeignFolder, WrongKey, ReadOnly, Unavailable, Renumbered: nothing was written, or it was withdrawn.
+    """
+    found = folder.folder_objects(view.index)
+    folder.check_home(known, found)
+    if known is not None:
+        return known
+    folder.check_won(view.index, found)
+    if not found:
+        check_complete(state, blocks)
+        folder.check_alone(view.index, blocks)
+        await _make_object(view, surroundings, state, blocks)
+        found = folder.folder_objects(view.index)
+    return await _winner(view, found)
+
+
+async def _winner(view: View, found: Sequence[Placed]) -> str:
+    """The home of the folder object that counts.
+
+    :raises DataError: it cannot be opened; nothing may be written here.
+    """
+    if not found:
+        raise ProtocolViolation("The mail server does not show what was just stored in the folder.")
+    winner = folder.winner(view.index, found)
+    try:
+        opened = await folder.read_object(view.store, winner, view.dialect, view.keys)
+    except DataError:
+        _check_places(view)
+        raise
+    _check_places(view)
+    return opened.home
+
+
+def _check_places(view: View) -> None:
+    """What was read of a place is worth nothing when the server gave new numbers meanwhile (FORMAT 2.5).
+
+    :raises Renumbered: opening it again may help.
+    """
+    if view.renumbering:
+        raise Renumbered("The mail server renumbered the folder while it was opened.")
+
+
+async def _make_object(
+    view: View, surroundings: Surroundings, state: FolderState, listed: Mapping[int, HeaderBlock]
+) -> None:
+    """Write a folder object, read header and body back, and withdraw it when another was first (FORMAT 4.5, 8.2).
+
+    :param listed: what was there when the key was chosen; others' messages may be known by now that were not.
+    """
+    folder.check_writable(state.read_only)
+    key = view.keys[0] if view.keys else None
+    number = await surroundings.identity.take(1)
+    sealed = folder.seal_object(
+        folder.FolderObject.draw(key, surroundings.random, home=folder.home_of_versions(view.index)),
+        dialect=view.dialect,
+        key=key,
+        writer=surroundings.identity.writer,
+        number=number,
+        now=surroundings.clock.seconds(),
+        vid=new_vid(surroundings.random),
+        random=surroundings.random,
+    )
+    first = view.index.highest + 1
+    receipt = await view.store.append(sealed.message)
+    blocks = await view.store.headers(first)
+    if not blocks:
+        await view.store.poll(thorough=True)
+        blocks = await view.store.headers(first)
+    await view.absorb(blocks)
+    if (await view.store.poll()).uidvalidity != state.uidvalidity:
+        await _give_up(view, sealed)
+    own = _own_object(view, sealed)
+    uid = receipt.uid if own is None else own.places[0]
+    try:
+        body = await view.store.message(uid) if uid is not None else b""
+        folder.check_faithful(sealed, blocks.get(uid) if uid is not None else None, body, view.dialect)
+    except (ProtocolViolation, DataError):
+        await _withdraw(view, uid)
+        raise
+    if own is not None and folder.folder_objects(view.index)[0] != own:
+        await _withdraw(view, uid)
+    try:
+        folder.check_alone(view.index, listed, before=uid)
+    except WrongKey:
+        await _withdraw(view, uid)
+        raise
+
+
+def _own_object(view: View, sealed: Sealed) -> Placed | None:
+    return next((p for p in folder.folder_objects(view.index) if p.version.vid == sealed.version.vid), None)
+
+
+async def _give_up(view: View, sealed: Sealed) -> NoReturn:
+    """The numbers changed: they do not tell any more who was first, nor where one's own object is (FORMAT 2.5, 8.2).
+
+    :raises Renumbered: opening the folder again decides.
+    """
+    await view.refresh()
+    own = _own_object(view, sealed)
+    if own is not None:
+        await _withdraw(view, own.places[0])
+    raise Renumbered("The mail server renumbered the folder while it was set up.")
+
+
+async def _withdraw(view: View, uid: int | None) -> None:
+    """Remove one's own folder object; where that cannot be done it stays, and the lower UID wins all the same."""
+    if uid is None:
+        return
+    try:
+        await view.store.remove([uid])
+    except (NotSupported, StoreError):
+        return
+    view.vanished([uid])
+
+
+def check_complete(state: FolderState, blocks: Mapping[int, HeaderBlock]) -> None:
+    """What is not listed is not absent (FORMAT 2.5): nothing is founded on a listing that leaves messages out.
+
+    :raises Unavailable:
+    """
+    if len(blocks) < state.exists:
+        raise Unavailable(
+            "The mail server does not list all messages that it says are there, so whose folder this is cannot be "
+            "told; nothing was written. Try again later."
+        )

@@ -1,0 +1,193 @@
+"""Bringing a sealed message to the server: journalled, appended, read back, and only then done (FORMAT 4.1 to 4.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from ifap_twisted.core import envelope, limits, paths
+from ifap_twisted.core.frozen import Frozen
+from ifap_twisted.core.history import Placed
+from ifap_twisted.core.values import Sealed
+from ifap_twisted.errors import (
+    DataError,
+    OutcomeUnknown,
+    QuotaExceeded,
+    ReadOnly,
+    Refused,
+    StoreError,
+    Throttled,
+    TooLarge,
+    Unavailable,
+)
+from ifap_twisted.filesystem.readback import ReadBack
+from ifap_twisted.filesystem.view import View
+from ifap_twisted.interfaces import IJournal, IWriterIdentity
+
+PAUSES = (0.0, 0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds before each look for an appended message: most servers show it at once, some after NOOP, one after SELECT."""
+
+NOT_STORED = (CancelledError, QuotaExceeded, ReadOnly, Refused, Throttled, TooLarge, Unavailable)
+"""After these a message was certainly not stored; after anything else that is not known."""
+
+
+class Sending:
+    """Sends what is sealed, and finds out what became of it.
+
+    :param journal: keeps what is on its way, unless None; ``freeze`` makes an entry of a message.
+    :ivar unknown: told of an entry whose outcome is unknown.
+    :ivar failing: messages on their way that had to be sent or looked for again.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        view: View,
+        *,
+        identity: IWriterIdentity,
+        clock: IReactorTime,
+        journal: IJournal | None = None,
+        freeze: Callable[[Sealed], Frozen] | None = None,
+    ) -> None:
+        self._view = view
+        self._identity = identity
+        self._clock = clock
+        self._journal = journal
+        self._freeze = freeze
+        self._read_backs = ReadBack(view.advance, clock)
+        self.unknown: Callable[[Frozen], None] = lambda _frozen: None
+        self.failing = 0
+
+    async def journalled(self, sealed: Sealed, sent: Callable[[Sealed], None] | None) -> tuple[Placed, bool]:
+        """As :meth:`stored`; the message is kept until it is known what became of it. No snapshot is worth it (P8)."""
+        journal, freeze = self._journal, self._freeze
+        if journal is None or freeze is None or paths.is_reserved(sealed.version.path):
+            return await self.stored(sealed, sent)
+        frozen = freeze(sealed)
+        try:
+            await journal.begin(frozen)
+        except BaseException:  # nothing was sent
+            journal.settle(frozen)
+            raise
+        try:
+            stored = await self.stored(sealed, sent)
+        except NOT_STORED:
+            journal.settle(frozen)
+            raise
+        except Exception:  # whatever it was: nobody knows what became of the message
+            self.unknown(frozen)
+            raise
+        journal.settle(frozen)
+        return stored
+
+    async def stored(self, sealed: Sealed, sent: Callable[[Sealed], None] | None) -> tuple[Placed, bool]:
+        """Append and read back; after an unknown outcome look first, then send the same bytes again.
+
+        Fires with the version, and whether it is certain that no further copy of it can turn up.
+
+        To send again is safe: the same bytes are at worst another place of the same version (FORMAT 4.2).
+        """
+        self._view.own.begin(sealed)
+        deadline = self._clock.seconds() + limits.SETTLE_SECONDS
+        failing = False
+        try:
+            while True:
+                try:
+                    await self._append(sealed, sent)
+                except OutcomeUnknown:
+                    self.failing += not failing
+                    failing = True
+                    uid = await self._settled(sealed, deadline)
+                except StoreError as error:
+                    if failing:
+                        raise unknown_error(sealed) from error
+                    raise
+                else:
+                    uid = await self._read_back(sealed, deadline)
+                if uid is not None:
+                    return self._placed(sealed, uid), not failing
+        except OutcomeUnknown:
+            # Should it turn up later, the next version must not seem to descend from it (FORMAT 3.2).
+            await self._identity.renew()
+            raise
+        finally:
+            self.failing -= failing
+            self._view.forget_own(sealed)
+
+    async def _append(self, sealed: Sealed, sent: Callable[[Sealed], None] | None) -> None:
+        appending = self._view.store.append(sealed.message)
+        if sent is not None:
+            sent(sealed)
+        self._read_backs.sending()
+        try:
+            await appending
+        finally:
+            self._read_backs.sent()
+
+    async def _read_back(self, sealed: Sealed, deadline: float) -> int:
+        """Look until the message shows up: success is reported after reading back, never before."""
+        pauses = iter(PAUSES)
+        polls = 0
+        while True:
+            pause = next(pauses, PAUSES[-1])
+            if pause:
+                await self._pause(pause)
+            try:
+                if polls:
+                    await self._view.store.poll(thorough=polls > 1)
+                await self._read_backs.next()
+            except (StoreError, DataError):  # the connection broke; what was acknowledged is looked for on the next
+                self._log.info("reading back is tried again")
+            if (uid := self._view.found_own(sealed)) is not None:
+                return uid
+            if self._clock.seconds() >= deadline:
+                raise unknown_error(sealed)
+            polls += 1
+
+    async def _settled(self, sealed: Sealed, deadline: float) -> int | None:
+        """Whether a message whose answer was lost is there: its UID, or None when a whole look does not find it."""
+        while self._clock.seconds() < deadline:
+            await self._pause(1.0)
+            try:
+                await self._view.store.poll(thorough=True)
+                await self._view.refresh()
+            except (StoreError, DataError):
+                self._log.info("a write with an unknown outcome is looked for again")
+            else:
+                return self._view.found_own(sealed)
+        raise unknown_error(sealed)
+
+    def _placed(self, sealed: Sealed, uid: int) -> Placed:
+        for placed in self._view.index.history(sealed.version.path).versions:
+            if uid in placed.places:
+                return placed
+        raise OutcomeUnknown("The file vanished right after it was stored.", path=sealed.version.path)
+
+    def _pause(self, seconds: float) -> Deferred[None]:
+        return deferLater(self._clock, seconds, lambda: None)
+
+    async def found(self, sealed: Sealed) -> Placed | None:
+        """The version of a message that is on the server already: its token and its size are equal (FORMAT 4.2)."""
+        for placed in self._view.index.history(sealed.version.path).versions:
+            for uid in placed.places:
+                found = self._view.index.at(uid)
+                if found is None or found.sealed_id != sealed.sealed_id:
+                    continue
+                block = (await self._view.store.headers(uid, uid)).get(uid)
+                if block is not None and envelope.same_bytes(sealed, block.fields, block.size, self._view.dialect):
+                    return placed
+        return None
+
+
+def unknown_error(sealed: Sealed) -> OutcomeUnknown:
+    """Nobody knows whether a message is there."""
+    return OutcomeUnknown(
+        "The connection broke while the file was being stored: it may or may not be there. "
+        "Look with 'ifap versions' before trying again.",
+        path=sealed.version.path,
+    )

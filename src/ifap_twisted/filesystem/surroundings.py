@@ -1,0 +1,27 @@
+"""What a filesystem is given by the program around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+
+from ifap_twisted.core.keys import Key
+from ifap_twisted.filesystem.writing import Random
+from ifap_twisted.interfaces import IJournal, IWriterIdentity
+from ifap_twisted.workers import Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Where a filesystem lives: everything that is an argument.
+
+    :ivar journal: opens the journal with the keys of the folder; None keeps nothing over the end of the process.
+    """
+
+    clock: IReactorTime
+    worker: Worker
+    random: Random
+    identity: IWriterIdentity
+    journal: Callable[[Sequence[Key]], IJournal] | None = None
