@@ -32,18 +32,21 @@ class Switching(LaterWorker):
 
 
 class Counted(MemoryStore):
-    """A store that counts who listens."""
+    """A store that knows who listens."""
 
-    begun = listening = 0
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.begun: list[IFolderListener] = []
+        self.listening: list[IFolderListener] = []
 
     def listen(self, listener: IFolderListener) -> Callable[[], None]:
-        """One more, until it stops."""
-        self.begun += 1
-        self.listening += 1
+        """One more, until it stops; to stop twice is harmless."""
+        self.begun.append(listener)
+        self.listening.append(listener)
         stop = super().listen(listener)
 
         def stopped() -> None:
-            self.listening -= 1
+            self.listening = [other for other in self.listening if other is not listener]
             stop()
 
         return stopped
@@ -250,7 +253,8 @@ class SettledTests(Recovering):
         store = Counted(self.folder.shelf, clock=self.folder.clock)
         with self.assertRaises(BadSettings):
             self.device(store)
-        self.assertEqual((store.begun > 0, store.listening), (True, 0))
+        self.assertTrue(store.begun)
+        self.assertEqual(store.listening, [])
         self.assertEqual(self.folder.clock.getDelayedCalls(), [])
 
     def test_a_journal_that_cannot_be_kept(self) -> None:
