@@ -2,8 +2,10 @@
 
 A case is a put (or three that leave together) over a version that is there, and one :class:`Cut`. Many cases share a
 folder; each has paths of its own. The writer goes on after the cut: it connects again, looks, and perhaps sends again.
-Its waits are on a clock that runs thirty times too fast within the cases. Exit status: 1 when something was lost, mixed
-or doubled.
+Its waits are on a clock that runs thirty times too fast within the cases. Afterwards a fresh client reads all versions,
+and the model of the reference program all files. Exit status: 1 when something was lost, mixed or doubled.
+
+The first half of the cuts is each byte once, in one manner or the other; the second half each byte in the other one.
 """
 
 from __future__ import annotations
@@ -11,44 +13,34 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import shutil
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import click
 from twisted.internet import reactor  # noqa: TID251 -- real connections
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import Clock, LoopingCall, deferLater, react
 
-from ifap_twisted.basedir.writer import MemoryWriter
-from ifap_twisted.core.keys import Key
 from ifap_twisted.deferreds import deferred, settled
-from ifap_twisted.errors import OutcomeUnknown, StoreError
+from ifap_twisted.errors import IFAPError, OutcomeUnknown, StoreError
 from ifap_twisted.filesystem.filesystem import Filesystem
-from ifap_twisted.filesystem.opening import Membership, Surroundings, open_folder
-from ifap_twisted.imap.connector import Connector
-from ifap_twisted.imap.sasl import password
-from ifap_twisted.imap.security import Security
-from ifap_twisted.server.service import EmbeddedServer
-from ifap_twisted.store.imap import ImapStore
-from ifap_twisted.workers import InlineWorker
 from tests.campaigns.cutting import DOWN, FIN, RST, UP, Cut, CuttingProxy
-from tests.live.servers import fresh_folder, server
+from tests.campaigns.reference import unlike_reference
+from tests.campaigns.servers import KEY, START, Client, Servers
+from tests.campaigns.states import write_state
+from tests.live.servers import fresh_folder
 
-KEY = Key.from_text("a key for cuts")
-START = 1_800_000_000.0
 HASTE = 30
 """Seconds of the clients' clock in one of ours."""
 TICK = 0.005
-SIZE = 300
-"""Bytes of a file; sealed it has several times as many, and its conversation more."""
+SIZE = 4096
+"""Bytes of a file; sealed it has twice as many, and its conversation more."""
 STORED, FAILED, UNKNOWN = "stored", "failed", "unknown"
 MASKED = {
     "literal+": (b"MULTIAPPEND",),
@@ -58,6 +50,8 @@ MASKED = {
 SERVERS = {"dovecot": tuple(MASKED), "embedded": ("literal+", "synchronising")}
 """The modes of each server: our own has no MULTIAPPEND."""
 BATCH = 40
+SLACK = 16
+"""Bytes by which a conversation may be longer than the one that was measured: numbers grow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,72 +116,6 @@ class Hurrying:
         await self._ended
 
 
-class Servers:
-    """Where each server is; our own is started in this process when it is first needed."""
-
-    def __init__(self) -> None:
-        self._embedded: EmbeddedServer | None = None
-        self._base: Path | None = None
-
-    async def endpoint(self, name: str) -> tuple[IStreamClientEndpoint, str, str]:
-        """The endpoint, user and password."""
-        if name != "embedded":
-            live = server(name)
-            return TCP4ClientEndpoint(reactor, live.host, live.port), live.user, live.password
-        if self._embedded is None:
-            self._base = Path(tempfile.mkdtemp(prefix="ifap-cuts-"))
-            made = EmbeddedServer(self._base / "embedded.sqlite", reactor, socket_path=self._base / "socket")
-            self._embedded = made
-            made.startService()
-            await made.when_ready()
-            await made.add_user("me", "secret")
-        assert self._base is not None
-        return UNIXClientEndpoint(reactor, str(self._base / "socket")), "me", "secret"
-
-    async def stop(self) -> None:
-        """End our own, and remove its files."""
-        embedded, self._embedded = self._embedded, None
-        if embedded is not None and self._base is not None:
-            await embedded.stopService()
-            shutil.rmtree(self._base)
-
-
-class Client:
-    """A connector and the filesystem over it."""
-
-    def __init__(self, clock: Any, endpoint: IStreamClientEndpoint, user: str, secret: str, folder: str) -> None:
-        self._clock = clock
-        self.connector = Connector(
-            clock,
-            endpoint,
-            security=Security.plain(),
-            authenticate=password(user, secret),
-            folder=folder,
-            random=lambda: 0.0,
-        )
-        self._store = ImapStore(self.connector)
-        self.filesystem: Any = None
-
-    async def open(self, seed: str) -> Filesystem:
-        """Open the folder."""
-        drawn = random.Random(seed).randbytes
-        surroundings = Surroundings(
-            clock=self._clock, worker=InlineWorker(), random=drawn, identity=MemoryWriter(drawn)
-        )
-        opened = await open_folder(self._store, Membership(keys=(KEY,)), surroundings)
-        self.filesystem = opened.filesystem
-        return opened.filesystem
-
-    def hurry(self) -> None:
-        """Connect again soon after each failure: the back-off has tests of its own."""
-
-        def changed() -> None:
-            if self.connector.state == "offline":
-                self._clock.callLater(0.5, self.connector.retry)
-
-        self.connector.watch(changed)
-
-
 class Batch:
     """A folder, a writer behind a proxy, and its cases, one after the other; then the judge's."""
 
@@ -209,10 +137,15 @@ class Batch:
             await hurrying.stop()
         judge = Client(reactor, endpoint, user, secret, folder)
         fresh = await judge.open(f"judge {folder}")
+        wrong: list[str] = []
+        contents: dict[str, bytes] = {}
         try:
-            return [wrong for case in cases for wrong in await judged(case, fresh, self._way)]
+            for case in cases:
+                wrong += await judged(case, fresh, self._way, contents)
+            reference = unlike_reference(await judge.messages(), KEY.text, contents)
         finally:
             await fresh.close()
+        return [*wrong, *(f"{self._way}, cases from {cases[0].number}: {what}" for what in reference)]
 
     async def _written(self, cases: list[Case], writer: Client, proxy: CuttingProxy, hurrying: Hurrying) -> None:
         files = await writer.open(str(cases[0].number))
@@ -255,23 +188,40 @@ def _told(*, success: bool, result: Any) -> tuple[str, str]:
 
 
 @deferred
-async def judged(case: Case, fresh: Filesystem, way: Way) -> list[str]:
-    """What a fresh client finds wrong with one case."""
+async def judged(case: Case, fresh: Filesystem, way: Way, current: dict[str, bytes]) -> list[str]:
+    """What a fresh client finds wrong with one case.
+
+    :param current: takes the content of each file, by its path.
+    """
     wrong = []
     for index, (outcome, version) in enumerate(case.told):
         path, old, new = case.path(index), case.content(index, "old"), case.content(index, "new")
-        entries = await fresh.versions(path)
-        contents = [await fresh.get(path, version=entry.version) for entry in entries]
         right = {STORED: [[new, old]], FAILED: [[old]], UNKNOWN: [[old], [new, old]]}[outcome]
-        named = outcome != STORED or (bool(entries) and entries[0].version == version)
-        current = contents and await fresh.get(path) == contents[0]
-        if contents not in right or not named or not current or await fresh.conflicts(path):
+        try:
+            entries = await fresh.versions(path)
+            contents = [await fresh.get(path, version=entry.version) for entry in entries]
+            current[path] = await fresh.get(path)
+            conflicts = await fresh.conflicts(path)
+        except IFAPError as error:
+            wrong.append(f"{way}, {case.cut}, file {index}: told {outcome}, found {error!r}")
+            continue
+        named = outcome != STORED or entries[0].version == version
+        if contents not in right or not named or current[path] != contents[0] or conflicts:
             what = [content[:20] for content in contents]
             wrong.append(f"{way}, {case.cut}, file {index}: told {outcome}, found {what}")
     return wrong
 
 
 async def measure(way: Way, servers: Servers) -> dict[str, int]:
+    """How many bytes can be cut in each direction: of a put, or, with a login, of what comes before it."""
+    whole = await _counted(way, servers)
+    if not way.login:
+        return {direction: count + SLACK for direction, count in whole.items()}
+    put = await _counted(replace(way, login=False), servers)
+    return {direction: count - put[direction] + SLACK for direction, count in whole.items()}
+
+
+async def _counted(way: Way, servers: Servers) -> dict[str, int]:
     """How many bytes go in each direction when nothing is cut."""
     case = Case(Cut(UP, sys.maxsize, FIN), 0)
     for wrong in await Batch(way, servers).run([case]):
@@ -283,16 +233,23 @@ async def measure(way: Way, servers: Servers) -> dict[str, int]:
 class Coverage:
     """What was done; it is kept in the state file.
 
-    :ivar following: by way, the next of its cuts in :func:`cuts_of`; ``lengths``: its conversation, measured once.
+    :ivar following: by way, how many of its cuts in :func:`cuts_of` were made, from the first; ``counts``: of these.
+    :ivar lengths: by way, how many bytes can be cut; measured once.
     """
 
     following: dict[str, int] = field(default_factory=dict)
     lengths: dict[str, dict[str, int]] = field(default_factory=dict)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
+    _early: dict[tuple[str, int], list[Case]] = field(default_factory=dict)
 
     def add(self, way: Way, cases: list[Case]) -> None:
-        """Count cases."""
-        counted = self.counts.setdefault(str(way), Counter())
+        """Count a batch, as soon as all before it were counted: so that a run that breaks off leaves no gap."""
+        self._early[str(way), cases[0].number - 1] = cases
+        while following := self._early.pop((str(way), self.following.get(str(way), 0)), None):
+            self.following[str(way)] = following[-1].number
+            self._count(self.counts.setdefault(str(way), Counter()), following)
+
+    def _count(self, counted: Counter[str], cases: list[Case]) -> None:
         for case in cases:
             counted["cuts" if case.struck else "not reached"] += 1
             counted.update(outcome for outcome, _version in case.told if case.struck)
@@ -308,13 +265,14 @@ class Coverage:
         found = []
         for way, counted in sorted(self.counts.items()):
             lengths = self.lengths[way]
-            whole = len(cuts_of(lengths))
             listed = ", ".join(f"{name} {count}" for name, count in sorted(counted.items()))
             found.append(
                 f"{way}: k up to {lengths[UP]} up and {lengths[DOWN]} down; "
-                f"{self.following.get(way, 0)} of {whole}: {listed}"
+                f"{self.following[way]} of {2 * sum(lengths.values())}: {listed}"
             )
-        return [*found, f"{self.cuts} cuts in all"]
+        bytes_ = sum(sum(lengths.values()) for lengths in self.lengths.values())
+        once = sum(min(self.following.get(way, 0), sum(lengths.values())) for way, lengths in self.lengths.items())
+        return [*found, f"{self.cuts} cuts in all; {once} of {bytes_} bytes"]
 
     def to_json(self) -> str:
         """As kept in a state file."""
@@ -328,26 +286,32 @@ class Coverage:
         return cls(value["following"], value["lengths"], counts)
 
 
-def cuts_of(lengths: dict[str, int], seed: int = 0) -> list[Cut]:
-    """Every byte of a conversation in both directions and both manners, in an order drawn from the seed."""
-    every = [
-        Cut(direction, after, how)
-        for direction in (UP, DOWN)
-        for after in range(1, lengths[direction] + 1)
-        for how in (FIN, RST)
-    ]
-    random.Random(seed).shuffle(every)
-    return every
+@lru_cache
+def cuts_of(up: int, down: int, seed: int = 0) -> tuple[Cut, ...]:
+    """Every byte in both directions, in an order and a manner of the seed; then each in the other manner."""
+    drawn = random.Random(seed)
+    places = [(direction, k) for direction, count in ((UP, up), (DOWN, down)) for k in range(1, count + 1)]
+    drawn.shuffle(places)
+    first = [Cut(direction, k, drawn.choice((FIN, RST))) for direction, k in places]
+    return (*first, *(replace(cut, how=RST if cut.how == FIN else FIN) for cut in first))
 
 
 class Campaign:
     """Takes batches from the ways in turn until it is enough.
 
     :param workers: batches at a time; ``batch``: cases in each.
+    :param keep: called after each batch in which nothing was wrong.
     """
 
     def __init__(
-        self, ways: tuple[Way, ...], coverage: Coverage, *, seed: int, workers: int = 4, batch: int = BATCH
+        self,
+        ways: tuple[Way, ...],
+        coverage: Coverage,
+        *,
+        seed: int,
+        workers: int = 4,
+        batch: int = BATCH,
+        keep: Callable[[Coverage], None] = lambda _coverage: None,
     ) -> None:
         self.coverage = coverage
         self.violations: list[str] = []
@@ -355,6 +319,7 @@ class Campaign:
         self._seed = seed
         self._workers = workers
         self._batch = batch
+        self._keep = keep
 
     async def run(self, count: int, seconds: float | None) -> None:
         """Begin no further batch after ``count`` cases, or after seconds, or once one was wrong."""
@@ -369,10 +334,7 @@ class Campaign:
                 for way, cases in batches:
                     if self.violations or (seconds is not None and reactor.seconds() - began >= seconds):
                         return
-                    self.violations.extend(await Batch(way, servers).run(cases))
-                    self.coverage.add(way, cases)
-                    before = self.coverage.following.get(str(way), 0)
-                    self.coverage.following[str(way)] = max(before, cases[-1].number)
+                    await self._one(way, cases, servers)
 
             working = [Deferred.fromCoroutine(work()) for _worker in range(self._workers)]
             for success, failure in await DeferredList(working, consumeErrors=True):
@@ -381,21 +343,30 @@ class Campaign:
         finally:
             await servers.stop()
 
-    def _batches(self, count: int) -> Iterator[tuple[Way, list[Case]]]:
-        """From each way in turn the next cases."""
-        queues = {way: self._cases(way) for way in self._ways}
-        while queues and count > 0:
-            for way in list(queues):
-                cases = list(itertools.islice(queues[way], min(self._batch, max(count, 0))))
-                count -= len(cases)
-                if cases:
-                    yield way, cases
-                else:
-                    queues.pop(way)
+    async def _one(self, way: Way, cases: list[Case], servers: Servers) -> None:
+        wrong = await Batch(way, servers).run(cases)
+        self.violations += wrong
+        if not wrong:
+            self.coverage.add(way, cases)
+            self._keep(self.coverage)
 
-    def _cases(self, way: Way) -> Iterator[Case]:
-        every = cuts_of(self.coverage.lengths[str(way)], self._seed)
-        for number in range(self.coverage.following.get(str(way), 0), len(every)):
+    def _batches(self, count: int) -> Iterator[tuple[Way, list[Case]]]:
+        """From each way in turn the next cases; first of all every byte once."""
+        for half in (1, 2):
+            queues = {way: self._cases(way, half) for way in self._ways}
+            while queues and count > 0:
+                for way in list(queues):
+                    cases = list(itertools.islice(queues[way], min(self._batch, max(count, 0))))
+                    count -= len(cases)
+                    if cases:
+                        yield way, cases
+                    else:
+                        queues.pop(way)
+
+    def _cases(self, way: Way, half: int) -> Iterator[Case]:
+        lengths = self.coverage.lengths[str(way)]
+        every = cuts_of(lengths[UP], lengths[DOWN], self._seed)
+        for number in range(self.coverage.following.get(str(way), 0), half * len(every) // 2):
             yield Case(every[number], number + 1)
 
 
@@ -412,24 +383,23 @@ def main(
     """Cut the connection at every byte of a put, and let a fresh client judge."""
     coverage = Coverage.from_json(state.read_text()) if state is not None and state.exists() else Coverage()
     ways = tuple(way for way in WAYS if not names or way.server in names)
-    campaign = Campaign(ways, coverage, seed=seed, workers=workers)
-    react(lambda _reactor: Deferred.fromCoroutine(_reported(campaign, count, seconds, state)))
+
+    def keep(found: Coverage) -> None:
+        if state is not None:
+            write_state(state, found.to_json())
+
+    campaign = Campaign(ways, coverage, seed=seed, workers=workers, keep=keep)
+    react(lambda _reactor: Deferred.fromCoroutine(_reported(campaign, count, seconds)))
 
 
-async def _reported(campaign: Campaign, count: int, seconds: float | None, state: Path | None) -> None:
-    """Run it and print; a run that broke off or found something leaves the state as it was."""
+async def _reported(campaign: Campaign, count: int, seconds: float | None) -> None:
+    """Run it and print."""
     try:
         await campaign.run(count, seconds)
     finally:
         print("\n".join([*campaign.coverage.lines(), *(f"WRONG {wrong}" for wrong in campaign.violations)]))
     if campaign.violations:
         raise SystemExit(1)
-    if state is not None:
-        _keep(state, campaign.coverage)
-
-
-def _keep(state: Path, coverage: Coverage) -> None:
-    state.write_text(coverage.to_json())
 
 
 if __name__ == "__main__":
