@@ -35,12 +35,13 @@ class History:
     """All versions of one path that are there.
 
     :param versions: in any order; the result is the same for every order.
+    :param able: those of them that may be heads; None: all. The others are copies of what was collected (FORMAT 5.3).
     """
 
-    def __init__(self, versions: Iterable[Placed] = ()) -> None:
+    def __init__(self, versions: Iterable[Placed] = (), able: Iterable[Placed] | None = None) -> None:
         self.versions: tuple[Placed, ...] = tuple(sorted(versions, key=_rank))
         """Ascending by rank."""
-        self.heads: tuple[Placed, ...] = heads(self.versions)
+        self.heads: tuple[Placed, ...] = heads(self.versions if able is None else tuple(sorted(able, key=_rank)))
         """The versions that no other descends from, ascending by rank (FORMAT 3.4)."""
         self.current: Placed | None = max(self.heads, key=_order, default=None)
         """The live head of highest rank, else the tombstone of highest rank (FORMAT 3.5)."""

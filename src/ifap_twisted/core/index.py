@@ -6,10 +6,11 @@ forget, because not listed is not deleted (FORMAT 2.5). It decides nothing about
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from ifap_twisted.core import paths
 from ifap_twisted.core.history import History, Placed
+from ifap_twisted.core.records import Gone, Records, path_hash
 from ifap_twisted.core.values import Version
 from ifap_twisted.errors import DataError
 
@@ -31,9 +32,13 @@ class _Copies:
 
 
 class Index:
-    """The versions of all paths, by UID and by path."""
+    """The versions of all paths, by UID and by path.
 
-    def __init__(self) -> None:
+    :param records: of what was collected; they outlive an index, because a renumbering does not touch them.
+    """
+
+    def __init__(self, records: Records | None = None) -> None:
+        self.records = Records() if records is None else records
         self._places: dict[int, Version | DataError | None] = {}
         self._paths: dict[str, list[_Copies]] = {}
         self._vids: dict[str, int] = {}
@@ -203,6 +208,21 @@ class Index:
         """The greatest number of a writer that any clock ever observed names; 0 for an unknown one (FORMAT 3.2)."""
         return self._greatest.get(writer, 0)
 
+    # What was collected (FORMAT 5.3)
+
+    def is_collected(self, vid: str) -> bool:
+        """There is a collection record for this id."""
+        return self.records.is_collected(vid)
+
+    def note_collected(self, gone: Iterable[Gone]) -> None:
+        """Take in what a collection record says; the heads of its paths may be others now."""
+        self.reconsider(self.records.add(gone))
+
+    def reconsider(self, hashes: Collection[str]) -> None:
+        """Derive anew what follows from the paths of these hashes: the records say something new of them."""
+        if hashes:
+            self._stale.update(path for path in self._paths if path_hash(path) in hashes)
+
     # Deriving
 
     def settle(self) -> None:
@@ -215,7 +235,8 @@ class Index:
                 self._histories.pop(path, None)
                 history = _NO_HISTORY
             else:
-                history = self._histories[path] = History(known.placed() for known in copies)
+                placed = [known.placed() for known in copies]
+                history = self._histories[path] = History(placed, self.records.without_copies(placed))
             if history.in_conflict and not paths.is_reserved(path):
                 self._conflicts.add(path)
             else:

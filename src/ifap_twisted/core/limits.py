@@ -39,6 +39,15 @@ CLOCK_ENTRIES: Final = 8
 WIRE_VERSIONS: Final = 5
 """``versions`` is never written below this, because the reference deletes the rest by it (FORMAT 1.5)."""
 
+# Collecting (FORMAT 5.3)
+PLAN_ENTRIES: Final = 10_000
+"""Places named by one plan object; what is more goes into another."""
+PLAN_BYTES: Final = 2 * MIB
+RECORD_ENTRIES: Final = 5_000
+"""Versions named by one collection record."""
+RECORD_BYTES: Final = 4 * MIB
+"""With clocks of 8 writers 5,000 entries have 1.5 MiB; somebody else's program may write longer ones."""
+
 # The wire
 LINE: Final = 1 * MIB
 """A response line without its literals; Twisted's 16,384 drop the answer to a SEARCH of 3,000 messages."""

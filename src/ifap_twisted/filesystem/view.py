@@ -19,6 +19,7 @@ from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
+from ifap_twisted.core.records import Records
 from ifap_twisted.core.values import Event, FolderState, HeaderBlock, Sealed, Version
 from ifap_twisted.deferreds import deferred, detach
 from ifap_twisted.errors import DataError, ForeignFolder, Renumbered, StoreError
@@ -103,7 +104,8 @@ class View:
         self.dialect = dialect
         self.keys = keys
         self.home: str | None = None
-        self.index = Index()
+        self.records = Records()
+        self.index = Index(self.records)
         self.state = "connecting"
         self.incomplete = False
         self.last_refresh: float | None = None
@@ -255,7 +257,7 @@ class View:
         self._absorbing += 1
         try:
             decoded = await self._decode(blocks, known=())
-            fresh = await self._worker(lambda: _made_of(decoded))
+            fresh = await self._worker(lambda: _made_of(decoded, self.records))
         finally:
             self._absorbing -= 1
         if generation != self._generation:
@@ -408,8 +410,8 @@ class View:
                 self._again = self._clock.callLater(AGAIN_SECONDS, self._kick)
 
 
-def _made_of(decoded: Mapping[int, Decoded]) -> Index:
-    index = Index()
+def _made_of(decoded: Mapping[int, Decoded], records: Records) -> Index:
+    index = Index(records)
     with collected_later():
         _fill(index, decoded)
         index.settle()

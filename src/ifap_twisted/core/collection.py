@@ -1,0 +1,81 @@
+"""What a collection found and did, version by version; it decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from ifap_twisted.core.values import JSON, Notice
+
+__all__ = ["COLLECTED", "FATES", "KEPT", "PLANNED", "WAITING", "Collection", "Verdict"]
+
+KEPT: Final = "kept"
+PLANNED: Final = "planned"
+WAITING: Final = "waiting"
+COLLECTED: Final = "collected"
+FATES: Final = (KEPT, PLANNED, WAITING, COLLECTED)
+"""Not touched; now written into a plan; in a plan whose grace is not over; gone for good (FORMAT 5.3)."""
+
+
+class Verdict(NamedTuple):
+    """What becomes of one version.
+
+    :ivar path: without a leading slash (JSON shows it with one); reserved ones for what is tidied up besides.
+    :ivar size: bytes of content as sent, of one place.
+    :ivar uids: its places; each takes room on the server.
+    :ivar fate: one of :data:`FATES`.
+    :ivar reason: a stable word that says why it is kept, or why it may go; ``text`` says it to a person.
+    :ivar left: of a waiting one the seconds until it may go, as far as is known.
+    """
+
+    path: str
+    vid: str
+    size: int
+    uids: tuple[int, ...]
+    fate: str
+    reason: str
+    text: str
+    left: float | None = None
+
+    def to_json(self) -> dict[str, JSON]:
+        """A JSON object; UIDs are left out, because they mean nothing to others."""
+        return {
+            "path": "/" + self.path,
+            "version": self.vid,
+            "size": self.size,
+            "places": len(self.uids),
+            "fate": self.fate,
+            "reason": self.reason,
+            "text": self.text,
+            "left": self.left,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """The result of ``IFilesystem.collect``.
+
+    :ivar verdicts: of all versions that were looked at, by path; empty when nothing could be done.
+    :ivar messages: why nothing, or not everything, could be done.
+    :ivar dry_run: nothing was written or removed: ``planned`` and ``collected`` tell what would be, by the clock of
+        this machine in place of the server's.
+    """
+
+    verdicts: tuple[Verdict, ...] = ()
+    messages: tuple[Notice, ...] = ()
+    dry_run: bool = False
+
+    def counts(self) -> Mapping[str, int]:
+        """How many versions met each fate; every fate is a key."""
+        found = dict.fromkeys(FATES, 0)
+        for verdict in self.verdicts:
+            found[verdict.fate] += 1
+        return found
+
+    def sizes(self) -> Mapping[str, int]:
+        """Bytes of content by fate, all places counted; every fate is a key."""
+        found = dict.fromkeys(FATES, 0)
+        for verdict in self.verdicts:
+            found[verdict.fate] += verdict.size * len(verdict.uids)
+        return found
