@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ifap_twisted.core import limits
 from ifap_twisted.core.dialects import DIALECTS
 from ifap_twisted.core.keys import Key
-from ifap_twisted.core.values import Draft
+from ifap_twisted.core.values import Draft, Lease
 from ifap_twisted.core.vocabulary import FORMAT_KEYS
 
 URLSAFE = string.ascii_letters + string.digits + "-_"
@@ -57,6 +57,19 @@ extras = st.dictionaries(texts.filter(lambda name: name not in FORMAT_KEYS), jso
 moments = st.integers(-(10**9), 10**11) | st.floats(-1e9, 1e11)
 
 
+ordinals = st.integers(0, 2**53 - 1)
+leases = st.builds(
+    Lease,
+    path=paths,
+    of=vids,
+    number=ordinals,
+    seconds=st.integers(0, limits.LEASE_MOST),
+    holder=st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    over=st.dictionaries(vids, ordinals, max_size=limits.LOCKS_OVER),
+    validity=st.integers(1, 2**32 - 1),
+)
+
+
 @st.composite
 def drafts(draw: st.DrawFn, content: bool = True) -> Draft:
     """Drafts that can be written; ``content``: of files that may have any."""
@@ -76,6 +89,8 @@ def drafts(draw: st.DrawFn, content: bool = True) -> Draft:
         deleted=not content and draw(st.booleans()),
         keep=draw(st.integers(1, 9) | st.just(2**31 - 1)),
         moved_from=draw(st.none() | vids),
+        lock=draw(st.none() | vids),
+        lease=draw(st.none() | leases),
         extra=draw(extras),
     )
 

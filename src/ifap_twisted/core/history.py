@@ -9,9 +9,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ifap_twisted.core.values import Version
+
+_NO_FENCES: Mapping[str, int] = MappingProxyType({})
 
 
 class Placed(NamedTuple):
@@ -36,14 +39,23 @@ class History:
 
     :param versions: in any order; the result is the same for every order.
     :param able: those of them that may be heads; None: all. The others are copies of what was collected (FORMAT 5.3).
+    :param fences: for each lock that is over, the rank above which a write under it came too late (FORMAT 10.2).
     """
 
-    def __init__(self, versions: Iterable[Placed] = (), able: Iterable[Placed] | None = None) -> None:
+    def __init__(
+        self,
+        versions: Iterable[Placed] = (),
+        able: Iterable[Placed] | None = None,
+        fences: Mapping[str, int] = _NO_FENCES,
+    ) -> None:
         self.versions: tuple[Placed, ...] = tuple(sorted(versions, key=_rank))
         """Ascending by rank."""
-        self.heads: tuple[Placed, ...] = heads(self.versions if able is None else tuple(sorted(able, key=_rank)))
-        """The versions that no other descends from, ascending by rank (FORMAT 3.4)."""
-        self.current: Placed | None = max(self.heads, key=_order, default=None)
+        self._late: frozenset[int] = _late(self.versions, fences) if fences else frozenset()
+        possible = self.versions if able is None else tuple(sorted(able, key=_rank))
+        self.heads: tuple[Placed, ...] = self._heads_with_late(possible) if self._late else heads(possible)
+        """The versions that no other descends from, ascending by rank (FORMAT 3.4); one that came too late covers none
+        that did not."""
+        self.current: Placed | None = max(self.heads, key=self.precedence, default=None)
         """The live head of highest rank, else the tombstone of highest rank (FORMAT 3.5)."""
         self.in_conflict: bool = len(self.heads) > 1 and len({_kind(head) for head in self.heads}) > 1
         """More than one head, and not all equal in content and kind (FORMAT 3.4, 3.5)."""
@@ -55,6 +67,28 @@ class History:
     def live(self) -> bool:
         """There is a file or a directory marker, not only tombstones."""
         return self.current is not None and not self.current.version.deleted
+
+    def is_late(self, placed: Placed) -> bool:
+        """It was written under a lock that somebody had taken over before it arrived (FORMAT 10.2)."""
+        return placed.rank in self._late
+
+    @property
+    def timely_heads(self) -> tuple[Placed, ...]:
+        """The heads without those that came too late."""
+        return tuple(head for head in self.heads if not self.is_late(head)) if self._late else self.heads
+
+    def precedence(self, head: Placed) -> tuple[bool, bool, int]:
+        """The greatest is current: what comes later wins, but not a tombstone over something live (FORMAT 3.5).
+
+        One that came too late is behind every other live head.
+        """
+        return (not head.version.deleted, head.rank not in self._late, head.rank)
+
+    def _heads_with_late(self, possible: Sequence[Placed]) -> tuple[Placed, ...]:
+        timely = heads([placed for placed in possible if not self.is_late(placed)])
+        late = [placed for placed in possible if self.is_late(placed)]
+        late = [one for one in late if not any(self.descends(other, one) for other in possible)]
+        return tuple(sorted([*timely, *late], key=_rank))
 
     def find(self, vid: str) -> tuple[Placed, ...]:
         """The versions of that id; more than one is a collision (FORMAT 2.2)."""
@@ -137,9 +171,12 @@ def _rank(placed: Placed) -> int:
     return placed.rank
 
 
-def _order(head: Placed) -> tuple[bool, int]:
-    """What comes later wins, but a tombstone never over something live (FORMAT 3.5)."""
-    return (not head.version.deleted, head.rank)
+def _late(versions: Iterable[Placed], fences: Mapping[str, int]) -> frozenset[int]:
+    return frozenset(
+        placed.rank
+        for placed in versions
+        if placed.version.lock is not None and placed.rank > fences.get(placed.version.lock, placed.rank)
+    )
 
 
 def _number(placed: Placed) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from ifap_twisted.core import paths
+from ifap_twisted.core import leases, paths
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.records import Gone, Records, path_hash
 from ifap_twisted.core.values import Version
@@ -35,10 +35,12 @@ class Index:
     """The versions of all paths, by UID and by path.
 
     :param records: of what was collected; they outlive an index, because a renumbering does not touch them.
+    :param validity: the UIDVALIDITY of the UIDs; lock objects of another one are void (FORMAT 10.2).
     """
 
-    def __init__(self, records: Records | None = None) -> None:
+    def __init__(self, records: Records | None = None, validity: int = 0) -> None:
         self.records = Records() if records is None else records
+        self.validity = validity
         self._places: dict[int, Version | DataError | None] = {}
         self._paths: dict[str, list[_Copies]] = {}
         self._vids: dict[str, int] = {}
@@ -48,6 +50,7 @@ class Index:
         self._children: dict[str, dict[str, int]] = {}
         self._conflicts: set[str] = set()
         self._greatest: dict[str, int] = {}
+        self._locks: dict[str, set[str]] = {}
         self.highest = 0
         """The highest UID ever observed."""
 
@@ -68,6 +71,9 @@ class Index:
                 self._vids[version.vid] = self._vids.get(version.vid, 0) + 1
         known.sealed[uid] = version
         self._stale.add(version.path)
+        if version.lease is not None and leases.is_lock_object(version):
+            self._locks.setdefault(version.lease.path, set()).add(version.path)
+            self._stale.add(version.lease.path)
         for writer, number in version.clock.items():
             self._greatest[writer] = max(number, self._greatest.get(writer, 0))
 
@@ -98,6 +104,10 @@ class Index:
                         self._count_vid(version.vid)
                 break
         self._stale.add(version.path)
+        if version.lease is not None and leases.is_lock_object(version):
+            self._stale.add(version.lease.path)
+            if not copies:
+                self._locks[version.lease.path].discard(version.path)
 
     def _count_vid(self, vid: str) -> None:
         self._vids[vid] -= 1
@@ -172,8 +182,9 @@ class Index:
 
     def file(self, path: str) -> Placed | None:
         """The live file at a path: the current version, or beside a directory marker the highest file head."""
-        live = [head for head in self.history(path).heads if not (head.version.deleted or head.version.directory)]
-        return live[-1] if live else None
+        history = self.history(path)
+        live = [head for head in history.heads if not (head.version.deleted or head.version.directory)]
+        return max(live, key=history.precedence) if live else None
 
     def children(self, path: str) -> list[str]:
         """The names in a directory, sorted by code points: live files, and directories (FORMAT 11.1, 11.2)."""
@@ -203,6 +214,15 @@ class Index:
         """Something live lies below."""
         self.settle()
         return path in self._children
+
+    def locked_paths(self) -> Iterator[str]:
+        """The paths of which any lock object is there, whatever became of the lock."""
+        return (path for path, objects in self._locks.items() if objects)
+
+    def locks(self, path: str) -> leases.Locks:
+        """What the lock objects of a path say."""
+        copies = (known for name in self._locks.get(path, ()) for known in self._paths.get(name, ()))
+        return leases.Locks((known.placed() for known in copies if known.version.lease is not None), self.validity)
 
     def greatest(self, writer: str) -> int:
         """The greatest number of a writer that any clock ever observed names; 0 for an unknown one (FORMAT 3.2)."""
@@ -236,7 +256,8 @@ class Index:
                 history = _NO_HISTORY
             else:
                 placed = [known.placed() for known in copies]
-                history = self._histories[path] = History(placed, self.records.without_copies(placed))
+                fences = self.locks(path).fences if path in self._locks else {}
+                history = self._histories[path] = History(placed, self.records.without_copies(placed), fences)
             if history.in_conflict and not paths.is_reserved(path):
                 self._conflicts.add(path)
             else:

@@ -48,6 +48,15 @@ RECORD_ENTRIES: Final = 5_000
 RECORD_BYTES: Final = 4 * MIB
 """With clocks of 8 writers 5,000 entries have 1.5 MiB; somebody else's program may write longer ones."""
 
+# Locks (FORMAT 10)
+LEASE_SECONDS: Final = 300
+"""How long a lock lasts when nobody said otherwise."""
+LEASE_MOST: Final = 7 * 24 * 3600
+HOLDER_CHARACTERS: Final = 128
+"""Of the name of a holder, which is for people."""
+LOCKS_OVER: Final = 8
+"""Locks that a lock object says are over; older ones were said to be by those."""
+
 # The wire
 LINE: Final = 1 * MIB
 """A response line without its literals; Twisted's 16,384 drop the answer to a SEARCH of 3,000 messages."""

@@ -27,7 +27,7 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.paths import is_writable, suggested_mime
 from ifap_twisted.core.strictjson import check_json, strict_json
-from ifap_twisted.core.values import JSON, Draft, Version
+from ifap_twisted.core.values import JSON, Draft, Lease, Version
 from ifap_twisted.core.vocabulary import FORMAT_KEYS, LATEST, Values, is_right, sorted_out
 from ifap_twisted.errors import CallerError, InvalidPath, Malformed, TooLarge
 
@@ -54,7 +54,7 @@ _PADDING_KEY: Final = len('"_":"",')
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
-_FIXED_TEXT: Final = 330
+_FIXED_TEXT: Final = 365
 """No text without path, clock, parents, media type and foreign keys is longer."""
 _CLOCK_TEXT: Final = 28
 """A writer and its number; half of a parent's id."""
@@ -131,8 +131,37 @@ def _ours(values: Values, known: Values, extra: Values, sealed_id: str, written:
         needs=needs,
         understood=understood,
         moved_from=known.get("from"),
+        lock=known.get("lock"),
+        lease=_lease(known) if understood else None,
         extra=extra,
     )
+
+
+def _lease(known: Values) -> Lease | None:
+    found = known.get("lease")
+    if found is None or "vid" not in known:
+        return None
+    return Lease(
+        path=found["path"],
+        of=found.get("of", known["vid"]),
+        number=found.get("n", 0),
+        seconds=found.get("seconds", 0),
+        holder=found.get("who", ""),
+        over=found.get("over", {}),
+        validity=found["uv"],
+    )
+
+
+def _lease_values(lease: Lease, vid: str) -> Values:
+    optional: dict[str, tuple[JSON, JSON]] = {
+        "n": (lease.number, 0),
+        "of": (lease.of, vid),
+        "over": (dict(lease.over), {}),
+        "seconds": (lease.seconds, 0),
+        "who": (lease.holder, ""),
+    }
+    values: Values = {"path": lease.path, "uv": lease.validity}
+    return values | {name: value for name, (value, default) in optional.items() if value != default}
 
 
 def _check_ours(values: Values, known: Values, extra: Values) -> None:
@@ -219,7 +248,7 @@ def text_length(draft: Draft, *, length: int = limits.MAX_FILE_SIZE) -> int:
 def exceeds_reference(draft: Draft, dialect: Dialect, *, length: int = limits.MAX_FILE_SIZE) -> bool:
     """Whether the reference will not see this file, because its metadata is too long for it (FORMAT 1.6)."""
     bound = _FIXED_TEXT + 2 * len(draft.path.encode()) + _CLOCK_TEXT * (len(draft.clock) + 2 * len(draft.parents))
-    if bound + 2 * len(draft.mime or "") <= dialect.reference_metadata and not draft.extra:
+    if bound + 2 * len(draft.mime or "") <= dialect.reference_metadata and not draft.extra and draft.lease is None:
         return False  # by far the most: without writing the text twice
     return text_length(draft, length=length) > dialect.reference_metadata
 
@@ -304,6 +333,8 @@ def _facts(source: Draft | Version) -> Values:
         "deleted": (source.deleted, False),
         "keep": (source.keep, versions),
         "from": (source.moved_from, None),
+        "lock": (source.lock, None),
+        "lease": (None if source.lease is None else _lease_values(source.lease, source.vid), None),
     }
     facts |= {name: value for name, (value, default) in optional.items() if value not in (None, default)}
     return facts

@@ -65,19 +65,21 @@ def _silence(writer: str, clock: Mapping[str, int], history: History) -> tuple[i
     return (min(known, default=0), writer)
 
 
-def check_expectation(history: History, expect: Expect, path: str) -> None:
+def check_expectation(history: History, expect: Expect, path: str, *, locked: bool = False) -> None:
     """Hold what a write expects against what is there (FORMAT 4.4).
 
+    :param locked: the writer holds a lock on the path: what came too late under an older one does not stop it.
     :raises Conflict: naming what was expected and what was found.
     """
     if expect is None:
         return
-    live = [head for head in history.heads if not head.version.deleted]
-    found = history.current.version.vid if live and history.current is not None else None
+    heads = history.timely_heads if locked else history.heads
+    live = [head for head in heads if not head.version.deleted]
+    found = max(live, key=history.precedence).version.vid if live else None
     if expect is ABSENT:
         if live:
             raise Conflict("There is a file of that name already.", path=path, expected=None, found=found)
-    elif found != expect or len(history.heads) != 1:
+    elif found != expect or len(heads) != 1:
         raise Conflict("The file is not the version that was expected.", path=path, expected=expect, found=found)
 
 
@@ -103,6 +105,7 @@ def overtaken(history: History, own: Placed, replaced: Collection[str]) -> Place
             and head.version.vid not in replaced
             and not history.descends(own, head)
             and not head.version.deleted
+            and not history.is_late(head)
         ):
             return head
     return None

@@ -77,6 +77,27 @@ class Receipt:
     uid: int | None = None
 
 
+class Lease(NamedTuple):
+    """What a lock object says (FORMAT 10.1).
+
+    :ivar path: what is locked.
+    :ivar of: the id of the lock: the vid of its first message; later messages renew or end it.
+    :ivar number: counts the messages of a lock, from 0.
+    :ivar seconds: the length of the lease; 0 ends the lock, or claims nothing.
+    :ivar holder: a name for people.
+    :ivar over: locks that are over by the knowledge of its writer, and up to which number of theirs it knew them.
+    :ivar validity: the UIDVALIDITY under which it was written: after a renumbering it is void.
+    """
+
+    path: str
+    of: str
+    number: int = 0
+    seconds: int = 0
+    holder: str = ""
+    over: Mapping[str, int] = MappingProxyType({})
+    validity: int = 0
+
+
 class Version(NamedTuple):
     """The decoded metadata of one message: one version of one file (FORMAT 1).
 
@@ -92,6 +113,8 @@ class Version(NamedTuple):
     :ivar inherits: for the reference, the inherited ``vid``: the version it was started from.
     :ivar keep: how many versions the user wants kept (``keep``, else ``versions``).
     :ivar needs: words that a reader must understand to serve the content.
+    :ivar lock: the id of the lock under which it was written (FORMAT 10.2).
+    :ivar lease: of a lock object.
     :ivar written: Unix time of the sealing, in whole seconds, from the token; ``modified`` when not encrypted.
     :ivar extra: all keys that are not of the format; they survive an overwrite.
     """
@@ -119,6 +142,8 @@ class Version(NamedTuple):
     needs: tuple[str, ...] = ()
     understood: bool = True
     moved_from: str | None = None
+    lock: str | None = None
+    lease: Lease | None = None
     written: float = 0.0
     extra: Mapping[str, JSON] = MappingProxyType({})
 
@@ -150,6 +175,8 @@ class Draft:
     deleted: bool = False
     keep: int = 5
     moved_from: str | None = None
+    lock: str | None = None
+    lease: Lease | None = None
     extra: Mapping[str, JSON] = field(default_factory=dict)
 
 

@@ -80,6 +80,33 @@ def _list_of(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
 _is_id: Final = _text(_ID)
 _is_count: Final = _integer(1, _VERSIONS)
 
+
+def _is_over(value: Any) -> bool:
+    if type(value) is not dict or len(value) > limits.LOCKS_OVER:
+        return False
+    return all(_ID.fullmatch(lock) is not None and _is_ordinal(number) for lock, number in value.items())
+
+
+_is_ordinal: Final = _integer(0, _NUMBER)
+
+_LEASE: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "n": _is_ordinal,
+    "of": _is_id,
+    "over": _is_over,
+    "path": lambda value: _is_path(value) and len(value) <= limits.PATH_BYTES,
+    "seconds": _integer(0, limits.LEASE_MOST),
+    "uv": _integer(1, 2**32 - 1),
+    "who": lambda value: type(value) is str and len(value) <= limits.HOLDER_CHARACTERS,
+}
+"""Every key of ``lease``; ``path`` and ``uv`` are always there."""
+
+
+def _is_lease(value: Any) -> bool:
+    if type(value) is not dict or not {"path", "uv"} <= value.keys():
+        return False
+    return all(name in _LEASE and _LEASE[name](item) for name, item in value.items())
+
+
 _CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "_": lambda value: type(value) is str,
     "bytes": _integer(0, limits.LITERAL),
@@ -91,6 +118,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "from": _is_id,
     "home": _text(_HOME),
     "keep": _is_count,
+    "lease": _is_lease,
     "lock": _is_id,
     "mime": _text(_MIME, _MIME_LENGTH),
     "mode": _integer(0, 0o7777),

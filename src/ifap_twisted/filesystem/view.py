@@ -141,7 +141,7 @@ class View:
         early.stop()
         if early.renumbering:
             raise Renumbered("The mail server renumbered the folder while it was opened.")
-        await self._build(blocks, self._generation)
+        await self._build(blocks, self._generation, folder.uidvalidity)
         self._folder = folder
         self._claimed = folder.exists
         self.incomplete = len(self.index) != folder.exists
@@ -224,7 +224,7 @@ class View:
     async def _reread(self, now: FolderState) -> None:
         """The UIDs mean nothing any more: find the versions again by their ids (FORMAT 2.5)."""
         generation = self._generation
-        await self._build(await self.store.headers(1), generation)
+        await self._build(await self.store.headers(1), generation, now.uidvalidity)
         self.incomplete = len(self.index) != now.exists
         self._compare = False
         self._watchers.tell(Event(kind="renewed"))
@@ -252,12 +252,12 @@ class View:
 
     # Taking in
 
-    async def _build(self, blocks: Mapping[int, HeaderBlock], generation: int) -> None:
+    async def _build(self, blocks: Mapping[int, HeaderBlock], generation: int, validity: int) -> None:
         """Make the index of a whole listing beside the one that is in use, off the reactor's thread."""
         self._absorbing += 1
         try:
             decoded = await self._decode(blocks, known=())
-            fresh = await self._worker(lambda: _made_of(decoded, self.records))
+            fresh = await self._worker(lambda: _made_of(decoded, self.records, validity))
         finally:
             self._absorbing -= 1
         if generation != self._generation:
@@ -410,8 +410,8 @@ class View:
                 self._again = self._clock.callLater(AGAIN_SECONDS, self._kick)
 
 
-def _made_of(decoded: Mapping[int, Decoded], records: Records) -> Index:
-    index = Index(records)
+def _made_of(decoded: Mapping[int, Decoded], records: Records, validity: int) -> Index:
+    index = Index(records, validity)
     with collected_later():
         _fill(index, decoded)
         index.settle()
