@@ -72,7 +72,7 @@ class Connection(Channel):
         appends = self.inflow.take_appends() if self.state in ("auth", "select") else []
         if appends and self.account is not None:
             with self.account.together():
-                begun = [(command, Deferred.fromCoroutine(execute(self, command))) for command in appends]
+                begun = [(command, Deferred.fromCoroutine(self.execute(command))) for command in appends]
             for command, outcome in begun:
                 await self._answer(command, outcome)
             return
@@ -80,7 +80,19 @@ class Connection(Channel):
         if isinstance(item, Continuation):
             self.sendContinuationRequest(b"Go on")
         else:
-            await self._answer(item, execute(self, item))
+            await self._answer(item, self.execute(item))
+
+    async def execute(self, command: Command) -> bytes:
+        """Do a command; the text of its OK.
+
+        :raises BadSyntax: it is none, or not in this state.
+        :raises Exception: it failed; ``refusal`` says how that is told.
+        """
+        return await execute(self, command)
+
+    def refusal(self, error: Exception) -> bytes | None:
+        """The text of the NO for an error, or None when it is a fault of ours."""
+        return refusal(error)
 
     async def _answer(self, command: Command, outcome: Awaitable[bytes]) -> None:
         """Await what a command does, and send its tagged response."""
@@ -93,7 +105,7 @@ class Connection(Channel):
             self._count_bad_command()
             self._respond(b"BAD", tag, str(error).encode("ascii"))
         except Exception as error:  # noqa: BLE001 -- logged, and the peer is told that it was our fault
-            no = refusal(error)
+            no = self.refusal(error)
             if no is None:
                 self.log.failure("A command of the embedded server failed")
             self._announce(command)

@@ -14,7 +14,7 @@ from pathlib import Path
 from ifap_twisted.errors import BadSettings, NewerVersionNeeded
 from ifap_twisted.server import limits
 
-__all__ = ["FORMAT", "open_database", "transaction"]
+__all__ = ["FORMAT", "TABLES", "open_database", "transaction"]
 
 FORMAT = 1
 """``PRAGMA user_version`` of the files written here."""
@@ -27,7 +27,7 @@ _MAGIC = b"SQLite format 3\0"
 # So messages lie in UID order in one tree. Content is apart: counting and SELECT read the small table only. The header
 # comes first in its row: a FETCH of header fields does not touch the pages of the text. What
 # of the text is beyond ``limits.PART`` bytes is in ``parts``.
-_TABLES = (
+TABLES = (
     """CREATE TABLE users (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         name TEXT NOT NULL UNIQUE,
@@ -142,7 +142,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, fresh: bool) -> None
 def _fill(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables; one transaction, so that a crash leaves an empty file or a whole one."""
     with transaction(connection):
-        for statement in _TABLES:
+        for statement in TABLES:
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {FORMAT}")

@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from ifap_twisted.server.flags import Flags
-from ifap_twisted.server.view import View
+
+__all__ = ["Watcher", "Watchers"]
+
+
+class Watcher(Protocol):
+    """Hears what happens in a mailbox."""
+
+    def messages_arrived(self, uids: Iterable[int]) -> None:
+        """There are new messages, of higher UIDs than any before."""
+
+    def messages_vanished(self, uids: Iterable[int]) -> None:
+        """Messages were expunged."""
+
+    def flags_changed(self, changed: Mapping[int, Flags]) -> None:
+        """Another session changed flags."""
+
+    def mailbox_deleted(self) -> None:
+        """The mailbox is gone."""
 
 
 class Watchers:
@@ -15,16 +33,16 @@ class Watchers:
     """
 
     def __init__(self) -> None:
-        self._views: dict[int, set[View]] = {}
+        self._views: dict[int, dict[Watcher, None]] = {}
 
-    def add(self, mailbox: int, view: View) -> None:
-        """Tell this view what happens in a mailbox from now on."""
-        self._views.setdefault(mailbox, set()).add(view)
+    def add(self, mailbox: int, view: Watcher) -> None:
+        """Tell this view what happens in a mailbox from now on, after those that were there before."""
+        self._views.setdefault(mailbox, {})[view] = None
 
-    def remove(self, mailbox: int, view: View) -> None:
+    def remove(self, mailbox: int, view: Watcher) -> None:
         """Tell it nothing any more."""
-        views = self._views.get(mailbox, set())
-        views.discard(view)
+        views = self._views.get(mailbox, {})
+        views.pop(view, None)
         if not views:
             self._views.pop(mailbox, None)
 
@@ -41,7 +59,7 @@ class Watchers:
             for view in self._of(mailbox):
                 view.messages_vanished(gone)
 
-    def changed(self, mailbox: int, flags: Mapping[int, Flags], by: View) -> None:
+    def changed(self, mailbox: int, flags: Mapping[int, Flags], by: Watcher) -> None:
         """Flags were changed by a session, which is told apart from the others."""
         if flags:
             for view in self._of(mailbox):
@@ -53,5 +71,5 @@ class Watchers:
         for view in self._of(mailbox):
             view.mailbox_deleted()
 
-    def _of(self, mailbox: int) -> tuple[View, ...]:
+    def _of(self, mailbox: int) -> tuple[Watcher, ...]:
         return tuple(self._views.get(mailbox, ()))

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 
 from ifap_twisted.basedir.writer import MemoryWriter
@@ -27,8 +28,8 @@ Plant = Callable[[Any], None]
 class Network(Protocol):
     """What a device needs of a world."""
 
-    def connect(self, device: int, place: Place) -> IMessageStore:
-        """A new session."""
+    def connect(self, device: int, place: Place, clock: IReactorTime) -> IMessageStore:
+        """A new session; ``clock`` is that of the process."""
 
     def hang_up(self, device: int, *, before: bool) -> None:
         """The device died."""
@@ -94,7 +95,10 @@ class Device:
         self.opening = True
         self.lifetime = lifetime = Lifetime(self._clock, skew=self.place.skew)
         self._line = line = Line(
-            self._world.connect(self.number, self.place), lifetime, key=lambda: self._keyring.key, noted=noted
+            self._world.connect(self.number, self.place, lifetime),
+            lifetime,
+            key=lambda: self._keyring.key,
+            noted=noted,
         )
         surroundings = Surroundings(
             clock=lifetime, worker=Threads(lifetime, random), random=random.randbytes, identity=self.identity

@@ -82,7 +82,12 @@ class MemoryWorld:
         """What is in the folder."""
         return self.shelf.messages
 
-    def connect(self, device: int, place: Place) -> MemoryStore:
+    @property
+    def fingerprint(self) -> str:
+        """There are no wires."""
+        return ""
+
+    def connect(self, device: int, place: Place, clock: IReactorTime) -> MemoryStore:  # noqa: ARG002 -- the world's
         """A new session for a device."""
         self._count += 1
         seed = f"session {self._seed} {device} {self._count}"
@@ -140,6 +145,9 @@ class MemoryWorld:
             session.slow_down(0.0)
             if not session.store.online:
                 session.store.go_online()
+
+    def end(self) -> None:
+        """Nothing waits."""
 
     def _renumber(self, number: int) -> None:
         order = list(self.shelf.messages)

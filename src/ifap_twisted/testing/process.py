@@ -52,18 +52,14 @@ class Lifetime:
     def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> IDelayedCall:  # noqa: A002 -- IReactorTime
         """As ``IReactorTime`` says."""
         self._calls = self.getDelayedCalls()
-        self._calls.append(call := self._clock.callLater(delay, self._fire, callable, args, kw))
-        return call
+        timer = Timer(self, self._clock, lambda: callable(*args, **kw))
+        timer.start(delay)
+        self._calls.append(timer)
+        return timer
 
     def getDelayedCalls(self) -> list[IDelayedCall]:
         """Those of this process."""
         return [call for call in self._calls if call.active()]
-
-    def _fire(self, callable: Callable[..., object], args: tuple[object, ...], kw: Mapping[str, object]) -> None:  # noqa: A002 -- as above
-        if self.dead and not self.buried:
-            self._calls.append(self._clock.callLater(FOR_EVER, self._fire, callable, args, kw))
-        else:
-            callable(*args, **kw)
 
     def end(self) -> None:
         """Die: nothing fires any more, until all is over."""
@@ -72,6 +68,47 @@ class Lifetime:
 
 FOR_EVER = 1e6
 """Seconds that no run takes."""
+
+
+@implementer(IDelayedCall)
+class Timer:
+    """A delayed call of a process: it waits for ever when the process dies before, until it is buried."""
+
+    def __init__(self, lifetime: Lifetime, clock: Clock, work: Callable[[], object]) -> None:
+        self._lifetime = lifetime
+        self._clock = clock
+        self._work = work
+        self._call: Any = None
+
+    def start(self, delay: float) -> None:
+        """Be due then."""
+        self._call = self._clock.callLater(delay, self._fire)
+
+    def _fire(self) -> None:
+        if self._lifetime.dead and not self._lifetime.buried:
+            self.start(FOR_EVER)
+        else:
+            self._work()
+
+    def active(self) -> bool:
+        """As ``IDelayedCall`` says."""
+        return bool(self._call.active())
+
+    def cancel(self) -> None:
+        """As ``IDelayedCall`` says."""
+        self._call.cancel()
+
+    def getTime(self) -> float:
+        """As ``IDelayedCall`` says."""
+        return float(self._call.getTime())
+
+    def delay(self, secondsLater: float) -> None:
+        """As ``IDelayedCall`` says."""
+        self._call.delay(secondsLater)
+
+    def reset(self, secondsFromNow: float) -> None:
+        """As ``IDelayedCall`` says."""
+        self._call.reset(secondsFromNow)
 
 
 class Threads:

@@ -30,11 +30,15 @@ WRITING: Final = (
 PLACING: Final = ("move", "copy", "remove", "remove", "remove-tree", "mkdir", "rmdir", "refresh", "snapshot")
 LIVING: Final = ("close", "crash", "crash", "cancel")
 NETWORK: Final = ("offline", "offline", "hide", "slow", "fail", "lose", "late", "answer-lost", "drop", "double")
+WIRE: Final = ("cut", "cut", "cut", "mute", "bye", "lag", "omit")
 SERVER: Final = ("renumber", "deliver", "mail")
+WIRE_SERVER: Final = ("restart",)
 REFERENCE: Final = ("reference-save", "reference-twice", "reference-remove", "reference-cleanup")
 QUIRKS: Final = ("drops-known", "no-key")
+PROFILE: Final = ("literal-", "synchronising", "multiappend", "slow-search", "shatters")
+"""Quirks of a server, or of a network, that is right."""
 ACTIONS: Final = frozenset(READING + WRITING + PLACING + LIVING + ("open", "restored"))
-FAULTS: Final = frozenset(NETWORK + SERVER + REFERENCE)
+FAULTS: Final = frozenset(NETWORK + SERVER + REFERENCE + WIRE + WIRE_SERVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class Scenario:
     """A run: the devices, the steps in their order, and the seed of all else (secrets, latencies).
 
     :ivar quirks: ``drops-known``: the server drops a message whose Message-ID it has seen; ``no-key``: nobody has a key
-        yet, the first device makes one.
+        yet, the first device makes one; in the world of wires also words of :data:`PROFILE`.
     """
 
     seed: int
@@ -111,6 +115,7 @@ class Scenario:
 def draw(seed: int, worlds: Sequence[str] = ("memory",)) -> Scenario:
     """The scenario of a seed: the same on every machine and under every hash seed."""
     random = Random(f"scenario {seed}")  # noqa: S311 -- repeatable on purpose
+    world = Random(f"world {seed}").choice(list(worlds))  # noqa: S311 -- its own, so that it changes nothing else
     count = random.choice((2, 2, 2, 3, 3, 4, 5, 8))
     calm = random.random() < 0.15  # without any fault, whatever goes wrong is ours
     places = tuple(_place(random, calm=calm) for _ in range(count))
@@ -118,9 +123,11 @@ def draw(seed: int, worlds: Sequence[str] = ("memory",)) -> Scenario:
     paths = random.sample(PATHS, random.randint(1, len(PATHS)))
     openings = [Step(_opening(random), who, "open") for who in range(count)]
     begun = [Step(round(random.uniform(0.2, 3), 3), random.randrange(count), "put", path) for path in paths[::2]]
-    steps = begun + [_step(random, moment, count, paths, calm=calm) for moment in moments]
+    faults = (NETWORK + WIRE, SERVER + WIRE_SERVER) if world == "wire" else (NETWORK, SERVER)
+    steps = begun + [_step(random, moment, count, paths, faults, calm=calm) for moment in moments]
     quirks = tuple(quirk for quirk in QUIRKS if not calm and random.random() < 0.25)
-    return Scenario(seed, random.choice(list(worlds)), places, tuple(sorted([*openings, *steps], key=_at)), quirks)
+    quirks += tuple(quirk for quirk in PROFILE if world == "wire" and random.random() < 0.3)
+    return Scenario(seed, world, places, tuple(sorted([*openings, *steps], key=_at)), quirks)
 
 
 def _at(step: Step) -> float:
@@ -153,9 +160,11 @@ def _moments(random: Random, count: int) -> list[float]:
     return moments
 
 
-def _step(random: Random, at: float, count: int, paths: Sequence[str], *, calm: bool) -> Step:
-    kinds = (READING, WRITING, PLACING, LIVING, NETWORK, SERVER, REFERENCE, ("open",), ("restored",))
+def _step(
+    random: Random, at: float, count: int, paths: Sequence[str], faults: Sequence[Sequence[str]], *, calm: bool
+) -> Step:
+    kinds = (READING, WRITING, PLACING, LIVING, *faults, REFERENCE, ("open",), ("restored",))
     weights = (20, 45, 25, 0, 0, 0, 0, 2, 0) if calm else (15, 40, 18, 5, 12, 3, 4, 4, 1)
     verb = random.choice(random.choices(kinds, weights)[0])
-    who = 0 if verb in SERVER or verb in REFERENCE else random.randrange(count)
+    who = 0 if verb in SERVER + WIRE_SERVER + REFERENCE else random.randrange(count)
     return Step(at, who, verb, random.choice(paths), random.choice(paths), random.randrange(1000))

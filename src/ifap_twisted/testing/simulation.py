@@ -284,11 +284,13 @@ class Simulation:
             if device.filesystem is not None:
                 self._wait(device.filesystem.close())
         self.trace.messages = dict(self.world.messages)
+        self.trace.wires = self.world.fingerprint
 
     def _bury(self) -> None:
         """Let what is dead run out, in its order, and nothing of it count."""
         for device in (*self.devices, *self._guests):
             device.bury()
+        self.world.end()
         for _ in range(LEFT_BEHIND):
             if not self.clock.calls:
                 return

@@ -103,6 +103,7 @@ class Trace:
     :ivar shuffled: a renumbering changed the order of the messages.
     :ivar logged: errors that were logged, and failures that nobody handled.
     :ivar key: that of the folder in the end; a simulation's is no secret.
+    :ivar wires: the same for two runs in which the same bytes were delivered at the same moments.
     :ivar troubles: how often each fault struck.
     """
 
@@ -119,10 +120,11 @@ class Trace:
     observations: list[Observation] = field(default_factory=list)
     key: str = ""
     messages: dict[int, bytes] = field(default_factory=dict)
+    wires: str = ""
 
     def digest(self) -> str:
         """The same for two runs exactly when everything in them was the same."""
-        state = hashlib.sha256()
+        state = hashlib.sha256(self.wires.encode())
         for call in self.calls:
             state.update(repr(call).encode())
         for (path, vid), sent in self.sent.items():

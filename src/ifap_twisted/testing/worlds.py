@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from ifap_twisted.testing.device import Network
 from ifap_twisted.testing.memory_world import MemoryWorld
 from ifap_twisted.testing.scenario import Step
+from ifap_twisted.testing.wire_world import WireWorld
 
 
 class World(Network, Protocol):
@@ -18,6 +19,10 @@ class World(Network, Protocol):
     @property
     def messages(self) -> Mapping[int, bytes]:
         """What is in the folder."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for two runs in which the same happened on every wire; empty where there is none."""
 
     def is_hiding(self, device: int) -> bool:
         """Whether messages are left out of the listings of a device."""
@@ -34,5 +39,8 @@ class World(Network, Protocol):
     def heal(self) -> None:
         """From now on the server behaves."""
 
+    def end(self) -> None:
+        """All is over: let go of everything that waits."""
 
-WORLDS: dict[str, Callable[[int, IReactorTime, Collection[str]], World]] = {"memory": MemoryWorld}
+
+WORLDS: dict[str, Callable[[int, IReactorTime, Collection[str]], World]] = {"memory": MemoryWorld, "wire": WireWorld}
