@@ -19,6 +19,7 @@ from ifap_twisted.testing.scenario import Place, Scenario, Step, draw
 from ifap_twisted.testing.shrinking import shrink
 from ifap_twisted.testing.simulate import replay, run_campaign
 from ifap_twisted.testing.simulation import simulate
+from ifap_twisted.testing.worlds import WORLDS
 from tests.reference_reader import ReferenceReader
 from tests.testing.plants import PLANTS, loses_what_it_acknowledged
 
@@ -31,7 +32,7 @@ class CampaignTests(SynchronousTestCase):
 
     def test_no_promise_is_broken(self) -> None:
         """And everything that can be done, and every fault, was met: a campaign that covers nothing shows nothing."""
-        campaign = Campaign()
+        campaign = Campaign(worlds=("memory", "wire"))
         out = io.StringIO()
         kept = run_campaign(campaign, CI_SEEDS, None, lambda: 0.0, out)
         print(out.getvalue())
@@ -39,9 +40,12 @@ class CampaignTests(SynchronousTestCase):
         done = {name.removesuffix(" done") for name in campaign.coverage.actions if name.endswith(" done")}
         self.assertEqual(scenario.ACTIONS - done - {"crash", "restored", "cancel"}, set())
         self.assertEqual(
-            (scenario.FAULTS | {*scenario.QUIRKS, "crash", "restored", "cancel"}) - set(campaign.coverage.faults), set()
+            (scenario.FAULTS | {*scenario.QUIRKS, *scenario.PROFILE, "crash", "restored", "cancel"})
+            - set(campaign.coverage.faults),
+            set(),
         )
         self.assertTrue(campaign.coverage.conflicts)
+        self.assertGreaterEqual(min(campaign.coverage.worlds[name] for name in WORLDS), CI_SEEDS / 3)
 
     def test_it_can_be_continued(self) -> None:
         """From a state file: the seeds after those that were run."""
