@@ -28,6 +28,7 @@ TABLE = [
     (APPEND, "NO [LIMIT] Mail size is larger than the maximum size allowed by server", errors.TooLarge),
     (APPEND, "NO [LIMIT] slow down", errors.Throttled),
     (APPEND, "NO [TRYCREATE] Error parsing message", errors.Refused),
+    (APPEND, "NO [TRYCREATE] APPEND failed", errors.Unavailable),
     (APPEND, "NO [THROTTLED] x", errors.Throttled),
     (APPEND, "NO [INUSE] x", errors.Throttled),
     (APPEND, "NO [SERVERBUG] Internal error occurred", errors.Unavailable),

@@ -11,10 +11,12 @@ from random import Random
 
 from twisted.internet import reactor  # noqa: TID251 -- real connections
 from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from ifap_twisted.core import limits
-from ifap_twisted.errors import AuthenticationRefused, NotTrusted, QuotaExceeded, TooLarge
+from ifap_twisted.deferreds import deferred
+from ifap_twisted.errors import AuthenticationRefused, NotTrusted, QuotaExceeded, TooLarge, Unavailable
 from ifap_twisted.imap.connector import Connector
 from ifap_twisted.imap.sasl import password
 from ifap_twisted.imap.security import Security, client_tls
@@ -103,6 +105,24 @@ class MailutilsTests(LiveContract, TestCase):
 
     server = "mailutils"
     quirks = Quirks(keeps_bytes=False, reports_uid=False, removes=False, silent=True)
+
+    def make_store(self):
+        """A connection that asks again when imap4d finds the folder in another process' way, and refuses for that."""
+        store = super().make_store()
+        append = store.append
+
+        async def patient(message):
+            for _attempt in range(5):
+                try:
+                    return await append(message)
+                except Unavailable as refused:
+                    if "refused to store" not in str(refused):
+                        raise
+                await deferLater(reactor, 0.5)
+            return await append(message)
+
+        store.append = deferred(patient)
+        return store
 
 
 class EmbeddedTests(MessageStoreContract, TestCase):

@@ -64,6 +64,9 @@ _BIG: Final = re.compile(
     re.IGNORECASE,
 )
 
+_UNREADABLE: Final = re.compile(r"\bpars(?:e|ing)\b", re.IGNORECASE)
+"""mailutils says TRYCREATE of a message that it cannot read, and of a folder that another process is busy with."""
+
 _LOGIN_CODES: Final = frozenset({"AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED", "WEBALERT"})
 _BUSY_CODES: Final = frozenset({"THROTTLED", "LIMIT", "INUSE"})
 _BROKEN_CODES: Final = frozenset({"UNAVAILABLE", "SERVERBUG"})
@@ -126,6 +129,8 @@ def _by_purpose(what: str, code: str, text: str, sentence: str, status: bytes) -
         return QuotaExceeded(f"{_ended(sentence)} Make room in the mailbox, or get more from the provider.")
     if code == "READ-ONLY":
         return ReadOnly(sentence)
+    if what == APPEND and code in _ABSENT_CODES and not _UNREADABLE.search(text):  # of a folder that is open here
+        return Unavailable(sentence)
     return NotFound(sentence) if what == SELECT and code in _ABSENT_CODES else None
 
 
