@@ -174,10 +174,10 @@ class CrashTests(Recovering):
 class UnknownTests(Recovering):
     """An outcome that stays unknown while the process lives."""
 
-    def unknown(self) -> tuple[MemoryStore, Filesystem]:
+    def unknown(self, **more: Any) -> tuple[MemoryStore, Filesystem]:
         """A put whose outcome was not known in time."""
         store = self.folder.store()
-        device = self.device(store)
+        device = self.device(store, **more)
         store.doom_next(Fate.CUT_AFTER)
         putting = device.put("a", b"1")
         store.go_offline()
@@ -194,6 +194,21 @@ class UnknownTests(Recovering):
         self.assertEqual((self.status(device).pending, self.status(device).failing), (0, 0))
         self.assertEqual(len(result(device.versions("a"))), 1)
         self.assertEqual(self.pending(), 0)
+
+    def test_shown_while_it_is_looked_at(self) -> None:
+        """A write that was taken up again is pending all the time until it has ended."""
+        worker = Switching()
+        store, device = self.unknown(worker=worker)
+        store.go_online()
+        worker.holds = True
+        finishing = device.refresh()
+        self.assertEqual(len(worker.waiting), 1)
+        self.assertEqual(self.status(device).pending, 1)
+        self.assertFalse(device.idle)
+        worker.run()
+        result(finishing)
+        self.assertEqual(self.status(device).pending, 0)
+        self.assertTrue(device.idle)
 
     def test_a_refresh_tries_at_once(self) -> None:
         """``ifap sync`` does not wait for the next attempt."""

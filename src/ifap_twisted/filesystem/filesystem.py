@@ -69,8 +69,9 @@ class Filesystem:
 
     @property
     def idle(self) -> bool:
-        """Nothing that was accepted is under way, not even for a caller who gave it up."""
-        return self._lasting.idle and not self.desk.writer.pending
+        """Nothing that was accepted is under way, not even for a caller who gave it up, nor waits in the journal."""
+        left = 0 if self._recovery is None else len(self._recovery)
+        return self._lasting.idle and not (self.desk.writer.pending or left)
 
     # Writing
 

@@ -122,12 +122,11 @@ class Recovery:
             self._soon()
 
     async def _finish(self, frozen: Frozen) -> None:
-        self.running += 1
         path: str | None = None
         try:
             sealed = await self._worker(lambda: self._sealed(frozen))
             path = sealed.version.path
-            await self._writer.finish(sealed)
+            await self._sent_again(sealed)
         except IFAPError as error:
             self._log.info("a journalled write is not finished yet: {reason}", reason=str(error))
             self._reasons[frozen.sealed_id] = _waits(path, error)
@@ -138,6 +137,11 @@ class Recovery:
             del self._left[frozen.sealed_id]
             self._reasons.pop(frozen.sealed_id, None)
             self._journal.settle(frozen)
+
+    async def _sent_again(self, sealed: Sealed) -> None:
+        self.running += 1
+        try:
+            await self._writer.finish(sealed)
         finally:
             self.running -= 1
 

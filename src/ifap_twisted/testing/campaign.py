@@ -15,20 +15,23 @@ from ifap_twisted.testing.shrinking import shrink
 from ifap_twisted.testing.simulation import simulate
 from ifap_twisted.testing.trace import Trace
 
-FORMAT = 1
+FORMAT = 2
+COUNTED = ("actions", "faults", "situations", "worlds")
 
 
 @dataclass(slots=True)
 class Coverage:
     """What was done and met.
 
-    :ivar seeds: runs; ``actions``: calls by verb and outcome; ``faults``: those that struck; ``worlds``: runs by world.
+    :ivar seeds: runs; ``actions``: calls by verb and outcome; ``faults``: those that struck;
+        ``situations``: what they led to; ``worlds``: runs by world.
     """
 
     seeds: int = 0
     versions: int = 0
     actions: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    situations: Counter[str] = field(default_factory=Counter)
     worlds: Counter[str] = field(default_factory=Counter)
     conflicts: int = 0
 
@@ -39,19 +42,20 @@ class Coverage:
         self.actions.update(f"{call.verb} {call.outcome}" for call in trace.calls)
         self.faults.update(trace.troubles)
         self.faults.update(trace.scenario.quirks)
+        self.situations.update(trace.situations)
         self.versions += len(trace.sent)
         self.conflicts += len(trace.observations[0].conflicts) if trace.observations else 0
 
     def to_json(self) -> dict[str, Any]:
         """As kept in a state file."""
-        counted = {"actions": dict(self.actions), "faults": dict(self.faults), "worlds": dict(self.worlds)}
+        counted = {name: dict(getattr(self, name)) for name in COUNTED}
         return {"seeds": self.seeds, "versions": self.versions, "conflicts": self.conflicts, **counted}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Coverage:
         """As read from a state file."""
-        counters = (Counter(value["actions"]), Counter(value["faults"]), Counter(value["worlds"]))
-        return cls(value["seeds"], value["versions"], *counters, value["conflicts"])
+        counters = {name: Counter(value[name]) for name in COUNTED}
+        return cls(seeds=value["seeds"], versions=value["versions"], conflicts=value["conflicts"], **counters)
 
     def lines(self) -> list[str]:
         """For a person: one line for each kind of action, with its outcomes by number."""
@@ -62,6 +66,7 @@ class Coverage:
         found = [f"{self.seeds} seeds, {self.versions} versions sent, {self.conflicts} conflict heads reported"]
         found.append("worlds: " + _listed(self.worlds))
         found.append("faults: " + _listed(self.faults))
+        found.append("situations: " + _listed(self.situations))
         found.extend(f"{verb}: {_listed(counts)}" for verb, counts in sorted(outcomes.items()))
         return found
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 
-from ifap_twisted.basedir.writer import MemoryWriter
+from ifap_twisted.basedir.basedir import Basedir
+from ifap_twisted.basedir.journal import FileJournal
+from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.values import Version
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Membership, Surroundings, open_folder
 from ifap_twisted.interfaces import IMessageStore
+from ifap_twisted.testing.disk import Disk
+from ifap_twisted.testing.journalling import NotedJournal, kept_on
 from ifap_twisted.testing.process import Lifetime, Line, Threads
 from ifap_twisted.testing.scenario import Place
 
@@ -53,21 +57,11 @@ class Keyring:
         return Membership(keys=() if self.key is None else (self.key,))
 
 
-class DiskWriter(MemoryWriter):
-    """An identity that outlives its process, as one in a basedir does; a copy of it is another machine's."""
-
-    def copy(self, behind: int = 0) -> DiskWriter:
-        """The same name with numbers that are ``behind`` by so many: a restored backup, a cloned machine."""
-        other = DiskWriter(self._random)
-        other.writer = self.writer
-        other._following = max(1, self._following - behind)
-        return other
-
-
 class Device:
     """One of them.
 
     :ivar incarnation: how often it was started; ``filesystem``: None while it is not open.
+    :ivar disk: its basedir, which outlives its processes.
     """
 
     def __init__(self, number: int, place: Place, world: Network, clock: Clock, keyring: Keyring, *, seed: int) -> None:
@@ -77,13 +71,14 @@ class Device:
         self.opening = False
         self.filesystem: Filesystem | None = None
         self.lifetime = Lifetime(clock, skew=place.skew)
-        self.identity = DiskWriter(Random(f"identity {seed} {number}").randbytes)  # noqa: S311 -- repeatable
+        self.disk = Disk()
         self._keyring = keyring
         self._membership = keyring.membership()
         self._world = world
         self._clock = clock
         self._seed = seed
         self._line: Line | None = None
+        self._threads: Threads | None = None
         self._lines: list[Line] = []
 
     def start(self, noted: Callable[[Version, frozenset[str]], None]) -> Deferred[Filesystem]:
@@ -100,13 +95,19 @@ class Device:
             key=lambda: self._keyring.key,
             noted=noted,
         )
-        surroundings = Surroundings(
-            clock=lifetime, worker=Threads(lifetime, random), random=random.randbytes, identity=self.identity
-        )
-        return self._open(line, surroundings)
+        self._threads = Threads(lifetime, random, self.disk)
+        return self._open(line, lifetime, self._threads, random.randbytes)
 
     @deferred
-    async def _open(self, line: Line, surroundings: Surroundings) -> Filesystem:
+    async def _open(self, line: Line, clock: Lifetime, worker: Threads, random: Callable[[int], bytes]) -> Filesystem:
+        basedir = cast("Basedir", self.disk)
+        surroundings = Surroundings(
+            clock=clock,
+            worker=worker,
+            random=random,
+            identity=await FileWriter.open(basedir, random, worker),
+            journal=lambda keys: NotedJournal(FileJournal(basedir, keys, random=random, worker=worker), line.note),
+        )
         if self._keyring.key is not None and self._membership.keys != (self._keyring.key,):
             self._membership = self._keyring.membership()  # the user was told that it is another, and gives it
         try:
@@ -130,18 +131,24 @@ class Device:
         """It was closed in good order, or not opened; its process goes on until :meth:`start` or :meth:`kill`."""
         self.filesystem = None
 
-    def kill(self, *, before: bool, forget: bool) -> None:
+    def kill(self, *, before: bool) -> None:
         """Let it die in the middle of whatever it does.
 
         :param before: what is on its way to the server is not stored any more.
-        :param forget: it has no basedir: the next start is another device in the folder's history.
         """
         self._world.hang_up(self.number, before=before)
         self._die()
-        if forget:
-            self.identity = DiskWriter(Random(f"again {self._seed} {self.number} {self.incarnation}").randbytes)  # noqa: S311
-            if self._keyring.key is not None:  # a key that nobody else has must not be forgotten
-                self._membership = self._keyring.membership()
+
+    def replace(self, disk: Disk) -> None:
+        """Give it another basedir while it is dead; with an empty one it is another device in the folder's history."""
+        self.disk = disk
+        if not disk.files and self._keyring.key is not None:  # a key that nobody else has must not be forgotten
+            self._membership = self._keyring.membership()
+
+    def journalled(self) -> set[tuple[str, str]]:
+        """Paths and ids of the versions that its journal holds on the disk."""
+        keys = [] if self._keyring.key is None else [self._keyring.key]
+        return {(version.path, version.vid) for version in kept_on(self.disk, keys)}
 
     def bury(self) -> None:
         """When all is over, let every process that it ever had run out: Python must find nothing half-run."""
@@ -151,6 +158,9 @@ class Device:
 
     def _die(self) -> None:
         self.lifetime.end()
+        if self._threads is not None:
+            self._threads.kill()
+            self._threads = None
         if self._line is not None:
             self._lines.append(self._line)
             self._line = None

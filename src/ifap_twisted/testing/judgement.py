@@ -34,8 +34,7 @@ class Violation:
 
 def judge(trace: Trace) -> list[Violation]:
     """All violations, each told once."""
-    judges = (_ended, _acknowledged, _refused, _explained, _read, _remembered, _reported, _unhidden, _agreed, _others)
-    found = [violation for look in judges for violation in look(trace)]
+    found = [violation for look in JUDGES for violation in look(trace)]
     return list(dict.fromkeys(found))
 
 
@@ -93,12 +92,21 @@ def _refused(trace: Trace) -> Iterator[Violation]:
     for call in trace.calls:
         if call.verb not in PUTTING:
             continue
-        mine = [place for place, sent in trace.sent.items() if sent.call == call.number and place in there]
+        sent = [place for place, one in trace.sent.items() if one.call == call.number and place not in trace.restored]
+        mine = [place for place in sent if place in there]
         most = 1 if call.outcome == DONE or call.outcome in PERHAPS else 0
         if len(mine) > most:
             yield Violation(
                 "a write that failed is not there", f"{_name(call)}: {call.outcome}, but {len(mine)} stored"
             )
+
+
+def _finished(trace: Trace) -> Iterator[Violation]:
+    """What was in the journal of a device that died is finished by the next one (FORMAT 4.1)."""
+    for seen in _whole(trace):
+        there = {(path, one.vid) for path, found in seen.versions.items() for one in found}
+        for path, vid in sorted(trace.journalled - there - trace.destroyed):
+            yield Violation("what was journalled is finished", f"/{path}: {vid} is not there for {seen.who}")
 
 
 def _explained(trace: Trace) -> Iterator[Violation]:
@@ -220,15 +228,8 @@ def _unhidden(trace: Trace) -> Iterator[Violation]:
         for later in family.versions:
             for earlier in family.versions:
                 hidden = family.descends(later, earlier) and earlier not in _known(trace, path, later)
-                if hidden and (path, earlier) not in trace.destroyed and not _left_behind(trace, path, earlier, later):
+                if hidden and (path, earlier) not in trace.destroyed:
                     yield Violation("no write hides one that it did not know", f"/{path}: {later} hides {earlier}")
-
-
-def _left_behind(trace: Trace, path: str, earlier: str, later: str) -> bool:
-    """Its device died before anybody was told that it is stored, and then wrote the later one under the same name."""
-    sent = trace.sent[path, earlier]
-    died = sent.call is not None and trace.calls[sent.call].outcome == CRASHED
-    return died and sent.version.writer in trace.sent[path, later].version.clock
 
 
 def _known(trace: Trace, path: str, vid: str) -> set[str]:
@@ -267,3 +268,18 @@ def _others(trace: Trace) -> Iterator[Violation]:
     """Mail of others is untouched (P6)."""
     if trace.touched:
         yield Violation("mail of others is untouched", f"{trace.touched} of {trace.mail}")
+
+
+JUDGES: Final = (
+    _ended,
+    _acknowledged,
+    _refused,
+    _finished,
+    _explained,
+    _read,
+    _remembered,
+    _reported,
+    _unhidden,
+    _agreed,
+    _others,
+)

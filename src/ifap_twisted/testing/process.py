@@ -6,6 +6,7 @@ After a crash nothing more happens in it: no timer fires, no answer arrives, no 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from random import Random
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt, Traits, 
 from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.interfaces import IFolderListener, IMessageStore
+from ifap_twisted.testing.disk import Disk, PowerCutError
 
 T = TypeVar("T")
 CALL: ContextVar[int | None] = ContextVar("CALL", default=None)
@@ -33,14 +35,11 @@ MOVING: ContextVar[bool] = ContextVar("MOVING", default=False)
 
 @implementer(IReactorTime)
 class Lifetime:
-    """The clock of a process, which may be off; it stops when the process dies.
-
-    :ivar buried: the process is being taken apart: what its timers wait for is let go.
-    """
+    """The clock of a process, which may be off; it stops when the process dies."""
 
     def __init__(self, clock: Clock, *, skew: float = 0.0) -> None:
         self.dead = False
-        self.buried = False
+        self._starved: float | None = None
         self._clock = clock
         self._skew = skew
         self._calls: list[IDelayedCall] = []
@@ -54,6 +53,8 @@ class Lifetime:
         self._calls = self.getDelayedCalls()
         timer = Timer(self, self._clock, lambda: callable(*args, **kw))
         timer.start(delay)
+        if self._starved is not None and self._clock.seconds() > self._starved:
+            timer.cancel()
         self._calls.append(timer)
         return timer
 
@@ -65,9 +66,23 @@ class Lifetime:
         """Die: nothing fires any more, until all is over."""
         self.dead = True
 
+    def bury(self) -> None:
+        """Take the process apart: what its timers wait for is let go; what begins again for ever is starved."""
+        self.dead = True
+        self._starved = self._clock.seconds() + LAST_RITES
+        for call in self.getDelayedCalls():
+            call.reset(0.0)
+
+    @property
+    def buried(self) -> bool:
+        """It is being taken apart."""
+        return self._starved is not None
+
 
 FOR_EVER = 1e6
 """Seconds that no run takes."""
+LAST_RITES = 2000.0
+"""Seconds in which everything ends that ends at all."""
 
 
 @implementer(IDelayedCall)
@@ -112,16 +127,39 @@ class Timer:
 
 
 class Threads:
-    """A worker whose results come back a moment later, as from a thread; the work itself is done at once."""
+    """A worker as a thread: what it is given is done now or a moment later, and the result comes a moment later.
 
-    def __init__(self, clock: IReactorTime, random: Random) -> None:
+    When the process dies, what was not done yet is not done, or done up to some change of the disk.
+    """
+
+    def __init__(self, clock: IReactorTime, random: Random, disk: Disk) -> None:
         self._clock = clock
         self._random = random
+        self._disk = disk
+        self._waiting: dict[int, Callable[[], object]] = {}
+        self._count = 0
 
     def __call__(self, work: Callable[[], T]) -> Deferred[T]:
         """Run ``work``."""
-        done: Any = maybeDeferred(work)
-        return deferLater(self._clock, self._random.choice((0.0, 0.001, 0.05)), lambda: done)
+        delay = self._random.choice((0.0, 0.001, 0.05))
+        if self._random.random() < 0.5:
+            done: Any = maybeDeferred(work)
+            return deferLater(self._clock, delay, lambda: done)
+        self._count += 1
+        number = self._count
+        self._waiting[number] = work
+        return deferLater(self._clock, delay, self._do, number)
+
+    def _do(self, number: int) -> Any:
+        return self._waiting.pop(number)()
+
+    def kill(self) -> None:
+        """The process dies in the middle of what is being done."""
+        for work in self._waiting.values():
+            self._disk.cut_after(self._random.choice((0, 0, 1, 2, 3)))
+            with suppress(PowerCutError, Exception):
+                work()
+        self._disk.cut_after(None)
 
 
 @implementer(IMessageStore)
@@ -189,7 +227,7 @@ class Line:
     def append(self, message: bytes) -> Deferred[Receipt]:
         """Store a message, and note what it can possibly descend from."""
         if not self._lifetime.dead:
-            self._note(message)
+            self.note(message)
         return self._pass(lambda: self.store.append(message))
 
     def listen(self, listener: IFolderListener) -> Callable[[], None]:
@@ -220,7 +258,7 @@ class Line:
 
     def bury(self) -> None:
         """Let everything that waits for an answer fail, so that nothing half-run is left for the garbage collector."""
-        self._lifetime.dead = self._lifetime.buried = True
+        self._lifetime.bury()
         if self.filesystem is not None:
             self.filesystem.desk.view.close()
         while self._open:
@@ -228,7 +266,8 @@ class Line:
             if not answer.called:
                 answer.errback(Unavailable("The device is dead."))
 
-    def _note(self, message: bytes) -> None:
+    def note(self, message: bytes) -> None:
+        """A message is about to be sent, or kept until it is: note what it can possibly descend from."""
         key = self._key()
         if self.filesystem is None or key is None:
             return  # a folder object: no file is written before (FORMAT 8.2)

@@ -123,8 +123,9 @@ def draw(seed: int, worlds: Sequence[str] = ("memory",)) -> Scenario:
     paths = random.sample(PATHS, random.randint(1, len(PATHS)))
     openings = [Step(_opening(random), who, "open") for who in range(count)]
     begun = [Step(round(random.uniform(0.2, 3), 3), random.randrange(count), "put", path) for path in paths[::2]]
+    deaths = [] if calm else [step for _ in range(random.choice((0, 0, 1, 2))) for step in _death(random, count, paths)]
     faults = (NETWORK + WIRE, SERVER + WIRE_SERVER) if world == "wire" else (NETWORK, SERVER)
-    steps = begun + [_step(random, moment, count, paths, faults, calm=calm) for moment in moments]
+    steps = begun + deaths + [_step(random, moment, count, paths, faults, calm=calm) for moment in moments]
     quirks = tuple(quirk for quirk in QUIRKS if not calm and random.random() < 0.25)
     quirks += tuple(quirk for quirk in PROFILE if world == "wire" and random.random() < 0.3)
     return Scenario(seed, world, places, tuple(sorted([*openings, *steps], key=_at)), quirks)
@@ -158,6 +159,25 @@ def _moments(random: Random, count: int) -> list[float]:
         width = random.choice((0.0, 0.01, 0.2, 3.0))
         moments.extend(round(start + random.uniform(0, width), 3) for _ in range(random.randint(1, 7)))
     return moments
+
+
+def _death(random: Random, count: int, paths: Sequence[str]) -> list[Step]:
+    """A device dies in the middle of writing, and writes again as soon as it lives again."""
+    who, path, at = random.randrange(count), random.choice(paths), random.uniform(3, 60)
+    verbs = random.choices(("put", "put", "edit", "create", "remove", "move", "mkdir", "keep"), k=random.randint(1, 4))
+    end = at + random.choice((0.0005, 0.01, 0.06, 0.3, 2.0))
+    again = end + BORN_AGAIN + random.choice((0.001, 0.05, 0.3))
+    writes = [(at + random.uniform(0, 0.01), verb, random.choice((path, random.choice(paths)))) for verb in verbs]
+    writes += [(again, random.choice(("put", "edit", "remove")), path) for _ in range(random.randint(0, 2))]
+    steps = [
+        Step(round(moment, 4), who, verb, where, random.choice(paths), random.randrange(1000))
+        for moment, verb, where in writes
+    ]
+    return [*steps, Step(round(end, 4), who, "crash", path, path, random.choice((1, 16)))]
+
+
+BORN_AGAIN = 1.1
+"""Seconds after which a device lives again that died with the number 1 or 16."""
 
 
 def _step(

@@ -19,6 +19,7 @@ from ifap_twisted.core.values import Entry, Record, Version
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.testing import actions
 from ifap_twisted.testing.device import KEY, Device, Keyring, Plant
+from ifap_twisted.testing.disk import Disk
 from ifap_twisted.testing.observing import observe
 from ifap_twisted.testing.process import CALL, MOVING, code_of
 from ifap_twisted.testing.reference_program import ReferenceProgram
@@ -119,7 +120,7 @@ class Simulation:
     def _trouble(self, step: Step, *, struck: bool) -> None:
         if not struck:
             return
-        self.trace.troubles[step.verb] = self.trace.troubles.get(step.verb, 0) + 1
+        self.trace.troubles[step.verb] += 1
         if step.verb == "renumber":
             self.trace.shuffled = self.trace.shuffled or step.number % 3 == 0
             self.trace.blind.update((d.number, d.incarnation) for d in self.devices if self.world.is_hiding(d.number))
@@ -161,12 +162,9 @@ class Simulation:
             mine = [work for owner, work in self._running.values() if owner is device]
             if mine:
                 mine[step.number % len(mine)].cancel()
-                self._count("cancel")
+                self.trace.troubles["cancel"] += 1
         elif device.filesystem is not None:
             self._begin(device, step, device.filesystem)
-
-    def _count(self, verb: str) -> None:
-        self.trace.troubles[verb] = self.trace.troubles.get(verb, 0) + 1
 
     def _start(self, device: Device) -> None:
         self._crash_calls(device)  # of a process that was left behind in the middle of closing
@@ -179,14 +177,32 @@ class Simulation:
     def _kill(self, device: Device, step: Step) -> None:
         if not (device.filesystem or device.opening):
             return
-        self._count(step.verb)
+        self.trace.troubles[step.verb] += 1
         self._crash_calls(device)
         if step.verb == "restored":  # from a backup: what the old machine had on its way never arrives
-            device.kill(before=True, forget=False)
-            device.identity = device.identity.copy(behind=1 + step.number % 4)
+            device.kill(before=True)
+            self._replace(device, device.disk.copy(behind=1 + step.number % 40))
+            self.trace.restored.update(device.journalled())
         else:
-            device.kill(before=step.number % 2 == 0, forget=step.number % 5 == 0)
+            device.kill(before=step.number % 2 == 0)
+            if step.number % 5 == 0:  # it has no basedir
+                self._replace(device, Disk())
+            self._note_journalled(device)
         self.clock.callLater(0.1 + step.number % 15, self._restart, device)
+
+    def _replace(self, device: Device, disk: Disk) -> None:
+        """Give a dead device another disk; nobody finishes what only the old one held."""
+        lost = device.journalled()
+        device.replace(disk)
+        self.trace.journalled -= lost - device.journalled()
+
+    def _note_journalled(self, device: Device) -> None:
+        """What the journal of a dead device holds the next process finishes, if nobody was told that it failed."""
+        for place in device.journalled():
+            number = self.trace.sent[place].call
+            if number is not None and self.trace.calls[number].outcome == CRASHED:
+                self.trace.journalled.add(place)
+                self.trace.situations["died with a write in the journal"] += 1
 
     def _crash_calls(self, device: Device) -> None:
         for number, (owner, _work) in list(self._running.items()):
@@ -218,6 +234,8 @@ class Simulation:
         def ended(outcome: Any) -> None:
             if lifetime.dead:
                 return
+            if self.world.is_misled(device.number):
+                self.trace.blind.add((device.number, device.incarnation))
             if isinstance(outcome, Failure):
                 self._ended(call, CANCELLED if isinstance(outcome.value, CancelledError) else code_of(outcome))
             else:

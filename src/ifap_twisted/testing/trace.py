@@ -6,6 +6,7 @@ It judges nothing; :mod:`ifap_twisted.testing.judgement` does, from these record
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -97,6 +98,8 @@ class Trace:
 
     :ivar sent: by path and version id, in the order in which they were first sent.
     :ivar destroyed: paths and ids of versions that a reference program expunged.
+    :ivar journalled: those in the journal of a device when it died, before anybody was told what became of them.
+    :ivar restored: those in a journal that came back from a backup: they are sent again, however they had ended.
     :ivar blind: devices and incarnations that may know less than they knew, because the server hid messages from a
         listing that had to be read anew.
     :ivar mail: foreign messages that were delivered; ``touched``: those that are gone or changed at the end.
@@ -104,19 +107,22 @@ class Trace:
     :ivar logged: errors that were logged, and failures that nobody handled.
     :ivar key: that of the folder in the end; a simulation's is no secret.
     :ivar wires: the same for two runs in which the same bytes were delivered at the same moments.
-    :ivar troubles: how often each fault struck.
+    :ivar troubles: how often each fault struck; ``situations``: how often what they can lead to was met.
     """
 
     scenario: Scenario
     calls: list[Call] = field(default_factory=list)
     sent: dict[tuple[str, str], Sent] = field(default_factory=dict)
     destroyed: set[tuple[str, str]] = field(default_factory=set)
+    journalled: set[tuple[str, str]] = field(default_factory=set)
+    restored: set[tuple[str, str]] = field(default_factory=set)
     blind: set[tuple[int, int]] = field(default_factory=set)
     mail: int = 0
     touched: int = 0
     shuffled: bool = False
     logged: list[str] = field(default_factory=list)
-    troubles: dict[str, int] = field(default_factory=dict)
+    troubles: Counter[str] = field(default_factory=Counter)
+    situations: Counter[str] = field(default_factory=Counter)
     observations: list[Observation] = field(default_factory=list)
     key: str = ""
     messages: dict[int, bytes] = field(default_factory=dict)

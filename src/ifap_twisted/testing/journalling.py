@@ -1,0 +1,54 @@
+"""The journal of a simulated device: the real one, which is looked at when its device dies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from ifap_twisted.core import envelope
+from ifap_twisted.core.dialects import IFAP
+from ifap_twisted.core.frozen import Frozen, JournalContent, thaw
+from ifap_twisted.core.keys import Key
+from ifap_twisted.core.values import Version
+from ifap_twisted.interfaces import IJournal
+from ifap_twisted.testing.disk import Disk
+
+
+@implementer(IJournal)
+class NotedJournal:
+    """Tells of each message before it is kept.
+
+    :param noted: what is told.
+    """
+
+    def __init__(self, journal: IJournal, noted: Callable[[bytes], None]) -> None:
+        self._journal = journal
+        self._noted = noted
+
+    def begin(self, frozen: Frozen) -> Deferred[None]:
+        """Keep a message."""
+        self._noted(frozen.message)
+        return self._journal.begin(frozen)
+
+    def settle(self, frozen: Frozen) -> None:
+        """Let go of a message."""
+        self._journal.settle(frozen)
+
+    def left(self) -> Deferred[JournalContent]:
+        """What an earlier process left behind."""
+        return self._journal.left()
+
+    def close(self) -> Deferred[None]:
+        """Fires when what was let go is gone from the disk."""
+        return self._journal.close()
+
+
+def kept_on(disk: Disk, keys: Sequence[Key]) -> Iterator[Version]:
+    """The versions whose messages a journal on this disk holds at this moment."""
+    for name in disk.names():
+        if name.endswith(".pending"):
+            for _record, frozen in thaw(disk.files[name], keys):
+                if isinstance(frozen, Frozen):
+                    yield envelope.read_header(frozen.message, dialect=IFAP, keys=keys, home=None)
