@@ -34,6 +34,9 @@ RemotePath: TypeAlias = str | PurePath
 Source: TypeAlias = bytes | bytearray | memoryview | IO[bytes] | Iterable[bytes] | AsyncIterable[bytes]
 """What a put takes."""
 
+Progress: TypeAlias = Callable[[int, int], None] | None
+"""Told how many of how many are done."""
+
 Listener: TypeAlias = Callable[[Event], None]
 
 

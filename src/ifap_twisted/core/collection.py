@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ifap_twisted.core.values import JSON, Notice
 
-__all__ = ["COLLECTED", "FATES", "KEPT", "PLANNED", "WAITING", "Collection", "Verdict"]
+__all__ = ["COLLECTED", "FATES", "KEPT", "PLANNED", "REASONS", "WAITING", "Collection", "Verdict"]
 
 KEPT: Final = "kept"
 PLANNED: Final = "planned"
@@ -16,6 +17,30 @@ WAITING: Final = "waiting"
 COLLECTED: Final = "collected"
 FATES: Final = (KEPT, PLANNED, WAITING, COLLECTED)
 """Not touched; now written into a plan; in a plan whose grace is not over; gone for good (FORMAT 5.3)."""
+
+
+REASONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "head": "No other version descends from it.",
+        "not-understood": "A newer version of ifap-twisted wrote it.",
+        "tombstone": "It is a removal, which is kept for a year.",
+        "last": "It is one of the last versions, of which so many are kept.",
+        "within": "It is not older than what is kept in any case.",
+        "daily": "It is the last one of a day.",
+        "weekly": "It is the last one of a week.",
+        "monthly": "It is the last one of a month.",
+        "old": "There are newer versions, and no rule keeps it.",
+        "removed": "The file was removed more than a year ago.",
+        "tombstone-over": "It is the removal of a file of which nothing is left, more than a year ago.",
+        "in-use": "It is being read, or the file is being written.",
+        "not-told-apart": "Another version carries the same id.",
+        "not-covered": "What it was replaced by is too new, or something has to go before it.",
+        "superseded": "There is a newer snapshot.",
+        "done": "Nothing that the plan names is there any more.",
+        "repeated": "Later records say all that the record says.",
+    }
+)
+"""What each word of ``Verdict.reason`` says to a person."""
 
 
 class Verdict(NamedTuple):

@@ -50,6 +50,7 @@ class History:
     ) -> None:
         self.versions: tuple[Placed, ...] = tuple(sorted(versions, key=_rank))
         """Ascending by rank."""
+        self._fences = fences
         self._late: frozenset[int] = _late(self.versions, fences) if fences else frozenset()
         possible = self.versions if able is None else tuple(sorted(able, key=_rank))
         self.heads: tuple[Placed, ...] = self._heads_with_late(possible) if self._late else heads(possible)
@@ -67,6 +68,10 @@ class History:
     def live(self) -> bool:
         """There is a file or a directory marker, not only tombstones."""
         return self.current is not None and not self.current.version.deleted
+
+    def of(self, versions: Iterable[Placed]) -> History:
+        """What the history would be if only these were there."""
+        return History(versions, fences=self._fences)
 
     def is_late(self, placed: Placed) -> bool:
         """It was written under a lock that somebody had taken over before it arrived (FORMAT 10.2)."""

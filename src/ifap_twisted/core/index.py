@@ -6,7 +6,7 @@ forget, because not listed is not deleted (FORMAT 2.5). It decides nothing about
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ifap_twisted.core import leases, paths
 from ifap_twisted.core.history import History, Placed
@@ -49,6 +49,7 @@ class Index:
         self._live: set[str] = set()
         self._children: dict[str, dict[str, int]] = {}
         self._conflicts: set[str] = set()
+        self._reserved: set[str] = set()
         self._greatest: dict[str, int] = {}
         self._locks: dict[str, set[str]] = {}
         self.highest = 0
@@ -161,6 +162,11 @@ class Index:
         self.settle()
         return dict(self._histories)
 
+    def objects(self, kind: str) -> list[Placed]:
+        """The versions below a reserved name, such as ``IFAP/plans/``, in no order (FORMAT 6.1)."""
+        self.settle()
+        return [one for path in self._reserved if path.startswith(kind) for one in self._histories[path].versions]
+
     def conflicts(self) -> list[str]:
         """The paths in conflict, sorted (FORMAT 3.4)."""
         self.settle()
@@ -236,12 +242,13 @@ class Index:
 
     def note_collected(self, gone: Iterable[Gone]) -> None:
         """Take in what a collection record says; the heads of its paths may be others now."""
-        self.reconsider(self.records.add(gone))
-
-    def reconsider(self, hashes: Collection[str]) -> None:
-        """Derive anew what follows from the paths of these hashes: the records say something new of them."""
+        hashes = self.records.add(gone)
         if hashes:
-            self._stale.update(path for path in self._paths if path_hash(path) in hashes)
+            self.reconsider([path for path in self._paths if path_hash(path) in hashes])
+
+    def reconsider(self, names: Iterable[str]) -> None:
+        """Derive anew what follows from these paths: the records say something new of them."""
+        self._stale.update(name for name in names if name in self._paths)
 
     # Deriving
 
@@ -253,12 +260,15 @@ class Index:
             if not copies:
                 self._paths.pop(path, None)
                 self._histories.pop(path, None)
+                self._reserved.discard(path)
                 history = _NO_HISTORY
             else:
                 placed = [known.placed() for known in copies]
                 fences = self.locks(path).fences if path in self._locks else {}
                 history = self._histories[path] = History(placed, self.records.without_copies(placed), fences)
-            if history.in_conflict and not paths.is_reserved(path):
+            if history and paths.is_reserved(path):
+                self._reserved.add(path)
+            elif history.in_conflict:
                 self._conflicts.add(path)
             else:
                 self._conflicts.discard(path)

@@ -11,6 +11,7 @@ import json
 from base64 import urlsafe_b64encode
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final, NamedTuple
 
 from ifap_twisted.core import limits
@@ -145,20 +146,26 @@ class Records:
         """There is a record for this id."""
         return vid in self._vids
 
+    def holds(self, gone: Gone) -> bool:
+        """The same is on record already, whenever it was collected."""
+        return any(one == gone._replace(time=one.time) for one in self._vids.get(gone.vid, ()))
+
     def __bool__(self) -> bool:
         return bool(self._vids)
 
-    def without_copies(self, versions: Sequence[Placed]) -> Sequence[Placed]:
+    def without_copies(self, versions: Sequence[Placed], before: float = inf) -> Sequence[Placed]:
         """Those of all versions of a path that can be heads: what was collected stays so, whoever sends it again.
 
+        :param before: only what was recorded until then counts, in Unix time.
         :return: the same sequence when nothing is on record.
         """
         if not (self._vids and versions):
             return versions
         digest = path_hash(versions[0].version.path)
-        ends = self._ends.get(digest, ())
+        ends = [end for end in self._ends.get(digest, ()) if end.time <= before]
         live = [one for one in versions if not any(end.descends_from(one.version) for end in ends)]
-        return [one for one in live if not self._is_copy(digest, one.version)] or live
+        return [one for one in live if not self._is_copy(digest, one.version, before)] or live
 
-    def _is_copy(self, digest: str, version: Version) -> bool:
-        return any(one.path == digest and one.is_copy(version) for one in self._vids.get(version.vid, ()))
+    def _is_copy(self, digest: str, version: Version, before: float) -> bool:
+        known = self._vids.get(version.vid, ())
+        return any(one.path == digest and one.time <= before and one.is_copy(version) for one in known)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ifap_twisted.core import limits, paths
 from ifap_twisted.core.history import History, Placed
+from ifap_twisted.core.retention import Policy
 from ifap_twisted.core.values import Entry, Expect
 from ifap_twisted.errors import (
     AlreadyExists,
@@ -20,6 +21,7 @@ from ifap_twisted.errors import (
 )
 from ifap_twisted.filesystem.admission import Budget
 from ifap_twisted.filesystem.entries import BESIDE, entry_of
+from ifap_twisted.filesystem.objects import Objects
 from ifap_twisted.filesystem.reading import Reader
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.filesystem.writing import Change, Writer
@@ -35,12 +37,16 @@ class Options:
 
     :ivar max_file_size: bytes; more is refused before it is read.
     :ivar keep: versions kept of a file of which nobody said otherwise.
+    :ivar retention: which versions are kept by their age; ``keep`` of its own counts for nothing.
+    :ivar grace: seconds between planning and collecting (FORMAT 5.3); ``limits.LEAST_GRACE_SECONDS`` at least.
     :ivar compat: refuse what the reference programs could not see (FORMAT 1.6).
     :ivar require_bound: refuse content that nothing binds to its name (FORMAT 1.5).
     """
 
     max_file_size: int = limits.MAX_FILE_SIZE
-    keep: int = 5
+    keep: int = limits.WIRE_VERSIONS
+    retention: Policy = field(default_factory=Policy)
+    grace: float = limits.GRACE_SECONDS
     compat: bool = False
     require_bound: bool = False
 
@@ -69,6 +75,12 @@ class Desk:
     budget: Budget
     worker: Worker
     options: Options
+    objects: Objects
+
+    @property
+    def in_use(self) -> frozenset[str]:
+        """The paths that are being written or read on this device."""
+        return frozenset((*self.writer.in_use, *self.reader.in_use))
 
     # Finding
 

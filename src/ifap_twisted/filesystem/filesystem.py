@@ -5,27 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from ifap_twisted.core import paths, planning, snapshot
+from ifap_twisted.core.collection import Collection
 from ifap_twisted.core.values import Entry, Event, Expect, Notice, Record, Status
 from ifap_twisted.deferreds import deferred, detach
 from ifap_twisted.errors import CallerError, IFAPError, NotFound, Renumbered
 from ifap_twisted.filesystem import conflicts, entries, removal, renaming
 from ifap_twisted.filesystem.batches import Batch, present_batch
+from ifap_twisted.filesystem.collecting import Collector
 from ifap_twisted.filesystem.desk import Desk, Found, as_before
 from ifap_twisted.filesystem.files import Opening
-from ifap_twisted.filesystem.lasting import Lasting
+from ifap_twisted.filesystem.lasting import Lasting, closed_error
 from ifap_twisted.filesystem.notices import notices
 from ifap_twisted.filesystem.putting import Putting
 from ifap_twisted.filesystem.recovery import Recovery
+from ifap_twisted.filesystem.surveying import Surveyor
 from ifap_twisted.filesystem.turns import Turns
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.filesystem.writing import Change
-from ifap_twisted.interfaces import IFilesystem, IJournal, Listener, RemotePath, Source
+from ifap_twisted.interfaces import IFilesystem, IJournal, Listener, Progress, RemotePath, Source
 
 T = TypeVar("T")
 QUIET_SECONDS = 30.0
@@ -61,6 +64,8 @@ class Filesystem:
         self._warnings = tuple(warnings)
         self._journal = journal
         self._recovery = recovery
+        unfinished = _none_unfinished if recovery is None else recovery.paths
+        self._collector = Collector(desk, Surveyor(desk, clock=clock, unfinished=unfinished), self._renew_snapshot)
         self._snapshot_call: IDelayedCall | None = None
         self._snapshot_due = False
         self._lasting = Lasting(self._written)
@@ -276,6 +281,17 @@ class Filesystem:
 
     # Around it
 
+    def collect(self, *, dry_run: bool = False, progress: Progress = None) -> Deferred[Collection]:
+        """Plan what retention lets go, and remove for good what was planned a grace ago."""
+        if self._lasting.closed:
+            return fail(closed_error())
+        return self._collector.begin(dry_run=dry_run, progress=progress)
+
+    async def _renew_snapshot(self) -> None:
+        """After a collection, where there is a snapshot: it names what is gone (FORMAT 6.2)."""
+        if self.desk.view.index.history(self.desk.view.dialect.snapshot_path):
+            await self._write_snapshot()
+
     def snapshot(self) -> Deferred[None]:
         """Write a snapshot, from a complete refresh only (FORMAT 6.2)."""
         return self._after_batch(self._write_snapshot)
@@ -349,6 +365,7 @@ class Filesystem:
         if self._snapshot_call is not None and self._snapshot_call.active():
             self._snapshot_call.cancel()
         self._lasting.close()
+        self._collector.stop()
         if self._recovery is not None:
             self._recovery.stop()
         await self._lasting.when_idle()
@@ -383,6 +400,10 @@ class Filesystem:
             return await begin()
 
         return self._lasting.begin(work)
+
+
+async def _none_unfinished() -> frozenset[str]:
+    return frozenset()
 
 
 class _OvertakenError(Exception):

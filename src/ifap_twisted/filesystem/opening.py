@@ -16,6 +16,7 @@ from ifap_twisted.filesystem.admission import Budget
 from ifap_twisted.filesystem.desk import Desk, Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.founding import check_complete, home_of
+from ifap_twisted.filesystem.objects import Objects
 from ifap_twisted.filesystem.reading import Reader
 from ifap_twisted.filesystem.recovery import Place, Recovery
 from ifap_twisted.filesystem.sending import Sending
@@ -101,6 +102,8 @@ async def open_folder(
             place = Place(account=account_key or account, folder=name)
             journal = None if surroundings.journal is None else surroundings.journal(decided.keys)
             desk = _desk(view, options, surroundings, watchers, journal, place)
+            view.read_records = desk.objects.read_records
+            await desk.objects.read_records()
             recovery = None if journal is None else await _recovery(journal, desk, surroundings, place)
         except BaseException:
             view.close()
@@ -176,13 +179,15 @@ def _desk(
         keep=options.keep,
         compat=options.compat,
     )
+    reader = Reader(view, worker=worker, require_bound=options.require_bound)
     return Desk(
         view=view,
-        reader=Reader(view, worker=worker, require_bound=options.require_bound),
+        reader=reader,
         writer=writer,
         budget=Budget(limits.FILES_IN_FLIGHT * options.max_file_size),
         worker=worker,
         options=options,
+        objects=Objects(view, reader, worker),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from twisted.internet.defer import Deferred
 
@@ -17,6 +18,13 @@ class Queues:
         self._waiting: dict[str, deque[Deferred[None]]] = {}
         self._left: deque[str] = deque()
         self._serving = False
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._waiting
+
+    def __iter__(self) -> Iterator[str]:
+        """The names that somebody is at."""
+        return iter(self._waiting)
 
     def enter(self, name: str) -> Deferred[None] | None:
         """None when nobody is at it, else what fires when the turn has come; cancelling leaves the queue."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
+
 from twisted.internet.defer import Deferred
 
 from ifap_twisted.core import envelope, limits
@@ -23,6 +26,12 @@ class Reader:
         self._view = view
         self._worker = worker
         self._require_bound = require_bound
+        self._reading: Counter[str] = Counter()
+
+    @property
+    def in_use(self) -> Collection[str]:
+        """The paths of the versions that are being read."""
+        return frozenset(self._reading)
 
     async def content(self, placed: Placed) -> bytes:
         """The content, from the first place that verifies (FORMAT 2.3).
@@ -34,6 +43,16 @@ class Reader:
         version = placed.version
         if not version.understood:
             raise NewerVersionNeeded("A newer version of ifap-twisted is needed to read this file.", path=version.path)
+        self._reading[version.path] += 1
+        try:
+            return await self._any_content(placed)
+        finally:
+            self._reading[version.path] -= 1
+            if not self._reading[version.path]:
+                del self._reading[version.path]
+
+    async def _any_content(self, placed: Placed) -> bytes:
+        version = placed.version
         failures: list[IFAPError] = []
         for uid in placed.places:
             try:

@@ -98,6 +98,18 @@ class Recovery:
         """Fires when everything that is left was tried once more, however it ended."""
         return self._rounds.next() if self._left and not self._stopped else succeed(None)
 
+    async def paths(self) -> set[str]:
+        """The paths of what is left, as far as they can be told."""
+        found = set()
+        for frozen in list(self._left.values()):
+            try:
+                sealed = await self._worker(lambda frozen=frozen: self._sealed(frozen))  # type: ignore[misc]
+            except DataError:
+                self._log.info("a journalled write does not tell its path")
+            else:
+                found.add(sealed.version.path)
+        return found
+
     def stop(self) -> None:
         """Begin nothing any more; what is left stays in the journal."""
         self._stopped = True

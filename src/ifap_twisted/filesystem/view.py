@@ -6,7 +6,7 @@ refused, not fetched or not listed stays known. One message that cannot be decod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 
 from twisted.internet.defer import Deferred, succeed
@@ -85,6 +85,7 @@ class View:
     :ivar index: replaced as a whole when the server renumbers.
     :ivar own: our own messages that are being read back.
     :ivar state: ``connecting``, ``connected``, ``offline`` or ``stopped``.
+    :ivar read_records: called at the end of each refresh, for collection records that are new.
     :ivar incomplete: the last listing did not agree with EXISTS; nothing was taken for deleted.
     """
 
@@ -125,6 +126,7 @@ class View:
         self._absorbing = 0
         self._refreshed = float("-inf")
         self.own = Lookout(dialect)
+        self.read_records: Callable[[], Awaitable[None]] = _nothing
         self._refreshes = Turns(self._refresh)
         self._advances = Turns(self._advance)
         self._stop_listening: Callable[[], None] = lambda: None
@@ -173,6 +175,21 @@ class View:
         """The server has given new numbers and the index still holds the old ones."""
         return self._index_generation != self._generation
 
+    @property
+    def generation(self) -> int:
+        """Grows with each renumbering: UIDs that were learnt under another one mean nothing (FORMAT 2.5)."""
+        return self._generation
+
+    @property
+    def uidvalidity(self) -> int:
+        """Of the last complete refresh; 0 before the first."""
+        return 0 if self._folder is None else self._folder.uidvalidity
+
+    @property
+    def read_only(self) -> bool:
+        """The server takes no changes to the folder, as it said last."""
+        return self._folder is not None and self._folder.read_only
+
     # Freshness
 
     def refresh(self) -> Deferred[None]:
@@ -217,6 +234,7 @@ class View:
             raise Renumbered("The server renumbered the folder while it was read.")
         self._folder = now
         self._mark_fresh()
+        await self.read_records()
 
     async def _advance(self) -> None:
         await self.absorb(await self.store.headers(self.index.highest + 1))
@@ -408,6 +426,10 @@ class View:
             self._behind = True
             if self.state != "stopped" and (self._again is None or not self._again.active()):
                 self._again = self._clock.callLater(AGAIN_SECONDS, self._kick)
+
+
+async def _nothing() -> None:
+    """No records are read yet."""
 
 
 def _made_of(decoded: Mapping[int, Decoded], records: Records, validity: int) -> Index:

@@ -90,6 +90,11 @@ class Writer:
         """Fires when no write is pending."""
         return self._idle.wait() if self.pending else succeed(None)
 
+    @property
+    def in_use(self) -> Collection[str]:
+        """The paths that are being written."""
+        return frozenset(self._queues)
+
     def stop(self) -> None:
         """Leave nothing behind, once nothing is pending."""
         self._slices.stop()
@@ -125,16 +130,24 @@ class Writer:
                 planning.check_expectation(history, expect, path)
                 replaced = _replaced(history, change)
                 planning.check_understood(replaced, path)
+                began = self._clock.seconds()
                 sealed = await self._sealed(await self._draft(path, history, replaced, change), content)
                 placed, certain = await self.sending.journalled(sealed, sent)
                 if expect is not None:
                     known = {head.version.vid for head in replaced}
-                    await self._check_overtaken(sealed, placed, known, expect, certain=certain)
+                    await self._check_overtaken(sealed, placed, known, expect, began, certain=certain)
                 return placed
             finally:
                 self._queues.leave(path)
         finally:
             self._end()
+
+    async def add_object(self, kind: str, content: bytes) -> Placed:
+        """Store a reserved object under a name of its own (FORMAT 6.1).
+
+        :param kind: what its name begins with, such as ``IFAP/plans/``.
+        """
+        return await self.write(kind + new_vid(self._random), content, Change())
 
     async def finish(self, sealed: Sealed) -> Placed:
         """Bring a message of the journal to its end: find it, or send it again as it is (FORMAT 4.1).
@@ -212,10 +225,13 @@ class Writer:
     # What was expected (FORMAT 4.4)
 
     async def _check_overtaken(
-        self, sealed: Sealed, own: Placed, replaced: set[str], expect: Expect, *, certain: bool
+        self, sealed: Sealed, own: Placed, replaced: set[str], expect: Expect, began: float, *, certain: bool
     ) -> None:
         """Take one's own write back when somebody was faster (FORMAT 4.4).
 
+        Not after a sleep: what it replaced may have been collected meanwhile, because it was replaced (FORMAT 5.3).
+
+        :param began: when it was sealed.
         :param certain: no further copy of it can turn up; otherwise nobody can say that nothing of it stays.
         """
         path = sealed.version.path
@@ -224,15 +240,18 @@ class Writer:
             return
         found = winner.version.vid
         expected = expect if isinstance(expect, str) else None
+        stays = StoredAsConflict(
+            "Somebody changed the file at the same time; both versions were kept, see 'ifap conflicts'.",
+            path=path,
+            expected=expected,
+            found=found,
+        )
+        if self._clock.seconds() - began > limits.WITHDRAW_SECONDS:
+            raise stays
         try:
             await self._view.store.remove(own.places)
         except (NotSupported, StoreError) as error:
-            raise StoredAsConflict(
-                "Somebody changed the file at the same time; both versions were kept, see 'ifap conflicts'.",
-                path=path,
-                expected=expected,
-                found=found,
-            ) from error
+            raise stays from error
         self._view.vanished(own.places)
         if not certain:
             await self._identity.renew()  # as for every write that may turn up later (FORMAT 3.2)

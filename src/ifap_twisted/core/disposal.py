@@ -1,0 +1,230 @@
+"""What may be removed for good from one folder, as far as can be told from what is known of it (FORMAT 5.3, 5.6).
+
+It decides from the histories, the dates that the server gave and the plans that stand; it removes nothing, and in doubt
+a version stays. The one law above all policies: no removal, in whatever order it is cut short, may make a head of what
+was none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from ifap_twisted.core import paths
+from ifap_twisted.core.collection import COLLECTED, KEPT, PLANNED, WAITING
+from ifap_twisted.core.history import History, Placed
+from ifap_twisted.core.plans import Standing
+from ifap_twisted.core.records import Records
+from ifap_twisted.core.retention import Policy, Reason, in_order, judge
+
+__all__ = ["Case", "Disposal", "Knowledge", "survey"]
+
+ONE_BY_ONE: Final = 200
+"""Versions of one path that are tried one after the other in one collection; the rest comes with the next."""
+
+IN_USE: Final = "in-use"
+NOT_TOLD_APART: Final = "not-told-apart"
+NOT_COVERED: Final = "not-covered"
+SUPERSEDED: Final = "superseded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    """What a survey goes by besides the histories.
+
+    :ivar now: the server's clock, as the date of a message that it just received.
+    :ivar dates: INTERNALDATE by UID; what has none stays.
+    :ivar standing: what the plans say, by UID.
+    :ivar grace: seconds between a plan and what it allows.
+    :ivar in_use: paths that are being written, or read, on this device.
+    :ivar snapshot: the path of the snapshots, of which only the newest is of use (FORMAT 6.2).
+    :ivar objects: ids of plans and records that nothing needs any more, and why.
+    """
+
+    now: float
+    dates: Mapping[int, float]
+    standing: Mapping[int, Standing]
+    records: Records
+    policy: Policy
+    grace: float
+    in_use: Collection[str] = ()
+    snapshot: str = ""
+    objects: Mapping[str, str] = field(default_factory=dict)
+
+    def date(self, placed: Placed) -> float | None:
+        """When the last copy of a version was received; None where one has no date."""
+        found = [self.dates.get(uid) for uid in placed.places]
+        known = [date for date in found if date is not None]
+        return max(known) if len(known) == len(found) else None
+
+    def time(self, placed: Placed) -> float:
+        """When a version was stored; where writer and server differ, the later."""
+        date = self.date(placed)
+        return max(self.now if date is None else date, placed.version.written)
+
+    def aged(self, placed: Placed) -> bool:
+        """It has been there for a grace: whoever wrote it can no longer take it back (FORMAT 4.4)."""
+        date = self.date(placed)
+        return date is not None and self.now - date >= self.grace
+
+    def left(self, placed: Placed) -> float:
+        """Seconds until every place of a planned version has waited its grace; not above 0 when it has."""
+        return max(self.standing[uid].since for uid in placed.places) + self.grace - self.now
+
+    def unplanned(self, placed: Placed) -> tuple[int, ...]:
+        """The places of a version that no plan names."""
+        vid = placed.version.vid
+        return tuple(u for u in placed.places if u not in self.standing or self.standing[u].vid != vid)
+
+
+class Case(NamedTuple):
+    """A version, what becomes of it, why, and for how long it waits."""
+
+    placed: Placed
+    fate: str
+    reason: str
+    left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disposal:
+    """What becomes of the versions of one path.
+
+    :ivar cases: ancestors before descendants.
+    :ivar together: those that may go can go in any order; otherwise one after the other, in theirs.
+    :ivar end: the last of the path goes, a tombstone past its age.
+    """
+
+    path: str
+    cases: tuple[Case, ...]
+    together: bool = True
+    end: bool = False
+
+    @property
+    def going(self) -> tuple[Placed, ...]:
+        """What may be removed now, in its order."""
+        return tuple(case.placed for case in self.cases if case.fate == COLLECTED)
+
+
+def survey(histories: Mapping[str, History], known: Knowledge) -> Iterator[Disposal]:
+    """What becomes of each version of each path, by path; reserved ones only as far as something of them may go."""
+    for path in sorted(histories):
+        history = histories[path]
+        if path == known.snapshot:
+            yield _settled(path, history, known, _not_heads(history, SUPERSEDED))
+        elif paths.is_reserved(path):
+            if any(placed.version.vid in known.objects for placed in history.versions):
+                yield _objects(path, history, known)
+        elif len(history.versions) == 1 and not history.versions[0].version.deleted and history.heads:
+            yield Disposal(path, (Case(history.versions[0], KEPT, Reason.HEAD),))  # by far the most
+        else:
+            yield _settled(path, history, known, _judged(history, known))
+
+
+def _judged(history: History, known: Knowledge) -> list[tuple[Placed, str, bool]]:
+    judged = judge(history, known.time, known.policy, known.now)
+    return [(placed, reason, reason.keeps) for placed, reason in judged]
+
+
+def _not_heads(history: History, reason: str) -> list[tuple[Placed, str, bool]]:
+    return [(one, Reason.HEAD if one in history.heads else reason, one in history.heads) for one in in_order(history)]
+
+
+def _objects(path: str, history: History, known: Knowledge) -> Disposal:
+    """Plans and records have no history: each stays or goes for what it says."""
+    cases = []
+    for placed in history.versions:
+        reason = known.objects.get(placed.version.vid)
+        cases.append(Case(placed, KEPT, Reason.HEAD) if reason is None else _case(placed, reason, known))
+    return Disposal(path, tuple(cases))
+
+
+def _settled(path: str, history: History, known: Knowledge, judged: Sequence[tuple[Placed, str, bool]]) -> Disposal:
+    ids = Counter(placed.version.vid for placed in history.versions)
+    cases = []
+    for placed, reason, keeps in judged:
+        if keeps:
+            cases.append(Case(placed, KEPT, reason))
+        elif ids[placed.version.vid] > 1:
+            cases.append(Case(placed, KEPT, NOT_TOLD_APART))
+        elif path in known.in_use:
+            cases.append(Case(placed, KEPT, IN_USE))
+        else:
+            cases.append(_case(placed, reason, known))
+    return _without_new_heads(path, history, known, cases)
+
+
+def _case(placed: Placed, reason: str, known: Knowledge) -> Case:
+    if known.date(placed) is None:
+        return Case(placed, KEPT, NOT_COVERED)
+    if known.unplanned(placed):
+        return Case(placed, PLANNED, reason)
+    left = known.left(placed)
+    return Case(placed, WAITING, reason, left) if left > 0 else Case(placed, COLLECTED, reason)
+
+
+def _without_new_heads(path: str, history: History, known: Knowledge, cases: list[Case]) -> Disposal:
+    """Let those wait whose removal would make a head of another, or that nothing covers which is there to stay."""
+    wanted = [case.placed for case in cases if case.fate == COLLECTED]
+    if not wanted:
+        return Disposal(path, tuple(cases))
+    if [case.reason for case in cases] == [Reason.TOMBSTONE_OVER]:
+        return Disposal(path, tuple(cases), end=True)
+    able = history.of(known.records.without_copies(history.versions, before=known.now - known.grace))
+    ranks = {one.rank for one in able.versions}
+    rest = [placed for placed in wanted if placed.rank in ranks]
+    together = _may_go_together(able, rest, known.aged)
+    going = {one.rank for one in wanted if one.rank not in ranks}
+    going.update(one.rank for one in (rest if together else _one_by_one(able, rest, known.aged)))
+    settled = [
+        case if case.fate != COLLECTED or case.placed.rank in going else Case(case.placed, WAITING, NOT_COVERED)
+        for case in cases
+    ]
+    return Disposal(path, tuple(settled), together=together)
+
+
+def _may_go_together(able: History, wanted: Sequence[Placed], aged: Callable[[Placed], bool]) -> bool:
+    """Whether any of them may go, in any order: something that stays, and has been there, knows each of them."""
+    if not wanted:
+        return True
+    if not all(one.version.ours for one in wanted):
+        return False
+    gone = {one.rank for one in wanted}
+    stays = able.of(one for one in able.versions if one.rank not in gone)
+    if not _same(stays.heads, able.heads):
+        return False
+    old = [one for one in reversed(stays.versions) if aged(one) and not stays.is_late(one)]
+    return all(any(stays.descends(later, one) for later in old) and not _named(one, stays.versions) for one in wanted)
+
+
+def _one_by_one(able: History, wanted: Sequence[Placed], aged: Callable[[Placed], bool]) -> Iterator[Placed]:
+    """Those that may go one after the other, so that at no moment there is another head than before."""
+    left = able
+    planned = {one.rank for one in wanted}
+    for one in wanted[:ONE_BY_ONE]:
+        rest = able.of(other for other in left.versions if other is not one)
+        old = [other for other in reversed(rest.versions) if aged(other) and other.rank not in planned]
+        covered = any(left.descends(other, one) and not left.is_late(other) for other in old)
+        if covered and not _named(one, rest.versions) and _same(rest.heads, able.heads):
+            left = rest
+            yield one
+
+
+def _named(one: Placed, rest: Sequence[Placed]) -> bool:
+    """Something must go first: what it names as its parent, or what is before it in its chain (FORMAT 5.6)."""
+    version = one.version
+    if version.ours and not version.parents:  # by far the most
+        return False
+    for other in rest:
+        if other.version.vid in version.parents or other.version.vid == version.inherits:
+            return True
+        same_chain = not (version.ours or other.version.ours) and version.inherits == other.version.inherits
+        if same_chain and other.rank < one.rank:
+            return True
+    return False
+
+
+def _same(some: Sequence[Placed], others: Sequence[Placed]) -> bool:
+    return [one.rank for one in some] == [one.rank for one in others]

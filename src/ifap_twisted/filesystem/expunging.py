@@ -1,0 +1,135 @@
+"""Removing exactly the versions that a survey let go, while nothing of what it saw changes (FORMAT 5.3, 5.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from ifap_twisted.core import envelope
+from ifap_twisted.core.disposal import Disposal
+from ifap_twisted.core.history import History, Placed
+from ifap_twisted.core.values import HeaderBlock
+from ifap_twisted.deferreds import settled
+from ifap_twisted.errors import DataError, Renumbered, Tampered
+from ifap_twisted.filesystem.desk import Desk
+from ifap_twisted.interfaces import Progress
+
+PORTION = 500
+"""Versions that are looked at once more, and then removed, at a time."""
+GAP = 16
+"""Headers in between that are read along, to ask for a range rather than for two."""
+
+_State: TypeAlias = tuple[frozenset[tuple[str, tuple[int, ...]]], frozenset[str]]
+"""The versions of a path with their places, and the heads among them."""
+
+
+class Expunging:
+    """One removal.
+
+    :param generation: of the numbers that the disposals speak of.
+    :ivar removed: what was removed, in its order.
+    """
+
+    def __init__(self, desk: Desk, disposals: Iterable[Disposal], generation: int, progress: Progress) -> None:
+        self._desk = desk
+        self._disposals = {one.path: one for one in disposals if one.going}
+        self._generation = generation
+        self._progress = progress
+        self._expected: dict[str, _State] = {}
+        self._total = sum(len(one.going) for one in self._disposals.values())
+        self.removed: list[Placed] = []
+
+    async def run(self, histories: Mapping[str, History]) -> None:
+        """Remove them.
+
+        :param histories: those that the disposals were made of.
+        :raises Renumbered: the numbers mean nothing any more. :raises Tampered: a place holds something else.
+        :raises NotSupported, StoreError: the rest stays.
+        """
+        self._expected = {path: _state(histories[path]) for path in self._disposals}
+        for portion in _portions(self._disposals.values()):
+            still = self._as_seen(portion)
+            await self._check_headers(still)
+            still = self._as_seen(still)
+            # From here to the call nothing comes between: what was checked is so while it is sent.
+            self._check_numbers()
+            if still:
+                await self._remove(still)
+
+    async def _remove(self, placed: Sequence[Placed]) -> None:
+        uids = [uid for one in placed for uid in one.places]
+        await self._desk.view.store.remove(uids)
+        self._desk.view.vanished(uids)
+        for one in placed:
+            versions, heads = self._expected[one.version.path]
+            gone = (one.version.vid, one.places)
+            left = heads - {one.version.vid} if self._disposals[one.version.path].end else heads
+            self._expected[one.version.path] = versions - {gone}, left
+        self.removed.extend(placed)
+        if self._progress is not None:
+            self._progress(len(self.removed), self._total)
+
+    def _as_seen(self, placed: Sequence[Placed]) -> list[Placed]:
+        """Those to whose path nothing came, from which nothing went but by this, and at which nobody here is."""
+        index, in_use = self._desk.view.index, self._desk.in_use
+        names = {one.version.path for one in placed} - in_use
+        same = {name for name in names if _state(index.history(name)) == self._expected[name]}
+        return [one for one in placed if one.version.path in same]
+
+    def _check_numbers(self) -> None:
+        view = self._desk.view
+        if view.renumbering or view.generation != self._generation:
+            raise Renumbered("The mail server renumbered the folder while old versions were removed.")
+
+    async def _check_headers(self, placed: Sequence[Placed]) -> None:
+        """Each place still holds what it held."""
+        view = self._desk.view
+        uids = sorted(uid for one in placed for uid in one.places)
+        readings = [view.store.headers(first, last) for first, last in _spans(uids)]
+        blocks: dict[int, HeaderBlock] = {}
+        for found in await settled(readings):
+            blocks.update(found)
+        self._check_numbers()
+        for uid in uids:
+            if uid in blocks and not self._is_same(blocks[uid]):
+                raise Tampered(
+                    "The mail server shows another message at a place than before; nothing of it is removed."
+                )
+
+    def _is_same(self, block: HeaderBlock) -> bool:
+        view = self._desk.view
+        try:
+            found = envelope.read_header(block.fields, dialect=view.dialect, keys=view.keys, home=view.home)
+        except DataError:
+            return False
+        return found == view.index.at(block.uid)
+
+
+def _state(history: History) -> _State:
+    versions = frozenset((placed.version.vid, placed.places) for placed in history.versions)
+    return versions, frozenset(head.version.vid for head in history.heads)
+
+
+def _portions(disposals: Collection[Disposal]) -> Iterator[Sequence[Placed]]:
+    """First, path by path, what may go in any order; then of each other path one version after the other."""
+    yield from _sliced([placed for one in disposals if one.together for placed in one.going])
+    chains = [one.going for one in disposals if not one.together]
+    for turn in range(max(map(len, chains), default=0)):
+        yield from _sliced([chain[turn] for chain in chains if turn < len(chain)])
+
+
+def _sliced(placed: Sequence[Placed]) -> Iterator[Sequence[Placed]]:
+    for start in range(0, len(placed), PORTION):
+        yield placed[start : start + PORTION]
+
+
+def _spans(uids: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Ranges that hold ascending numbers, over small gaps."""
+    first = last = 0
+    for uid in uids:
+        if last and uid - last > GAP:
+            yield first, last
+            first = 0
+        first, last = first or uid, uid
+    if last:
+        yield first, last

@@ -1,0 +1,94 @@
+"""Reading the objects by which collectors agree: plans and collection records (FORMAT 5.3, 6.1).
+
+One that cannot be read hides no other. It is tried again with the next reading when the server failed, never when what
+it says cannot be used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+from twisted.logger import Logger
+
+from ifap_twisted.core.history import Placed
+from ifap_twisted.core.plans import PLANS, Plan
+from ifap_twisted.core.records import RECORDS, Record, path_hash
+from ifap_twisted.deferreds import deferred, settled
+from ifap_twisted.errors import DataError, StoreError
+from ifap_twisted.filesystem.reading import Reader
+from ifap_twisted.filesystem.view import View
+from ifap_twisted.workers import Worker
+
+T = TypeVar("T")
+
+
+class _Kept(Generic[T]):
+    """What objects of one kind say, by id: read once, because a message never changes; None for a bad one."""
+
+    _log = Logger()
+
+    def __init__(self, reader: Reader, worker: Worker, parse: Callable[[bytes, str], T]) -> None:
+        self._reader = reader
+        self._worker = worker
+        self._parse = parse
+        self.found: dict[str, T | None] = {}
+
+    async def read(self, placed: Iterable[Placed]) -> None:
+        """Read what is not known yet, all at once."""
+        await settled([self._one(one) for one in placed if one.version.vid not in self.found])
+
+    @deferred
+    async def _one(self, placed: Placed) -> None:
+        version = placed.version
+        try:
+            content = await self._reader.content(placed)
+            self.found[version.vid] = await self._worker(lambda: self._parse(content, version.path))
+        except DataError as error:
+            self._log.warn("an object of the folder cannot be used: {reason}", reason=str(error))
+            self.found[version.vid] = None
+        except StoreError as error:
+            self._log.info("an object of the folder could not be read yet: {reason}", reason=str(error))
+
+
+class Objects:
+    """The plans and records of a folder, as far as they were read."""
+
+    def __init__(self, view: View, reader: Reader, worker: Worker) -> None:
+        self._view = view
+        self._worker = worker
+        self._plans = _Kept(reader, worker, Plan.decode)
+        self._records = _Kept(reader, worker, Record.decode)
+        self._noted: set[str] = set()
+
+    async def plans(self) -> list[tuple[Placed, Plan]]:
+        """The plans that are there and can be read."""
+        placed = self._view.index.objects(PLANS)
+        await self._plans.read(placed)
+        return [(one, plan) for one in placed if (plan := self._plans.found.get(one.version.vid)) is not None]
+
+    async def records(self) -> list[tuple[Placed, Record]]:
+        """The collection records that are there and can be read; what they say is known from then on."""
+        await self.read_records()
+        placed = self._view.index.objects(RECORDS)
+        return [(one, record) for one in placed if (record := self._records.found.get(one.version.vid)) is not None]
+
+    async def read_records(self) -> None:
+        """Let the index know what is on record."""
+        placed = self._view.index.objects(RECORDS)
+        if all(one.version.vid in self._noted for one in placed):
+            return
+        await self._records.read(placed)
+        for one in placed:
+            record = self._records.found.get(one.version.vid)
+            if record is not None and one.version.vid not in self._noted:
+                await self._note(record)
+                self._noted.add(one.version.vid)
+
+    async def _note(self, record: Record) -> None:
+        hashes = self._view.records.add(record.gone)
+        if not hashes:
+            return
+        names = list(self._view.index.paths())
+        touched = await self._worker(lambda: [name for name in names if path_hash(name) in hashes])
+        self._view.index.reconsider(touched)

@@ -1,0 +1,159 @@
+"""Looking at a whole folder for what may go: its histories, the dates that the server gave, plans and records.
+
+It writes and removes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from twisted.internet.interfaces import IReactorTime
+
+from ifap_twisted.core import limits, paths
+from ifap_twisted.core.collection import KEPT, PLANNED
+from ifap_twisted.core.disposal import Case, Disposal, Knowledge, survey
+from ifap_twisted.core.history import History, Placed
+from ifap_twisted.core.plans import PLANS, Planned, standing
+from ifap_twisted.core.records import RECORDS
+from ifap_twisted.core.retention import Reason
+from ifap_twisted.core.upkeep import idle_plans, redundant_records
+from ifap_twisted.errors import Renumbered
+from ifap_twisted.filesystem.desk import Desk
+
+MANY_OBJECTS = 20
+"""Objects that nothing needs are planned along with versions of files; alone only when there are so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found, and of which numbers it speaks."""
+
+    histories: Mapping[str, History]
+    known: Knowledge
+    disposals: tuple[Disposal, ...]
+    generation: int
+    uidvalidity: int
+
+    def cases(self) -> Iterator[tuple[str, Case]]:
+        """All cases with their paths."""
+        return ((disposal.path, case) for disposal in self.disposals for case in disposal.cases)
+
+    def to_plan(self) -> list[Planned]:
+        """The places that no plan names yet."""
+        found = [
+            (path, Planned(uid, case.placed.version.vid, str(case.reason)))
+            for path, case in self.cases()
+            if case.fate == PLANNED
+            for uid in self.known.unplanned(case.placed)
+        ]
+        objects = sum(paths.is_reserved(path) for path, _planned in found)
+        enough = objects < len(found) or objects >= MANY_OBJECTS
+        return [planned for _path, planned in found] if enough else []
+
+    def needed_again(self) -> list[Planned]:
+        """The places that a plan names and the policy keeps."""
+        return [
+            Planned(uid, case.placed.version.vid, str(case.reason))
+            for _path, case in self.cases()
+            if case.fate == KEPT and case.reason in set(Reason)
+            for uid in case.placed.places
+            if uid in self.known.standing and self.known.standing[uid].vid == case.placed.version.vid
+        ]
+
+    def due(self) -> list[Disposal]:
+        """The paths of which something may go now."""
+        return [disposal for disposal in self.disposals if disposal.going]
+
+    @property
+    def has_work(self) -> bool:
+        """Something would have to be written or removed."""
+        return bool(self.due() or self.to_plan() or self.needed_again())
+
+
+class Surveyor:
+    """Surveys one folder.
+
+    :param unfinished: tells the paths of journalled writes that are not finished.
+    """
+
+    def __init__(
+        self, desk: Desk, *, clock: IReactorTime, unfinished: Callable[[], Awaitable[Collection[str]]]
+    ) -> None:
+        self._desk = desk
+        self._clock = clock
+        self._unfinished = unfinished
+        self._dates: dict[int, float] = {}
+        self._dates_generation = -1
+
+    async def survey(self, now: float | None) -> Survey:
+        """What may become of everything that is there.
+
+        :param now: the server's clock; None: as late as it may be.
+        """
+        view, options = self._desk.view, self._desk.options
+        generation, uidvalidity = view.generation, view.uidvalidity
+        plans = await self._desk.objects.plans()
+        records = await self._desk.objects.records()
+        unfinished = await self._unfinished()
+        histories = view.index.histories()
+        dates = await self._dated(histories)
+        if now is None:
+            now = max([self._clock.seconds(), *dates.values()])
+        dated = [(placed.rank, date, plan) for placed, plan in plans if (date := date_of(placed, dates)) is not None]
+        known = Knowledge(
+            now=now,
+            dates=dates,
+            standing=standing(dated, uidvalidity),
+            records=view.records,
+            policy=replace(options.retention, keep=options.keep),
+            grace=max(options.grace, limits.LEAST_GRACE_SECONDS),
+            in_use={*self._desk.in_use, *unfinished},
+            snapshot=view.dialect.snapshot_path,
+            objects={
+                **dict.fromkeys(
+                    idle_plans(((one.version.vid, plan) for one, plan in plans), uidvalidity, self._vid_at), "done"
+                ),
+                **dict.fromkeys(
+                    redundant_records(((one.rank, one.version.vid, record) for one, record in records), now), "repeated"
+                ),
+            },
+        )
+        disposals = await self._desk.worker(lambda: tuple(survey(histories, known)))
+        if view.renumbering or view.generation != generation:
+            raise Renumbered
+        return Survey(histories, known, disposals, generation, uidvalidity)
+
+    def _vid_at(self, uid: int) -> str | None:
+        version = self._desk.view.index.at(uid)
+        return None if version is None else version.vid
+
+    async def _dated(self, histories: Mapping[str, History]) -> Mapping[int, float]:
+        """The dates of all that may have to go; a message never gets another one, so that each is asked for once."""
+        view = self._desk.view
+        if self._dates_generation != view.generation:
+            self._dates, self._dates_generation = {}, view.generation
+        wanted = await self._desk.worker(lambda: set(_of_interest(histories)))
+        generation = view.generation
+        missing = wanted - self._dates.keys()
+        found = await view.store.dates(missing) if missing else {}
+        if generation != view.generation:
+            raise Renumbered
+        self._dates = {uid: date for uid, date in {**self._dates, **found}.items() if uid in wanted}
+        return self._dates
+
+
+def date_of(placed: Placed, dates: Mapping[int, float]) -> float | None:
+    """When the last copy of a version was received; None where one has no date."""
+    found = [dates.get(uid) for uid in placed.places]
+    known = [date for date in found if date is not None]
+    return max(known) if len(known) == len(found) else None
+
+
+def _of_interest(histories: Mapping[str, History]) -> Iterator[int]:
+    """The UIDs of everything but the files that have one version only."""
+    for path, history in histories.items():
+        only = history.versions[0].version if len(history.versions) == 1 else None
+        if only is None or only.deleted or not history.heads or path.startswith((PLANS, RECORDS)):
+            for placed in history.versions:
+                yield from placed.places
