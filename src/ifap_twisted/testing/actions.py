@@ -21,6 +21,8 @@ async def begin(filesystem: Filesystem, call: Call, number: int) -> Any:
             return await filesystem.put(path, _content(call, number), expect=ABSENT)
         case "edit":
             return await _edit(filesystem, call, number)
+        case "append":
+            return await _append(filesystem, call)
         case "read":
             return await filesystem.read(path)
         case "stat":
@@ -60,6 +62,14 @@ async def _edit(filesystem: Filesystem, call: Call, number: int) -> Entry:
     before = await filesystem.read(call.path)
     call.expect = before.entry.version
     return await filesystem.put(call.path, _content(call, number), expect=call.expect)
+
+
+async def _append(filesystem: Filesystem, call: Call) -> Entry:
+    """Read, add a line of one's own, and write back if nobody was faster."""
+    before = await filesystem.read(call.path)
+    call.expect = before.entry.version
+    call.content = before.data + b"\ncall %d of device %d" % (call.number, call.device)
+    return await filesystem.put(call.path, call.content, expect=call.expect)
 
 
 def _content(call: Call, number: int) -> bytes:

@@ -13,7 +13,7 @@ from ifap_twisted.testing.ancestry import Family
 from ifap_twisted.testing.contents import Contents
 from ifap_twisted.testing.trace import CANCELLED, CRASHED, DONE, UNENDED, Call, Observation, Seen, Trace
 
-PUTTING: Final = frozenset({"put", "create", "edit"})
+PUTTING: Final = frozenset({"put", "create", "edit", "append"})
 PERHAPS: Final = frozenset({CRASHED, CANCELLED, UNENDED, "outcome-unknown", "stored-as-conflict"})
 """Outcomes of a put that may have stored its file; all others are certain that it is not there."""
 REMOVING: Final = frozenset({"remove", "remove-tree", "move", "rmdir", "resolve", "both", "mkdir", "restore"})

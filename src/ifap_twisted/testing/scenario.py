@@ -19,7 +19,7 @@ WRITING: Final = (
     "put",
     "put",
     "edit",
-    "edit",
+    "append",
     "create",
     "keep",
     "restore",
