@@ -16,6 +16,7 @@ __all__ = [
     "BasedirInUse",
     "CallerError",
     "Conflict",
+    "Damaged",
     "DataError",
     "DirectoryNotEmpty",
     "Forbidden",
@@ -227,6 +228,12 @@ class Malformed(DataError):
     def __init__(self, detail: str = "", *, path: str | None = None, section: str = "") -> None:
         super().__init__(detail, path=path)
         self.section = section
+
+
+class Damaged(DataError):
+    """What the mail server keeps on its disk is damaged."""
+
+    code = "damaged"
 
 
 class WrongKey(DataError):

@@ -15,8 +15,8 @@ DESIGN_7 = {
     3: "NotFound UnknownVersion",
     4: "Conflict AlreadyExists StoredAsConflict NotADirectory DirectoryNotEmpty",
     6: "TooLarge QuotaExceeded",
-    7: "Malformed WrongKey Tampered SnapshotCorrupt Plaintext ForeignKey ForeignFolder Unbound Spliced VidCollision "
-    "NewerVersionNeeded ReadOnly NotSupported KeyRequired",
+    7: "Malformed Damaged WrongKey Tampered SnapshotCorrupt Plaintext ForeignKey ForeignFolder Unbound Spliced "
+    "VidCollision NewerVersionNeeded ReadOnly NotSupported KeyRequired",
     8: "Unavailable Throttled TimedOut Renumbered MessageGone BasedirInUse OutcomeUnknown",
     9: "AuthenticationRefused NotTrusted Refused ProtocolViolation Unauthorised Forbidden",
 }

@@ -133,6 +133,14 @@ class HeadersTests(FolderCase):
             },
         )
 
+    def test_damaged(self):
+        """Of a portion with a message that is damaged on the server all others are given; the count tells the rest."""
+        talk = self.open()
+        done = self.started(talk.folder.headers(1, None))
+        talk.says(head(2, 9), "A2 NO [CORRUPTION] A message is damaged on the disk of the server")
+        self.assertEqual(list(self.successResultOf(done)), [9])
+        self.assertEqual(talk.folder.state.exists, 3)
+
     def test_what_was_not_asked_for(self):
         """Headers of UIDs outside the range are not given."""
         talk = self.open()

@@ -372,8 +372,10 @@ class ManyMailboxesTests(ConversationTestCase):
         """A list of thousands of mailboxes, and a pattern of kilobytes, do not hold up everybody else."""
 
         def fill(connection):
-            rows = ((1, f"m{number:04d}", 1) for number in range(4000))
-            connection.executemany("INSERT INTO mailboxes (user, name, uidvalidity) VALUES (?, ?, ?)", rows)
+            rows = ((1, f"m{number:04d}", 1, 0) for number in range(4000))
+            connection.executemany(
+                "INSERT INTO mailboxes (user, name, uidvalidity, checksum) VALUES (?, ?, ?, ?)", rows
+            )
 
         self.successResultOf(self.database.run(fill))
         client = self.client()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.errors import BadSettings, NewerVersionNeeded
+from ifap_twisted.errors import BadSettings, Damaged, NewerVersionNeeded
 from ifap_twisted.server.schema import APPLICATION, FORMAT, open_database, transaction
 
 
@@ -34,14 +34,34 @@ class OpenTests(SynchronousTestCase):
             self.assertEqual(stat.S_IMODE(each.stat().st_mode), 0o600, each.name)
 
     def test_opened_again(self) -> None:
-        """It is opened again as it was, and a crash while it was made leaves an empty file that is filled."""
+        """It is opened again as it was."""
         open_database(self.path).close()
         before = self.files()
         open_database(self.path).close()
         self.assertEqual(self.files(), before)
-        self.path.write_bytes(b"")
+
+    def test_made_again(self) -> None:
+        """What a crash left while it was made is replaced: the file has its name only when it is whole."""
+        unfinished = self.path.with_name(".embedded.sqlite.new")
+        unfinished.write_bytes(b"half")
+        unfinished.with_name(unfinished.name + "-journal").write_bytes(b"half")
         open_database(self.path).close()
-        self.assertEqual(self.path.read_bytes()[68:72], b"IFAP")
+        self.assertEqual(list(self.files()), ["embedded.sqlite"])
+
+    def test_empty(self) -> None:
+        """An empty file was something once: it is not filled, and stays."""
+        self.path.touch()
+        with self.assertRaisesRegex(Damaged, "it is empty"):
+            open_database(self.path)
+        self.assertEqual(self.files(), {"embedded.sqlite": b""})
+
+    def test_missing_with_log(self) -> None:
+        """Beside the log of another database no new one is made."""
+        log = self.path.with_name("embedded.sqlite-wal")
+        log.write_bytes(b"precious")
+        with self.assertRaisesRegex(Damaged, "is missing"):
+            open_database(self.path)
+        self.assertEqual(self.files(), {log.name: b"precious"})
 
     def test_mode(self) -> None:
         """A copy that others may read, from a backup perhaps, is for its owner only again."""
@@ -89,7 +109,7 @@ class OpenTests(SynchronousTestCase):
         """A damaged file is refused with an error of ours."""
         open_database(self.path).close()
         self.path.write_bytes(self.path.read_bytes()[:100] + b"\xff" * 4000)
-        with self.assertRaises(BadSettings):
+        with self.assertRaises(Damaged):
             open_database(self.path)
 
     def test_no_directory(self) -> None:
@@ -104,9 +124,9 @@ class TransactionTests(SynchronousTestCase):
         connection = open_database(Path(self.mktemp()))
         self.addCleanup(connection.close)
         with self.assertRaises(ZeroDivisionError), transaction(connection):
-            connection.execute("UPDATE validity SET last = 5")
+            connection.execute("UPDATE ledger SET last = 5")
             raise ZeroDivisionError
-        self.assertEqual(connection.execute("SELECT last FROM validity").fetchone(), (0,))
+        self.assertEqual(connection.execute("SELECT last FROM ledger").fetchone(), (0,))
         with transaction(connection):
-            connection.execute("UPDATE validity SET last = 6")
-        self.assertEqual(connection.execute("SELECT last FROM validity").fetchone(), (6,))
+            connection.execute("UPDATE ledger SET last = 6")
+        self.assertEqual(connection.execute("SELECT last FROM ledger").fetchone(), (6,))

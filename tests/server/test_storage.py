@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -9,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ifap_twisted.errors import AlreadyExists, NotFound, QuotaExceeded
 from ifap_twisted.server import limits, messages, storage
 from ifap_twisted.server.messages import Appended, Draft
+from ifap_twisted.server.rows import write_mailbox
 from ifap_twisted.server.schema import open_database
 
 
@@ -75,7 +77,8 @@ class UidTests(StorageTestCase):
 
     def test_last(self) -> None:
         """When the last UID is used the mailbox is full, and the message is not stored."""
-        self.connection.execute("UPDATE mailboxes SET uidnext = ?", (limits.NUMBER,))
+        box = storage.find_mailbox(self.connection, 1, "INBOX")
+        write_mailbox(self.connection, replace(box, uidnext=limits.NUMBER))
         self.assertEqual(self.append().uid, limits.NUMBER)
         draft = Draft(user=1, mailbox="INBOX", flags=(), date=0, zone=0, data=b"x")
         (outcome,) = messages.append(self.connection, [draft])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -16,6 +18,7 @@ from ifap_twisted.errors import (
     AuthenticationRefused,
     BadSettings,
     BasedirInUse,
+    Damaged,
     KeyRequired,
     NotTrusted,
     Unavailable,
@@ -134,6 +137,44 @@ class EmbeddedServiceTests(ServiceCase):
         assert entry is not None
         self.assertEqual((len(entry.key.reveal()) if entry.key else 0, entry.dialect), (44, "ifap"))
         self.assertTrue(entry.home)
+
+    @running
+    async def test_a_damaged_message_is_told_and_hides_nothing_else(self) -> None:
+        """Its file is an error, the others are read, and the status says so; nothing is taken for removed."""
+        settings = Settings(basedir=self.basedir())
+        service = self.service(settings)
+        for name in ("a", "b", "c"):
+            await service.filesystem.put(name, name.encode() * 50)
+        assert settings.basedir is not None
+        with closing(sqlite3.connect(settings.basedir / "embedded.sqlite")) as database, database:
+            (last,) = database.execute("SELECT max(place) FROM contents").fetchone()
+            database.execute("UPDATE contents SET text = text || 'x' WHERE place = ?", (last,))
+            database.execute("UPDATE contents SET header = header || 'x' WHERE place = ?", (last - 1,))
+        await self.refused(Damaged, service.filesystem.get("c"))
+        self.assertEqual(await service.filesystem.get("a"), b"a" * 50)
+        await service.stopService()
+        again = self.service(settings)
+        entries = await again.filesystem.list("/")
+        self.assertEqual([entry.path for entry in entries], ["a", "c"])
+        codes = {notice.code for notice in (await again.status()).warnings}
+        self.assertEqual(codes, {"messages-damaged", "listing-incomplete"})
+        self.flushLoggedErrors(Damaged)
+
+    @running
+    async def test_a_damaged_database_is_not_opened(self) -> None:
+        """It is told what to do, in the status too, and the file stays as it is."""
+        settings = Settings(basedir=self.basedir())
+        service = self.service(settings)
+        await service.filesystem.put("a", b"a" * 50)
+        await service.stopService()
+        assert settings.basedir is not None
+        database = settings.basedir / "embedded.sqlite"
+        database.write_bytes(damaged := database.read_bytes()[: 3 * 4096])
+        again = self.service(settings)
+        error = await self.refused(Damaged, again.when_ready())
+        self.assertIn("put a backup in its place", error.detail)
+        self.assertEqual([notice.code for notice in (await again.status()).warnings], [Damaged.code])
+        self.assertEqual(database.read_bytes(), damaged)
 
     @running
     async def test_it_needs_a_basedir(self) -> None:

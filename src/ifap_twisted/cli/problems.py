@@ -46,6 +46,7 @@ STATUSES: Final[dict[type[errors.IFAPError], int]] = {
     errors.Forbidden: REFUSED,
     errors.DataError: DAMAGED,
     errors.Malformed: DAMAGED,
+    errors.Damaged: DAMAGED,
     errors.WrongKey: DAMAGED,
     errors.KeyRequired: DAMAGED,
     errors.ForeignKey: DAMAGED,

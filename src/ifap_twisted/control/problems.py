@@ -39,6 +39,7 @@ STATUSES: Final[Mapping[type[IFAPError], int]] = {
     errors.Forbidden: 403,
     errors.DataError: 502,
     errors.Malformed: 502,
+    errors.Damaged: 502,
     errors.WrongKey: 502,
     errors.KeyRequired: 502,
     errors.ForeignKey: 502,

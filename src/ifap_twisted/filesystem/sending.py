@@ -14,6 +14,7 @@ from ifap_twisted.core.frozen import Frozen
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import Sealed
 from ifap_twisted.errors import (
+    Damaged,
     DataError,
     OutcomeUnknown,
     QuotaExceeded,
@@ -31,7 +32,7 @@ from ifap_twisted.interfaces import IJournal, IWriterIdentity
 PAUSES = (0.0, 0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds before each look for an appended message: most servers show it at once, some after NOOP, one after SELECT."""
 
-NOT_STORED = (CancelledError, QuotaExceeded, ReadOnly, Refused, Throttled, TooLarge, Unavailable)
+NOT_STORED = (CancelledError, Damaged, QuotaExceeded, ReadOnly, Refused, Throttled, TooLarge, Unavailable)
 """After these a message was certainly not stored; after anything else that is not known."""
 
 

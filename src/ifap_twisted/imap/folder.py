@@ -11,10 +11,20 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol, TypeVar, cast
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.python.failure import Failure
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt
-from ifap_twisted.errors import MessageGone, NotSupported, ProtocolViolation, ReadOnly, Refused, Renumbered, TooLarge
+from ifap_twisted.errors import (
+    Damaged,
+    MessageGone,
+    NotSupported,
+    ProtocolViolation,
+    ReadOnly,
+    Refused,
+    Renumbered,
+    TooLarge,
+)
 from ifap_twisted.imap import names
 from ifap_twisted.imap.answers import Body, Dates, Found, Headers, Listing, Selection
 from ifap_twisted.imap.appending import Appends
@@ -287,7 +297,8 @@ class Folder:
         headers.most = limits.RESPONSE_BACKLOG * len(uid_sets)
         texts = [b"UID FETCH %b %b" % (uid_set, _HEADERS) for uid_set in uid_sets]
         await self._perform(
-            *[Request(text, what="read headers", overlap=Overlap.FREE, receive=headers.receive) for text in texts]
+            *[Request(text, what="read headers", overlap=Overlap.FREE, receive=headers.receive) for text in texts],
+            spare_damaged=True,
         )
         return dict(sorted(headers.blocks.items()))
 
@@ -391,14 +402,24 @@ class Folder:
             raise Renumbered("The mail server renumbered the folder meanwhile.")
         await self._wire.perform(Request(text, what=what, overlap=Overlap.FREE))
 
-    async def _perform(self, *requests: Request) -> None:
-        """Send reading commands together; behind a NOOP where an append may not be visible yet (Courier)."""
+    async def _perform(self, *requests: Request, spare_damaged: bool = False) -> None:
+        """Send reading commands together; behind a NOOP where an append may not be visible yet (Courier).
+
+        :param spare_damaged: go on without messages of which the server says that they are damaged.
+        """
         works: list[Deferred[Any]] = [Deferred.fromCoroutine(self.noop())] if self._unseen else []
-        works.extend(self._wire.perform(request) for request in requests)
+        for request in requests:
+            work: Deferred[Any] = self._wire.perform(request)
+            works.append(work.addErrback(_spare_damaged) if spare_damaged else work)
         try:
             await gatherResults(works, consumeErrors=True)
         except FirstError as first:
             raise cast("BaseException", first.subFailure.value) from None
+
+
+def _spare_damaged(failure: Failure) -> None:
+    """What was not given is missing in the count, and never taken for removed (FORMAT 2.5)."""
+    failure.trap(Damaged)  # type: ignore[no-untyped-call]
 
 
 def _spans(first: int, last: int, uidnext: int) -> Iterator[Sequence[int]]:

@@ -12,6 +12,7 @@ from typing import Final
 
 from ifap_twisted.errors import (
     AuthenticationRefused,
+    Damaged,
     IFAPError,
     NotFound,
     NotTrusted,
@@ -127,6 +128,8 @@ def _by_purpose(what: str, code: str, text: str, sentence: str, status: bytes) -
         return _login(code, text, sentence, status)
     if code == "OVERQUOTA" or (what == APPEND and _FULL.search(text)):
         return QuotaExceeded(f"{_ended(sentence)} Make room in the mailbox, or get more from the provider.")
+    if code == "CORRUPTION":
+        return Damaged(sentence)
     if code == "READ-ONLY":
         return ReadOnly(sentence)
     if what == APPEND and code in _ABSENT_CODES and not _UNREADABLE.search(text):  # of a folder that is open here

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ifap_twisted.errors import ReadOnly, Unavailable
+from ifap_twisted.errors import Damaged, ReadOnly, Unavailable
 from ifap_twisted.server import limits
 from ifap_twisted.server.fetching import parse_plan
 from ifap_twisted.server.flags import added, removed, rendered, replaced_by
@@ -51,7 +51,7 @@ async def expunge(connection: Connection, reader: Reader) -> bytes:
 
 
 async def fetch(connection: Connection, reader: Reader, *, by_uid: bool = False) -> bytes:
-    """FETCH (RFC 9051 section 6.4.5)."""
+    """FETCH (RFC 9051 section 6.4.5); when messages are damaged the others are sent, and then NO."""
     mailbox = _mailbox(connection)
     reader.space()
     pairs = mailbox.view.resolve(reader.sequence_set(), by_uid=by_uid)
@@ -59,11 +59,14 @@ async def fetch(connection: Connection, reader: Reader, *, by_uid: bool = False)
     plan = parse_plan(reader)
     reader.end()
     plan = plan.with_uid() if by_uid else plan
-    done = 0
+    done, damaged = 0, False
     while done < len(pairs):
         block = await mailbox.fetch(pairs[done : done + limits.BLOCK], plan)
         done += block.done
+        damaged = damaged or bool(block.damaged)
         await connection.send(block.pieces)
+    if damaged:
+        raise Damaged
     return _completed(mailbox, b"FETCH", by_uid=by_uid)
 
 

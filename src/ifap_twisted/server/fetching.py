@@ -10,11 +10,12 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from ifap_twisted.errors import NotSupported
+from ifap_twisted.errors import Damaged, NotSupported
 from ifap_twisted.server import limits, messages
 from ifap_twisted.server.flags import Flags, added, rendered
 from ifap_twisted.server.grammar import BadSyntax, Reader, internal_date
 from ifap_twisted.server.messages import Message
+from ifap_twisted.server.schema import is_damage, is_unreadable, stop_writing
 from ifap_twisted.server.storage import SEEN
 
 __all__ = ["Block", "Plan", "fetch_block", "fields", "parse_plan"]
@@ -59,11 +60,15 @@ class Block:
     """Responses for some messages.
 
     :ivar done: for how many of the messages asked for.
+    :ivar damaged: the UIDs of those that are not as they were stored; there is no response for them.
+    :ivar trouble: what SQLite said of one of those.
     :ivar seen: the flags of those that were marked as seen, by UID.
     """
 
     pieces: list[bytes] = field(default_factory=list)
     done: int = 0
+    damaged: list[int] = field(default_factory=list)
+    trouble: sqlite3.Error | None = None
     seen: dict[int, Flags] = field(default_factory=dict)
 
 
@@ -96,10 +101,20 @@ def fetch_block(
     found: list[tuple[Message, list[bytes]]] = []
     for pair in pairs:
         block.done += 1
-        for message in messages.read(connection, mailbox, [pair]):
-            pieces = [piece for section in plan.sections for piece in _rendered_section(message, section)]
-            found.append((message, pieces))
-            size += sum(map(len, pieces))
+        try:
+            for message in messages.read(connection, mailbox, [pair]):
+                pieces = [piece for section in plan.sections for piece in _rendered_section(message, section)]
+                found.append((message, pieces))
+                size += sum(map(len, pieces))
+        except Damaged:
+            block.damaged.append(pair[1])
+        except sqlite3.DatabaseError as error:
+            if not is_unreadable(error):
+                raise
+            if is_damage(error):
+                stop_writing(connection)
+            block.damaged.append(pair[1])
+            block.trouble = error
         if size > limits.RESPONSE:
             break
     if plan.marks_seen:

@@ -16,6 +16,7 @@ LITERALS: Final = 64
 """Literals in one command."""
 NUMBER: Final = 2**32 - 1
 """``number`` and ``nz-number`` of RFC 9051 section 9; also the highest UID."""
+UID_BITS: Final = 32
 BACKLOG: Final = 8 * MIB
 """Received commands that wait for their turn: above this, the connection is not read from."""
 BACKLOG_COMMANDS: Final = 4096

@@ -53,6 +53,7 @@ class Mailbox:
         plan = plan if self.writable else plan.peeking()
         block = await self._database.run(fetch_block, self._id, pairs, plan, self.view.is_recent)
         self._watchers.changed(self._id, block.seen, self.view)
+        self._database.note_damaged(self._id, block.damaged, block.trouble)
         return block
 
     @deferred

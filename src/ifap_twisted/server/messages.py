@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from ifap_twisted.errors import IFAPError, NotFound, QuotaExceeded
+from ifap_twisted.errors import Damaged, IFAPError, NotFound, QuotaExceeded
 from ifap_twisted.server import limits
+from ifap_twisted.server.checksums import PIECE, is_intact, piece_checksums
+from ifap_twisted.server.rows import Box, Row, find_row, insert_row, share, write_mailbox
 from ifap_twisted.server.schema import transaction
-from ifap_twisted.server.storage import UID_BITS, Box, find_mailbox, places
+from ifap_twisted.server.storage import add_to_total, find_mailbox, places
 
 DELETED = "\\Deleted"
 _HEADER_END = re.compile(rb"\A\r?\n|\n\r?\n")
@@ -46,12 +48,16 @@ class Appended:
 
 
 class Message:
-    """A message in the database; header and text are read when they are first asked for."""
+    """A message in the database; header and text are read, and held against their checksums, when they are asked for.
 
-    def __init__(self, connection: sqlite3.Connection, row: tuple[int, int, int, int, str], number: int) -> None:
+    Reading raises ``Damaged`` when they are not what was stored.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, row: Row, number: int) -> None:
         self._connection = connection
-        self._place, self.date, self.zone, self.size, flags = row
-        self.flags = tuple(flags.split())
+        self._place, self._checksums = row.place, row.checksums
+        self.date, self.zone, self.size = row.date, row.zone, row.size
+        self.flags = tuple(row.flags.split())
         self.number = number
 
     @property
@@ -62,22 +68,25 @@ class Message:
     @cached_property
     def header(self) -> bytes:
         """The header, with the empty line that ends it."""
-        sql = "SELECT header FROM contents WHERE place = ?"
-        return bytes(self._connection.execute(sql, (self._place,)).fetchone()[0])
+        return self._piece(0, "SELECT header FROM contents WHERE place = ?")
 
     def texts(self) -> Iterator[bytes]:
         """All after the header, in parts that are read one by one."""
-        sql = "SELECT text, length(header) FROM contents WHERE place = ?"
-        text, header_length = self._connection.execute(sql, (self._place,)).fetchone()
-        yield text
-        if header_length + len(text) < self.size:
-            sql = "SELECT text FROM parts WHERE place = ? ORDER BY number"
-            yield from (part for (part,) in self._connection.execute(sql, (self._place,)))
+        yield self._piece(1, "SELECT text FROM contents WHERE place = ?")
+        for number in range(2, len(self._checksums) // PIECE):
+            yield self._piece(number, "SELECT text FROM parts WHERE place = ? AND number = ?", number - 1)
 
     @cached_property
     def text(self) -> bytes:
         """All after the header."""
         return b"".join(self.texts())
+
+    def _piece(self, number: int, sql: str, *which: int) -> bytes:
+        row = self._connection.execute(sql, (self._place, *which)).fetchone()
+        piece = None if row is None else row[0]
+        if not isinstance(piece, bytes) or not is_intact(piece, self._place, number, self._checksums):
+            raise Damaged(f"The content of the message with UID {self.uid} is not what was stored.")
+        return piece
 
 
 def header_size(data: bytearray | bytes) -> int:
@@ -96,12 +105,13 @@ def append(connection: sqlite3.Connection, drafts: Sequence[Draft]) -> list[Appe
 
 
 def read(connection: sqlite3.Connection, mailbox: int, numbered: Iterable[tuple[int, int]]) -> Iterator[Message]:
-    """The messages of (sequence number, UID) pairs that are still there, in that order."""
+    """The messages of (sequence number, UID) pairs that are still there, in that order.
+
+    :raises Damaged: what is known of one is not what was stored.
+    """
     first, _last = places(mailbox)
     for number, uid in numbered:
-        row = connection.execute(
-            "SELECT place, date, zone, size, flags FROM messages WHERE place = ?", (first + uid,)
-        ).fetchone()
+        row = find_row(connection, first + uid)
         if row is not None:
             yield Message(connection, row, number)
 
@@ -112,37 +122,59 @@ def change_flags(
     uids: Iterable[int],
     change: Callable[[tuple[str, ...]], Sequence[str]],
 ) -> tuple[dict[int, tuple[str, ...]], frozenset[int]]:
-    """Change flags in one transaction; the flags of all that are still there, and which were changed."""
+    """Change flags in one transaction; the flags of all that are still there, and which were changed.
+
+    :raises Damaged: what is known of one is not what was stored; none was changed.
+    """
     first, _last = places(mailbox)
     after: dict[int, tuple[str, ...]] = {}
     changed: set[int] = set()
+    difference = 0
     with transaction(connection):
         for uid in uids:
-            row = connection.execute("SELECT flags FROM messages WHERE place = ?", (first + uid,)).fetchone()
+            row = find_row(connection, first + uid)
             if row is None:
                 continue
-            before = tuple(row[0].split())
+            before = tuple(row.flags.split())
             after[uid] = flags = tuple(change(before))
             if set(flags) != set(before):
                 changed.add(uid)
-                connection.execute("UPDATE messages SET flags = ? WHERE place = ?", (" ".join(flags), first + uid))
+                difference += _set_flags(connection, row, flags)
+        if changed:
+            add_to_total(connection, mailbox, difference)
     return after, frozenset(changed)
 
 
 def expunge(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int] | None = None) -> list[int]:
-    r"""Remove messages with \\Deleted for ever, all or those of some UIDs; the UIDs removed, ascending."""
+    r"""Remove messages with \\Deleted for ever, all or those of some UIDs; the UIDs removed, ascending.
+
+    :raises Damaged: what is known of one is not what was stored; none was removed.
+    """
     with transaction(connection):
-        gone = _deleted(connection, mailbox, uids)
+        rows = _deleted(connection, mailbox, uids)
+        gone = [row.place for row in rows]
+        if rows:
+            add_to_total(connection, mailbox, -sum(share(row.place, row.checksum) for row in rows))
         for table in ("parts", "contents", "messages"):
             connection.executemany(f"DELETE FROM {table} WHERE place = ?", ((place,) for place in gone))  # noqa: S608
     return [place & limits.NUMBER for place in gone]
 
 
-def _deleted(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int] | None) -> list[int]:
+def _set_flags(connection: sqlite3.Connection, row: Row, flags: Sequence[str]) -> int:
+    """Store flags; by how much the total of the mailbox grows."""
+    after = replace(row, flags=" ".join(flags))
+    connection.execute(
+        "UPDATE messages SET flags = ?, checksum = ? WHERE place = ?", (after.flags, after.checksum, row.place)
+    )
+    return after.checksum - row.checksum
+
+
+def _deleted(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int] | None) -> list[Row]:
     first, last = places(mailbox)
     sql = "SELECT place FROM messages WHERE place BETWEEN ? AND ? AND instr(flags, ?) ORDER BY place"
     spans = [(first, last)] if uids is None else [(first + uid, first + uid) for uid in sorted(set(uids))]
-    return [place for span in spans for (place,) in connection.execute(sql, (*span, DELETED))]
+    found = [place for span in spans for (place,) in connection.execute(sql, (*span, DELETED))]
+    return [row for place in found if (row := find_row(connection, place)) is not None]
 
 
 def _append(connection: sqlite3.Connection, draft: Draft) -> Appended | IFAPError:
@@ -157,18 +189,17 @@ def _append(connection: sqlite3.Connection, draft: Draft) -> Appended | IFAPErro
 
 
 def _insert(connection: sqlite3.Connection, box: Box, draft: Draft) -> None:
-    place = (box.id << UID_BITS) + box.uidnext
+    place = (box.id << limits.UID_BITS) + box.uidnext
     view = memoryview(draft.data)
     end = header_size(draft.data)
-    connection.execute(
-        "INSERT INTO messages (place, date, zone, size, flags) VALUES (?, ?, ?, ?, ?)",
-        (place, draft.date, draft.zone, len(view), " ".join(draft.flags)),
-    )
     starts = range(end, len(view), limits.PART)
-    texts = [view[start : start + limits.PART] for start in starts] or [view[:0]]
-    connection.execute("INSERT INTO contents (place, header, text) VALUES (?, ?, ?)", (place, view[:end], texts[0]))
+    header, text, *parts = [view[:end], *([view[start : start + limits.PART] for start in starts] or [view[:0]])]
+    checksums = piece_checksums([header, text, *parts], place)
+    row = Row(place, draft.date, draft.zone, len(view), " ".join(draft.flags), checksums)
+    insert_row(connection, row)
+    connection.execute("INSERT INTO contents (place, header, text) VALUES (?, ?, ?)", (place, header, text))
     connection.executemany(
         "INSERT INTO parts (place, number, text) VALUES (?, ?, ?)",
-        ((place, number, text) for number, text in enumerate(texts[1:], 1)),
+        ((place, number, part) for number, part in enumerate(parts, 1)),
     )
-    connection.execute("UPDATE mailboxes SET uidnext = uidnext + 1 WHERE id = ?", (box.id,))
+    write_mailbox(connection, replace(box, uidnext=box.uidnext + 1, total=box.total + share(place, row.checksum)))

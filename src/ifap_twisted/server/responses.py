@@ -34,6 +34,7 @@ _REFUSALS: Final[tuple[tuple[type[Exception], bytes], ...]] = (
     (errors.ReadOnly, b"[CANNOT] This cannot be changed"),
     (errors.TooLarge, b"[TOOBIG] The message is too large"),
     (errors.QuotaExceeded, b"[LIMIT] This is more than the server keeps"),
+    (errors.Damaged, b"[CORRUPTION] This is damaged on the disk of the server, its log says more"),
     (errors.Unavailable, b"[UNAVAILABLE] The server cannot do this now"),
     (errors.NotSupported, b"[CANNOT] The server does not do this"),
 )
@@ -41,6 +42,8 @@ _REFUSALS: Final[tuple[tuple[type[Exception], bytes], ...]] = (
 
 _DATABASE_REFUSALS: Final = {
     sqlite3.SQLITE_FULL: b"[OVERQUOTA] The disk is full",
+    sqlite3.SQLITE_IOERR: b"[UNAVAILABLE] The disk cannot be written to or read now",
+    sqlite3.SQLITE_READONLY: b"[UNAVAILABLE] The disk cannot be written to",
     sqlite3.SQLITE_BUSY: b"[INUSE] Another program holds the database",
 }
 

@@ -11,6 +11,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from ifap_twisted.core.values import Notice
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import BadSettings, Unavailable
 from ifap_twisted.server import limits, storage
@@ -73,11 +74,17 @@ class EmbeddedServer(Service):
         if running is not None:
             await running.stop()
 
+    @property
+    def notices(self) -> list[Notice]:
+        """What a person should know of the mail that is kept here."""
+        return [] if self._running is None else self._running.database.notices
+
     def when_ready(self) -> Deferred[None]:
         """Fires when clients can connect; may be called at any time.
 
         :raises NewerVersionNeeded: the database has a newer format; it was not changed.
         :raises BadSettings: it cannot be opened, or it is not possible to listen.
+        :raises Damaged: it is damaged; it was not changed.
         :raises Unavailable: the service was stopped.
         """
         waiting: Deferred[None] = Deferred()

@@ -7,25 +7,29 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ifap_twisted.errors import AlreadyExists, DirectoryNotEmpty, NotFound, QuotaExceeded
+from ifap_twisted.errors import AlreadyExists, Damaged, DirectoryNotEmpty, NotFound, QuotaExceeded
 from ifap_twisted.server import limits
+from ifap_twisted.server.checksums import row_checksum
+from ifap_twisted.server.rows import (
+    BOXES,
+    USERS,
+    Box,
+    checked_box,
+    checked_user,
+    read_ledger,
+    write_ledger,
+    write_mailbox,
+)
 from ifap_twisted.server.schema import transaction
 
-UID_BITS = 32
 INBOX = "INBOX"
 SEEN = "\\Seen"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
-    """A mailbox. UIDs below ``recent`` were shown to a session already."""
-
-    id: int
-    uidvalidity: int
-    uidnext: int
-    recent: int
+_TOTAL = (
+    "SELECT coalesce(sum((place & 0xFFFFFFFF) + (checksum & 0xFFFFFFFF)), 0) FROM messages WHERE place BETWEEN ? AND ?"
+)
+"""The sum of :func:`~ifap_twisted.server.rows.share`, which no damaged value can make fail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,7 @@ class Opened:
 
 def places(mailbox: int) -> tuple[int, int]:
     """The first and last place that a message of the mailbox can have."""
-    return mailbox << UID_BITS, (mailbox << UID_BITS) + limits.NUMBER
+    return mailbox << limits.UID_BITS, (mailbox << limits.UID_BITS) + limits.NUMBER
 
 
 def add_user(connection: sqlite3.Connection, name: str, verifier: str, now: int) -> None:
@@ -61,10 +65,16 @@ def add_user(connection: sqlite3.Connection, name: str, verifier: str, now: int)
     """
     with transaction(connection):
         try:
-            cursor = connection.execute("INSERT INTO users (name, verifier) VALUES (?, ?)", (name, verifier))
+            cursor = connection.execute(
+                "INSERT INTO users (name, verifier, checksum) VALUES (?, ?, 0)", (name, verifier)
+            )
         except sqlite3.IntegrityError as error:
             raise AlreadyExists("There is a user of that name.") from error
-        _add_mailbox(connection, cursor.lastrowid or 0, INBOX, now)
+        user = cursor.lastrowid or 0
+        _seal_user(connection, user, name, verifier)
+        ledger = read_ledger(connection)
+        write_ledger(connection, replace(ledger, users=ledger.users + 1))
+        _add_mailbox(connection, user, INBOX, now)
 
 
 def set_verifier(connection: sqlite3.Connection, name: str, verifier: str) -> None:
@@ -73,14 +83,13 @@ def set_verifier(connection: sqlite3.Connection, name: str, verifier: str) -> No
     :raises NotFound: there is no such user.
     """
     with transaction(connection):
-        if not connection.execute("UPDATE users SET verifier = ? WHERE name = ?", (verifier, name)).rowcount:
-            raise NotFound("There is no user of that name.")
+        _seal_user(connection, user_id(connection, name), name, verifier)
 
 
 def verifier_of(connection: sqlite3.Connection, name: str) -> str | None:
     """What a password of the user is compared with, or None when there is no such user."""
-    row = connection.execute("SELECT verifier FROM users WHERE name = ?", (name,)).fetchone()
-    return None if row is None else str(row[0])
+    row = _find_user(connection, name)
+    return None if row is None else row[1]
 
 
 def user_id(connection: sqlite3.Connection, name: str) -> int:
@@ -88,10 +97,10 @@ def user_id(connection: sqlite3.Connection, name: str) -> int:
 
     :raises NotFound: there is no such user.
     """
-    row = connection.execute("SELECT id FROM users WHERE name = ?", (name,)).fetchone()
+    row = _find_user(connection, name)
     if row is None:
         raise NotFound("There is no user of that name.")
-    return int(row[0])
+    return row[0]
 
 
 def users(connection: sqlite3.Connection) -> list[str]:
@@ -110,12 +119,19 @@ def find_mailbox(connection: sqlite3.Connection, user: int, name: str) -> Box:
 
     :raises NotFound: there is no such mailbox.
     """
-    row = connection.execute(
-        "SELECT id, uidvalidity, uidnext, recent FROM mailboxes WHERE user = ? AND name = ?", (user, name)
-    ).fetchone()
+    row = connection.execute(f"{BOXES} WHERE user = ? AND name = ?", (user, name)).fetchone()
     if row is None:
         raise NotFound("There is no mailbox of that name.")
-    return Box(id=row[0], uidvalidity=row[1], uidnext=row[2], recent=row[3])
+    return checked_box(row)
+
+
+def add_to_total(connection: sqlite3.Connection, mailbox: int, difference: int) -> None:
+    """Note what changed of the messages of a mailbox."""
+    row = connection.execute(f"{BOXES} WHERE id = ?", (mailbox,)).fetchone()
+    if row is None:
+        return  # it was deleted, and its messages with it
+    box = checked_box(row)
+    write_mailbox(connection, replace(box, total=box.total + difference))
 
 
 def create_mailbox(connection: sqlite3.Connection, user: int, name: str, now: int) -> None:
@@ -150,6 +166,8 @@ def delete_mailbox(connection: sqlite3.Connection, user: int, name: str) -> int:
         for table in ("parts", "contents", "messages"):
             connection.execute(f"DELETE FROM {table} WHERE place BETWEEN ? AND ?", places(box.id))  # noqa: S608
         connection.execute("DELETE FROM mailboxes WHERE id = ?", (box.id,))
+        ledger = read_ledger(connection)
+        write_ledger(connection, replace(ledger, mailboxes=ledger.mailboxes - 1))
     return box.id
 
 
@@ -160,15 +178,17 @@ def subscribe(connection: sqlite3.Connection, user: int, name: str, *, subscribe
     """
     with transaction(connection):
         box = find_mailbox(connection, user, name)
-        connection.execute("UPDATE mailboxes SET subscribed = ? WHERE id = ?", (int(subscribed), box.id))
+        write_mailbox(connection, replace(box, subscribed=int(subscribed)))
 
 
 def count(connection: sqlite3.Connection, user: int, name: str) -> Counts:
     """Count the messages of a mailbox.
 
     :raises NotFound: there is no such mailbox.
+    :raises Damaged: its messages are not those that were stored.
     """
     box = find_mailbox(connection, user, name)
+    require_all(connection, box)
     first, last = places(box.id)
     row = connection.execute(
         "SELECT count(*), total(place >= ?), total(instr(flags, ?) = 0), total(size) FROM messages"
@@ -182,8 +202,10 @@ def open_mailbox(connection: sqlite3.Connection, user: int, name: str, *, claim_
     """Take a mailbox as it is now; with ``claim_recent`` its messages are recent to no later session.
 
     :raises NotFound: there is no such mailbox.
+    :raises Damaged: its messages are not those that were stored.
     """
     box = find_mailbox(connection, user, name)
+    require_all(connection, box)
     span = places(box.id)
     found = connection.execute("SELECT place FROM messages WHERE place BETWEEN ? AND ? ORDER BY place", span)
     uids = array("I", (place & limits.NUMBER for (place,) in found))
@@ -193,15 +215,41 @@ def open_mailbox(connection: sqlite3.Connection, user: int, name: str, *, claim_
         "SELECT min(place) FROM messages WHERE place BETWEEN ? AND ? AND instr(flags, ?) = 0", (*span, SEEN)
     ).fetchone()
     if claim_recent and box.recent < box.uidnext:
-        connection.execute("UPDATE mailboxes SET recent = uidnext WHERE id = ?", (box.id,))
+        write_mailbox(connection, replace(box, recent=box.uidnext))
     return Opened(box=box, uids=uids, flags=flags, unseen=None if unseen is None else unseen & limits.NUMBER)
 
 
 def _add_mailbox(connection: sqlite3.Connection, user: int, name: str, now: int) -> None:
     """UIDVALIDITY rises over all mailboxes that ever were, so a name made again never gets an old one."""
-    (last,) = connection.execute("SELECT last FROM validity").fetchone()
-    validity = max(last + 1, min(now, limits.NUMBER))
+    ledger = read_ledger(connection)
+    validity = max(ledger.last + 1, min(now, limits.NUMBER))
     if validity > limits.NUMBER:
         raise QuotaExceeded("There is no UIDVALIDITY left.")
-    connection.execute("UPDATE validity SET last = ?", (validity,))
-    connection.execute("INSERT INTO mailboxes (user, name, uidvalidity) VALUES (?, ?, ?)", (user, name, validity))
+    write_ledger(connection, replace(ledger, last=validity, mailboxes=ledger.mailboxes + 1))
+    cursor = connection.execute(
+        "INSERT INTO mailboxes (user, name, uidvalidity, checksum) VALUES (?, ?, ?, 0)", (user, name, validity)
+    )
+    box = Box(cursor.lastrowid or 0, user, name, validity, uidnext=1, recent=1, subscribed=0, total=0)
+    write_mailbox(connection, box)
+
+
+def require_all(connection: sqlite3.Connection, box: Box) -> None:
+    """See that every message of a mailbox is there, under its number, and none besides.
+
+    :raises Damaged: it is not so.
+    """
+    (total,) = connection.execute(_TOTAL, places(box.id)).fetchone()
+    if total != box.total:
+        raise Damaged(f"The messages of the mailbox number {box.id} are not those that were stored.")
+
+
+def _find_user(connection: sqlite3.Connection, name: str) -> tuple[int, str] | None:
+    """Number and verifier of a user."""
+    row = connection.execute(f"{USERS} WHERE name = ?", (name,)).fetchone()
+    return None if row is None else checked_user(row)
+
+
+def _seal_user(connection: sqlite3.Connection, user: int, name: str, verifier: str) -> None:
+    connection.execute(
+        "UPDATE users SET verifier = ?, checksum = ? WHERE id = ?", (verifier, row_checksum(user, name, verifier), user)
+    )

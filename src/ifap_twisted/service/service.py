@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from twisted.application.service import Service
@@ -140,23 +141,25 @@ class IFAPService(Service):
         """The shelf below it, for what is told of the account."""
         return self._store
 
-    def status(self) -> Deferred[Status]:
+    @deferred
+    async def status(self) -> Status:
         """The present state, at any time."""
-        if self._opened is not None:
-            return self._opened.filesystem.status()
+        found = self._status_of_waiting() if self._opened is None else await self._opened.filesystem.status()
+        own = () if self._server is None else self._server.notices
+        return replace(found, warnings=(*own, *found.warnings))
+
+    def _status_of_waiting(self) -> Status:
         notices = () if self._error is None else (Notice(code=self._error.code, text=self._error.detail),)
         if not self.running:
             state = "stopped"
         else:
             state = "connecting" if self._error is None else "offline"
-        return succeed(
-            Status(
-                state=state,
-                account=str(self.settings.account),
-                folder=self.settings.folder,
-                dialect=self.settings.dialect,
-                warnings=notices,
-            )
+        return Status(
+            state=state,
+            account=str(self.settings.account),
+            folder=self.settings.folder,
+            dialect=self.settings.dialect,
+            warnings=notices,
         )
 
     @deferred

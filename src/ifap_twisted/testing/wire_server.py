@@ -28,8 +28,8 @@ from ifap_twisted.server.interfaces import IMailAccount
 from ifap_twisted.server.messages import Appended, Draft
 from ifap_twisted.server.names import parse_name
 from ifap_twisted.server.outflow import Closed
-from ifap_twisted.server.schema import TABLES
-from ifap_twisted.server.storage import Box
+from ifap_twisted.server.rows import Box
+from ifap_twisted.server.schema import make_tables
 from ifap_twisted.store.headers import message_id
 from ifap_twisted.store.memory import Fate
 from ifap_twisted.testing.wire_account import SimulatedAccount, Treatment
@@ -52,8 +52,7 @@ class MemoryDatabase(Database):
     def __init__(self) -> None:
         super().__init__(Path(":memory:"), at_once)
         self.connection = self._connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=64)
-        for statement in TABLES:
-            self.connection.execute(statement)
+        make_tables(self.connection)
         storage.add_user(self.connection, USER, "", 0)
         self.user = storage.user_id(self.connection, USER)
 
