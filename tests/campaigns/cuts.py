@@ -25,20 +25,20 @@ import click
 from twisted.internet import reactor  # noqa: TID251 -- real connections
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.task import Clock, LoopingCall, deferLater, react
+from twisted.internet.task import deferLater, react
 
 from ifap_twisted.deferreds import deferred, settled
 from ifap_twisted.errors import IFAPError, OutcomeUnknown, StoreError
 from ifap_twisted.filesystem.filesystem import Filesystem
 from tests.campaigns.cutting import DOWN, FIN, RST, UP, Cut, CuttingProxy
+from tests.campaigns.ground import KEY, write_state
+from tests.campaigns.hurrying import Hurrying
 from tests.campaigns.reference import unlike_reference
-from tests.campaigns.servers import KEY, START, Client, Servers
-from tests.campaigns.states import write_state
+from tests.campaigns.servers import Client, Servers
 from tests.live.servers import fresh_folder
 
 HASTE = 30
 """Seconds of the clients' clock in one of ours."""
-TICK = 0.005
 SIZE = 4096
 """Bytes of a file; sealed it has twice as many, and its conversation more."""
 STORED, FAILED, UNKNOWN = "stored", "failed", "unknown"
@@ -91,29 +91,6 @@ class Case:
     def content(self, index: int, age: str) -> bytes:
         """Of the ``old`` or the ``new`` version."""
         return f"{age} {self.number} {index} ".encode().ljust(SIZE, b".")
-
-
-class Hurrying:
-    """The clock of a writer, which may be faster than ours.
-
-    :ivar haste: seconds of it in one of ours. A busy machine makes it slower, so that no time-out is from haste alone.
-    """
-
-    def __init__(self) -> None:
-        self.haste = 1
-        self.clock = Clock()
-        self.clock.advance(START)
-        self._ticking = LoopingCall(self._tick)
-        self._ended = self._ticking.start(TICK)
-
-    def _tick(self) -> None:
-        for _step in range(5):
-            self.clock.advance(TICK * self.haste / 5)
-
-    async def stop(self) -> None:
-        """Stand still."""
-        self._ticking.stop()
-        await self._ended
 
 
 class Batch:

@@ -42,6 +42,7 @@ class CuttingProxy:
         self.counts = {UP: 0, DOWN: 0}
         self.struck = False
         self._cut: Cut | None = None
+        self._changes: list[tuple[str, bytes, bytes]] = []
         self._links: set[_Link] = set()
         self._port = reactor.listenTCP(0, Factory.forProtocol(lambda: _Side(_Link(self), UP)), interface="127.0.0.1")
         self.port = int(self._port.getHost().port)
@@ -49,6 +50,21 @@ class CuttingProxy:
     def arm(self, cut: Cut | None) -> None:
         """Count from now on, and cut once; None: only count."""
         self.counts, self.struck, self._cut = {UP: 0, DOWN: 0}, False, cut
+
+    def change(self, direction: str, old: bytes, new: bytes) -> None:
+        """Change the next such words, which have the same length; only those that come in one piece are seen."""
+        assert len(old) == len(new)
+        self._changes.append((direction, old, new))
+
+    def still(self) -> None:
+        """Change and cut nothing any more."""
+        self._changes.clear()
+        self.arm(None)
+
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self._links)
 
     def drop(self) -> None:
         """End all connections."""
@@ -75,12 +91,19 @@ class CuttingProxy:
         """What is passed on, and how the connection ends then, if it does."""
         for word in self.masked if direction == DOWN else ():
             data = data.replace(word, b"X" * len(word))
+        data = self._changed(data, direction)
         self.counts[direction] += len(data)
         cut = self._cut
         if cut is None or cut.direction != direction or self.counts[direction] < cut.after:
             return data, None
         self._cut, self.struck = None, True
         return data[: len(data) - (self.counts[direction] - cut.after)], cut.how
+
+    def _changed(self, data: bytes, direction: str) -> bytes:
+        for change in [change for change in self._changes if change[0] == direction and change[1] in data]:
+            self._changes.remove(change)
+            data = data.replace(*change[1:], 1)
+        return data
 
 
 class _Link:

@@ -1,8 +1,10 @@
-"""``python -m tests.campaigns.kills``: kill a device at every step of a change, and let a fresh client judge (bar R2).
+"""``python -m tests.campaigns.kills``: kill a process at every step of a change, and let a fresh client judge (bar R2).
 
-A step is a call to the store or to the disk; the device dies before the call is made, or after it without the answer.
-The basedir and the server outlive it. Then it is started again, the same is asked again, and it is started once more:
-that changes nothing. Exit status: 1 when a state was found that is neither the old nor the new one.
+Each process is a real one with a basedir, on Dovecot, on a Maildir, or with the embedded server inside, and is ended by
+SIGKILL: before a call to the server or after its answer, before a file is made, half written, synced, renamed or
+removed, and between two statements of the embedded server's database. A fresh client looks; the device is started
+again, and finishes; the same is asked again; then it is started once more, and that changes nothing. What is left the
+model of the reference reads as we do. Exit status: 1 when a state was neither the old nor the new one.
 """
 
 from __future__ import annotations
@@ -11,297 +13,226 @@ import itertools
 import json
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import click
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 
-from ifap_twisted.basedir import Basedir
-from ifap_twisted.basedir.journal import FileJournal
-from ifap_twisted.basedir.writer import FileWriter
-from ifap_twisted.core.values import ABSENT
-from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import CallerError
-from ifap_twisted.filesystem.filesystem import Filesystem
-from ifap_twisted.filesystem.opening import Membership, Surroundings, open_folder
-from ifap_twisted.testing.process import Lifetime
-from ifap_twisted.workers import InlineWorker
-from tests.filesystem.folders import KEY, Folder, result
+from ifap_twisted.interfaces import IFilesystem
+from tests.campaigns.ground import KEY, write_state
+from tests.campaigns.places import ACCOUNTS, Place, messages
+from tests.campaigns.reference import unlike_reference
+from tests.campaigns.scenarios import SCENARIOS, Shown, mixed, populate, shown
+from tests.campaigns.victims import Fate, Killed, in_process, make_steps
 
-CALLS = frozenset({"append", "remove", "headers", "poll", "uids", "message", "find", "dates"})
-BIG = b"big " * 60_000
-Listing = dict[str, bytes | None]
-"""By path the content; None for a directory."""
-
-
-class Fate:
-    """Counts the steps of a process, and ends it at one.
-
-    :ivar last: the step that it does not survive; None: it lives.
-    """
-
-    def __init__(self) -> None:
-        self.steps = 0
-        self.last: int | None = None
-        self.dead = False
-
-    def step(self, call: Callable[[], Any]) -> Deferred[Any]:
-        """Two steps: before the call, and after it."""
-        if self._dies():
-            return Deferred()
-        done = maybeDeferred(call)
-        return Deferred() if self._dies() else done
-
-    def _dies(self) -> bool:
-        self.steps += 1
-        self.dead = self.dead or self.steps == self.last
-        return self.dead
-
-
-class Store:
-    """A store whose calls are steps."""
-
-    def __init__(self, store: Any, fate: Fate) -> None:
-        self._store = store
-        self._fate = fate
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._store, name)
-        if name not in CALLS:
-            return found
-        return lambda *args, **kwargs: self._fate.step(lambda: found(*args, **kwargs))
-
-
-class Machine:
-    """A folder, and a device with a basedir that is started again and again."""
-
-    def __init__(self, path: Path) -> None:
-        self.folder = Folder()
-        path.mkdir(mode=0o700)
-        self._basedir = Basedir(path)
-        result(self._basedir.hold(0, self.folder.clock))
-        self._graves: list[Any] = []
-
-    def start(self) -> tuple[Filesystem, Fate]:
-        """What was before is dead: no timer of it fires, no answer reaches it."""
-        for _filesystem, store, lifetime, fate in self._graves:
-            fate.dead = True
-            lifetime.end()
-            self.folder.shelf.detach(store)
-        fate, lifetime, store = Fate(), Lifetime(self.folder.clock), self.folder.store()
-
-        def worker(work: Callable[[], Any]) -> Deferred[Any]:
-            return fate.step(work)
-
-        surroundings = Surroundings(
-            clock=lifetime,
-            worker=InlineWorker(),
-            random=self.folder.random,
-            identity=result(FileWriter.open(self._basedir, self.folder.random, worker)),
-            journal=lambda keys: FileJournal(self._basedir, keys, random=self.folder.random, worker=worker),
-        )
-        opening = open_folder(Store(store, fate), Membership(keys=(KEY,)), surroundings)
-        filesystem = result(Deferred.fromCoroutine(opening)).filesystem
-        self._graves.append((filesystem, store, lifetime, fate))
-        return filesystem, fate
-
-    def rest(self) -> None:
-        """Let what was left behind be finished."""
-        for _second in range(90):
-            self.folder.clock.advance(1)
-
-    def messages(self) -> dict[int, bytes]:
-        """What is on the server."""
-        return dict(self.folder.shelf.messages)
-
-    def end(self) -> None:
-        """Let go of the basedir."""
-        self._basedir.close()
-
-
-IMPLIED = frozenset({"d", "d/e"})
-"""Directories that are there because of what is in them. When the last file in one goes, a marker is sent together with
-the file's end; a kill between the two leaves no empty directory behind. No content is in that, so it is not judged."""
-
-
-@deferred
-async def listing(filesystem: Filesystem) -> Listing:
-    """What a client shows."""
-    entries = [entry for entry in await filesystem.list("/", recursive=True) if entry.path not in IMPLIED]
-    return {entry.path: None if entry.type == "directory" else await filesystem.get(entry.path) for entry in entries}
-
-
-@deferred
-async def populate(filesystem: Filesystem) -> None:
-    """What is there before."""
-    files = {"three": b"123", "one": b"1", "d/x": b"x", "d/e/y": b"y", "gone": b"g"}
-    for path, contents in files.items():
-        for content in contents:
-            await filesystem.put(path, b"content " + bytes([content]) + path.encode())
-    await filesystem.remove("gone")
-    await filesystem.make_directory("empty")
-
-
-@deferred
-async def _restore(filesystem: Filesystem, path: str) -> None:
-    versions = await filesystem.versions(path)
-    await filesystem.restore(path, versions[-1].version)
-
-
-@deferred
-async def _edit(filesystem: Filesystem, path: str, content: bytes) -> None:
-    before = await filesystem.stat(path)
-    await filesystem.put(path, content, expect=before.version)
-
-
-@deferred
-async def _batch(filesystem: Filesystem, *names: str) -> None:
-    async with filesystem.batch():
-        for name in names:
-            await filesystem.put(name, b"batched " + name.encode())
-
-
-def _put(path: str, content: bytes = b"new", **more: Any) -> Callable[[Filesystem], Deferred[Any]]:
-    return lambda f: f.put(path, content, **more)
-
-
-SCENARIOS: dict[str, Callable[[Filesystem], Deferred[Any]]] = {
-    **{f"put {name}": _put(name) for name in ("new", "one", "three", "gone", "d/x", "d/e/y", "d/new", "n/e/w")},
-    **{f"put {name}, large": _put(name, BIG) for name in ("new", "one", "three")},
-    "put one, empty": _put("one", b""),
-    "put new if absent": _put("new", expect=ABSENT),
-    **{f"edit {name}": (lambda f, n=name: _edit(f, n, b"new")) for name in ("one", "three", "d/x")},
-    **{f"remove {name}": (lambda f, n=name: f.remove(n)) for name in ("one", "three", "d/x", "d/e/y")},
-    **{f"remove {name}, all": (lambda f, n=name: f.remove(n, recursive=True)) for name in ("d", "d/e")},
-    **{
-        f"{verb} {source} {to}": (lambda f, v=verb, s=source, t=to: getattr(f, v)(s, t))
-        for verb, source, to in itertools.product(("move", "copy"), ("one", "three", "d/x"), ("new", "n/new"))
-    },
-    **{f"keep {name} {n}": (lambda f, a=name, n=n: f.keep(a, n)) for name in ("one", "three") for n in (1, 2, 9)},
-    **{f"mkdir {name}": (lambda f, n=name: f.make_directory(n, parents=True)) for name in ("new", "n/e/w", "d/new")},
-    "rmdir empty": lambda f: f.remove_directory("empty"),
-    "undelete gone": lambda f: f.undelete("gone"),
-    "restore three": lambda f: _restore(f, "three"),
-    "snapshot": lambda f: f.snapshot(),
-    "batch of three": lambda f: _batch(f, "one", "new", "d/new"),
-    "three puts at once": lambda f: gatherResults([f.put(n, b"new") for n in ("one", "new", "d/x")]),
-}
+AGAIN = "start after "
+"""A scenario that begins so is a start that is killed, after a process that was killed in the middle of a change."""
+ALL = (*SCENARIOS, *(AGAIN + name for name in ("put one", "put new, large", "move one new", "three puts at once")))
+EMPTY = Shown({}, {})
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A scenario and the step that the device does not survive."""
+    """A scenario on an account, and the step that the process does not survive."""
 
+    account: str
     scenario: str
     step: int
 
 
-def steps_of(scenario: str) -> tuple[int, Listing, Listing]:
-    """How many steps there are when nobody is killed; the old listing and the new one."""
-    with _machine() as machine:
-        filesystem, fate = machine.start()
-        result(populate(filesystem))
-        before, began = result(listing(machine.folder.device())), fate.steps
-        result(SCENARIOS[scenario](filesystem))
-        return fate.steps - began, before, result(listing(machine.folder.device()))
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a scenario on an account when nobody is killed."""
+
+    steps: tuple[str, ...]
+    before: Shown
+    after: Shown
+
+
+async def victim(reactor: Any, place: Place, scenario: str, last: int | None, *, fresh: bool) -> list[str]:
+    """The life of a process that is to be killed; the steps, when it was not.
+
+    :param fresh: the folder is empty yet.
+    """
+    fate = Fate(last)
+    make_steps(fate)
+    if not fresh:
+        fate.arm()
+    async with place.device(reactor) as filesystem:
+        if fresh:
+            await populate(filesystem)
+            fate.arm()
+            await SCENARIOS[scenario](filesystem)
+        else:
+            await settled(filesystem)
+    return fate.disarm()
+
+
+async def settled(filesystem: IFilesystem) -> None:
+    """Let what was left behind be finished."""
+    await filesystem.refresh()
+    status = await filesystem.status()
+    if status.pending:
+        raise AssertionError(f"something is pending for ever: {status}")
+
+
+@lru_cache
+def known(account: str, scenario: str) -> Known:
+    """Run a scenario without killing anybody."""
+    if scenario.startswith(AGAIN):
+        change = scenario.removeprefix(AGAIN)
+        with _place(account) as place:
+            _kill(Case(account, change, _middle(account, change)), place)
+            steps = in_process(lambda reactor: victim(reactor, place, scenario, None, fresh=False))
+        return Known(tuple(steps), known(account, change).before, known(account, change).after)
+    with _place(account) as place:
+        steps = in_process(lambda reactor: victim(reactor, place, scenario, None, fresh=True))
+        after = in_process(lambda reactor: fresh_look(reactor, place))
+    return Known(tuple(steps), _populated(account), after)
+
+
+@lru_cache
+def _populated(account: str) -> Shown:
+    async def work(reactor: Any) -> None:
+        async with place.device(reactor) as filesystem:
+            await populate(filesystem)
+
+    with _place(account) as place:
+        in_process(work)
+        return in_process(lambda reactor: fresh_look(reactor, place))
+
+
+def _middle(account: str, change: str) -> int:
+    """The step at which the first message is on its way."""
+    return known(account, change).steps.index("store append") + 1
 
 
 @contextmanager
-def _machine() -> Iterator[Machine]:
-    with tempfile.TemporaryDirectory(prefix="ifap-kills-") as directory:
-        machine = Machine(Path(directory) / "node")
+def _place(account: str) -> Iterator[Place]:
+    place = Place(account)
+    try:
+        yield place
+    finally:
+        place.remove()
+
+
+async def fresh_look(reactor: Any, place: Place) -> Shown:
+    """What a fresh client shows."""
+    async with place.fresh(reactor) as filesystem:
+        return await shown(filesystem)
+
+
+def judged(case: Case) -> tuple[bool, list[str]]:
+    """Run one case: whether the step was reached, and what is wrong."""
+    found = known(case.account, case.scenario)
+    with _place(case.account) as place:
         try:
-            yield machine
-        finally:
-            machine.end()
+            reached = _kill(case, place)
+            wrong = list(
+                mixed(in_process(lambda reactor: fresh_look(reactor, place)), found.before, found.after, "killed")
+            )
+            wrong += in_process(lambda reactor: _started_again(reactor, place, case, found))
+            place.settle()
+            wrong += in_process(lambda reactor: _started_once_more(reactor, place, found))
+        except RuntimeError as error:
+            return True, [f"{case}: {error}"]
+    return reached, [f"{case}: {what}" for what in wrong]
 
 
-def judged(case: Case, before: Listing, after: Listing) -> list[str]:
-    """Run one case; what is wrong with it."""
-    with _machine() as machine:
-        filesystem, fate = machine.start()
-        result(populate(filesystem))
-        fate.last = fate.steps + case.step
-        SCENARIOS[case.scenario](filesystem).addErrback(lambda _failure: None)
-        wrong = list(_mixed(result(listing(machine.folder.device())), before, after, "killed"))
-        again, _fate = machine.start()
-        machine.rest()
-        wrong += _mixed(result(listing(again)), before, after, "started again")
-        wrong += _asked_again(case, machine, again, after)
-        return [f"{case}: {what}" for what in wrong]
+def _kill(case: Case, place: Place) -> bool:
+    """Let a process live until its step; False: it did not come to it."""
+    change = case.scenario.removeprefix(AGAIN)
+    with suppress(Killed):
+        if case.scenario != change:
+            _kill(Case(case.account, change, _middle(case.account, change)), place)
+        fresh = case.scenario == change
+        in_process(lambda reactor: victim(reactor, place, change, case.step, fresh=fresh))
+        return False
+    return True
 
 
-def _asked_again(case: Case, machine: Machine, again: Filesystem, after: Listing) -> Iterator[str]:
-    """The same change once more completes what was killed; another start finds nothing to do."""
-    with suppress(CallerError):  # it was done before: what is there says whether
-        result(SCENARIOS[case.scenario](again))
-    for who, client in (("the device", again), ("a fresh client", machine.folder.device())):
-        if result(listing(client)) != after:
-            yield f"after it was asked again {who} shows {sorted(result(listing(client)))}"
-        if result(client.conflicts()):
-            yield f"{who} has conflicts"
-    kept = machine.messages()
-    last, _fate = machine.start()
-    machine.rest()
-    if machine.messages() != kept or result(listing(last)) != after:
-        yield "another start changed something"
-    if result(last.status()).pending:
-        yield "something is pending for ever"
+async def _started_again(reactor: Any, place: Place, case: Case, found: Known) -> list[str]:
+    """The device finishes what was left; the same change once more completes what was not begun."""
+    async with place.device(reactor) as filesystem:
+        await settled(filesystem)
+        wrong = list(mixed(await shown(filesystem), found.before, found.after, "started again"))
+        with suppress(CallerError):  # it was done before: what is there says whether
+            await SCENARIOS[case.scenario.removeprefix(AGAIN)](filesystem)
+        if (await shown(filesystem)).files != found.after.files:
+            wrong.append(f"after it was asked again the device shows {sorted((await shown(filesystem)).files)}")
+    return wrong
 
 
-def _mixed(found: Listing, before: Listing, after: Listing, when: str) -> Iterator[str]:
-    """Each path is as before or as after; no content that both have, or that was moved, is absent."""
-    missing = object()
-    for path in sorted({*found, *before, *after}):
-        if found.get(path, missing) not in (before.get(path, missing), after.get(path, missing)):
-            yield f"{when}: {path} is neither old nor new"
-    lost = set(before.values()) & set(after.values()) - set(found.values())
-    if lost:
-        yield f"{when}: {lost} is nowhere"
+async def _started_once_more(reactor: Any, place: Place, found: Known) -> list[str]:
+    """Another start finds nothing to do; a fresh client and the reference see what the device sees."""
+    async with place.fresh(reactor) as fresh:
+        before, look = await messages(fresh), await shown(fresh)
+        wrong = ["a fresh client has conflicts"] if await fresh.conflicts() else []
+    async with place.device(reactor) as filesystem:
+        await settled(filesystem)
+        if await shown(filesystem) != look or look.files != found.after.files:
+            wrong.append(f"after another start the device shows {sorted(look.files)}, or not what a fresh client does")
+    async with place.fresh(reactor) as fresh:
+        after = await messages(fresh)
+        if after != before:
+            wrong.append(f"another start changed the messages from {sorted(before)} to {sorted(after)}")
+    files = {path: content for path, content in look.files.items() if content is not None}
+    return [*wrong, *unlike_reference(before, KEY.text, files)]
 
 
 @dataclass(slots=True)
 class Coverage:
-    """What was done: by scenario its steps and the cases run; kept in the state file."""
+    """What was done: by account and scenario its steps and the cases run; kept in the state file.
 
+    :ivar kinds: of the steps at which a process was killed.
+    """
+
+    accounts: tuple[str, ...] = ACCOUNTS
     steps: dict[str, int] = field(default_factory=dict)
     done: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
 
     def run(self, count: int, going_on: Callable[[], bool], seed: int) -> None:
         """Kill at steps in an order of the seed, each scenario in turn, ``count`` times."""
-        for _scenario, cases in itertools.islice(self._turns(seed), count):
-            if not going_on() or self.violations:
+        for case in itertools.islice(self._turns(seed), count):
+            if self.violations or not going_on():
                 return
-            self.violations += cases()
+            reached, self.violations = judged(case)
+            self.kinds[known(case.account, case.scenario).steps[case.step - 1] if reached else "not reached"] += 1
+            self.done[f"{case.account}: {case.scenario}"] += 1
 
-    def _turns(self, seed: int) -> Iterator[tuple[str, Callable[[], list[str]]]]:
-        known = {}
-        for turn in itertools.count():
-            open_ = [name for name in SCENARIOS if name not in self.steps or self.done[name] < self.steps[name]]
-            if not open_:
-                return
-            name = open_[turn % len(open_)]
-            if name not in known:
-                known[name] = steps_of(name)
-                self.steps[name] = known[name][0]
-            order = list(range(1, self.steps[name] + 1))
-            random.Random(f"{seed} {name}").shuffle(order)
-            case = Case(name, order[self.done[name]])
-            self.done[name] += 1
-            yield name, lambda case=case, known=known[name]: judged(case, *known[1:])
+    def _turns(self, seed: int) -> Iterator[Case]:
+        every = [(account, scenario) for scenario in ALL for account in self.accounts]
+        random.Random(seed).shuffle(every)
+        while every:
+            for account, scenario in list(every):
+                name = f"{account}: {scenario}"
+                self.steps[name] = len(known(account, scenario).steps)
+                order = list(range(1, self.steps[name] + 1))
+                random.Random(f"{seed} {name}").shuffle(order)
+                if self.done[name] < self.steps[name]:
+                    yield Case(account, scenario, order[self.done[name]])
+                else:
+                    every.remove((account, scenario))
 
     def lines(self) -> list[str]:
         """For a person."""
-        each = [f"{name}: {count} of {self.steps[name]} steps" for name, count in sorted(self.done.items())]
-        return [*each, f"{self.done.total()} kills in {len(self.done)} of {len(SCENARIOS)} scenarios"]
+        each = [f"{name}: {count} of {self.steps.get(name, '?')} steps" for name, count in sorted(self.done.items())]
+        kinds = ", ".join(f"{name} {count}" for name, count in sorted(self.kinds.items()))
+        total = f"{self.done.total()} kills in {len(self.done)} of {len(ALL) * len(ACCOUNTS)} scenarios"
+        return [*each, f"before: {kinds}", total]
+
+    def to_json(self) -> str:
+        """As kept in a state file."""
+        return json.dumps({"done": self.done, "kinds": self.kinds})
 
 
 @click.command()
@@ -309,17 +240,25 @@ class Coverage:
 @click.option("--seconds", type=click.FloatRange(min=0), help="Begin no further case after so many seconds.")
 @click.option("--seed", type=int, default=0, help="The order of the steps; the same when continued.")
 @click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="Continue from here, and keep it here.")
-def main(count: int, seconds: float | None, seed: int, state: Path | None) -> None:
-    """Kill a device at every step of a change, and let a fresh client judge."""
-    coverage = Coverage()
+@click.option("--account", "accounts", type=click.Choice(ACCOUNTS), multiple=True, help="Only this; default: all.")
+def main(count: int, seconds: float | None, seed: int, state: Path | None, accounts: tuple[str, ...]) -> None:
+    """Kill a process at every step of a change, and let a fresh client judge."""
+    coverage = Coverage(accounts or ACCOUNTS)
     if state is not None and state.exists():
-        coverage.done.update(json.loads(state.read_text()))
-    coverage.steps.update({name: steps_of(name)[0] for name in coverage.done})
+        kept = json.loads(state.read_text())
+        coverage.done.update(kept["done"])
+        coverage.kinds.update(kept["kinds"])
     began = time.monotonic()
-    coverage.run(count, lambda: seconds is None or time.monotonic() - began < seconds, seed)
+
+    def going_on() -> bool:
+        if state is not None:
+            write_state(state, coverage.to_json())
+        return seconds is None or time.monotonic() - began < seconds
+
+    coverage.run(count, going_on, seed)
     print("\n".join([*coverage.lines(), *(f"WRONG {wrong}" for wrong in coverage.violations)]))
     if state is not None and not coverage.violations:
-        state.write_text(json.dumps(coverage.done))
+        write_state(state, coverage.to_json())
     sys.exit(1 if coverage.violations else 0)
 
 

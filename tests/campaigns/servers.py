@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import tempfile
@@ -14,7 +13,6 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from ifap_twisted.basedir.writer import MemoryWriter
-from ifap_twisted.core.keys import Key
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Membership, Surroundings, open_folder
 from ifap_twisted.imap.connector import Connector
@@ -27,10 +25,9 @@ from ifap_twisted.server.schema import open_database
 from ifap_twisted.server.service import EmbeddedServer
 from ifap_twisted.store.imap import ImapStore
 from ifap_twisted.workers import InlineWorker
+from tests.campaigns.ground import KEY, START, in_memory
 from tests.live.servers import server
 
-KEY = Key.from_text("a key for campaigns")
-START = 1_800_000_000.0
 USER, SECRET = "me", "secret"
 CHEAP = (4, 8, 1)
 """What a login costs: campaigns log in some ten thousand times, and none of them is about guessing passwords."""
@@ -58,7 +55,7 @@ class Servers:
             live = server(name)
             return TCP4ClientEndpoint(reactor, live.host, live.port), live.user, live.password
         if self._base is None:
-            self._base = Path(tempfile.mkdtemp(prefix="ifap-campaign-", dir=_in_memory()))
+            self._base = Path(tempfile.mkdtemp(prefix="ifap-campaign-", dir=in_memory()))
             make_accounts(self._base / "embedded.sqlite")
             await self.start()
         return UNIXClientEndpoint(reactor, str(self._base / "socket")), USER, SECRET
@@ -82,11 +79,6 @@ class Servers:
         if self._base is not None:
             shutil.rmtree(self._base)
             self._base = None
-
-
-def _in_memory() -> str | None:
-    """Where files cost no disk, if there is such a place."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 class Client:

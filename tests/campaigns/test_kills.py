@@ -1,38 +1,90 @@
-"""A sample of the campaign of kills, and that it would find what it looks for."""
+"""A sample of the campaign of kills, and that it would find what it looks for.
+
+It runs in processes of its own: one that has a reactor cannot be forked.
+"""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.campaigns import kills
-from tests.campaigns.kills import SCENARIOS, Case, Coverage, judged, steps_of
+from tests.campaigns.kills import ALL
+from tests.campaigns.scenarios import SCENARIOS, Shown, mixed
+from tests.examples.programs import environment
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 300
+PLANTED = """
+from tests.campaigns import kills, scenarios
+
+async def torn(filesystem):
+    await filesystem.remove("one")
+    await filesystem.put("one", b"new")
+
+scenarios.SCENARIOS["put one"] = torn
+steps = kills.known("maildir", "put one").steps
+second = [number for number, step in enumerate(steps, 1) if step == "store append"][1]
+print(kills.judged(kills.Case("maildir", "put one", second)))
+"""
+FAILING = """
+from tests.campaigns.victims import in_process
+
+async def work(reactor):
+    raise ValueError("this is told")
+
+in_process(work)
+"""
+
+
+def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run Python in the checkout."""
+    command = [sys.executable, *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=SECONDS)
 
 
 class SampleTests(SynchronousTestCase):
-    """Some steps of some scenarios."""
+    """Some steps of some scenarios, on each kind of account."""
 
     def test_sample(self):
         """A kill leaves the old or the new state, the next start completes it, and the one after changes nothing."""
         self.assertGreaterEqual(len(SCENARIOS), 40)
-        coverage = Coverage()
-        coverage.run(20, lambda: True, seed=2)
-        self.assertEqual(coverage.violations, [])
-        self.assertEqual(coverage.done.total(), 20)
+        state = Path(self.mktemp()).absolute()
+        state.parent.mkdir(parents=True, exist_ok=True)
+        done = run("-m", "tests.campaigns.kills", "--count", "12", "--seed", "3", "--state", state)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        kept = json.loads(state.read_text())
+        self.assertEqual(sum(kept["done"].values()), 12)
+        self.assertEqual({name.partition(":")[0] for name in kept["done"]}, {"dovecot", "maildir", "embedded"})
+        self.assertLess(kept["kinds"].get("not reached", 0), 4)
 
-    def test_every_step_of_a_put(self):
-        """Of a put over a file, every single step."""
-        steps, before, after = steps_of("put one")
-        self.assertGreater(steps, 4)
-        for step in range(1, steps + 1):
-            self.assertEqual(judged(Case("put one", step), before, after), [])
+    def test_planted(self):
+        """A change that is not whole is found."""
+        done = run("-c", PLANTED)
+        self.assertIn("one is neither old nor new in its files", done.stdout, done.stderr)
+
+    def test_a_failure_is_told(self):
+        """What goes wrong in a process is not taken for a kill."""
+        done = run("-c", FAILING)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("this is told", done.stderr)
+
+    def test_scenarios(self):
+        """Starts that are killed are of changes that there are."""
+        for name in ALL:
+            self.assertIn(name.removeprefix("start after "), SCENARIOS)
 
 
 class JudgementTests(SynchronousTestCase):
     """What the judge calls wrong."""
 
     def wrong(self, found, before, after):
-        """What is wrong with a listing."""
-        return list(kills._mixed(found, before, after, "now"))
+        """What is wrong with a listing, and with the versions, that are the same here."""
+        shown = (Shown(one, {path: (content,) for path, content in one.items()}) for one in (found, before, after))
+        return list(mixed(*shown, "now"))
 
     def test_mixed(self):
         """A path with a content that is neither the old nor the new one, or with none."""
@@ -40,16 +92,16 @@ class JudgementTests(SynchronousTestCase):
         self.assertEqual(self.wrong(before, before, after), [])
         self.assertEqual(self.wrong(after, before, after), [])
         for found in ({"a": b"ol"}, {}, {"a": b"old", "b": b"old"}):
-            self.assertEqual(len(self.wrong(found, before, after)), 1)
+            self.assertEqual(len(self.wrong(found, before, after)), 2)
+
+    def test_doubled(self):
+        """A version that is there twice."""
+        before, after = Shown({"a": b"x"}, {"a": (b"x",)}), Shown({"a": b"y"}, {"a": (b"y", b"x")})
+        found = Shown({"a": b"y"}, {"a": (b"y", b"y", b"x")})
+        self.assertEqual(list(mixed(found, before, after, "now")), ["now: a is neither old nor new in its versions"])
 
     def test_lost_in_a_move(self):
         """A content that is at neither end of a move."""
         before, after = {"a": b"content"}, {"b": b"content"}
         self.assertEqual(self.wrong({**before, **after}, before, after), [])
         self.assertEqual(len(self.wrong({}, before, after)), 1)
-
-    def test_run(self):
-        """A case of which the end is not what was to be is told, with its scenario and step."""
-        _steps, before, after = steps_of("put one")
-        (*_others, last) = judged(Case("put one", 3), before, {**after, "one": b"something else"})
-        self.assertIn("Case(scenario='put one', step=3): another start changed something", last)

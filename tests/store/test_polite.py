@@ -131,6 +131,34 @@ class BoundTests(Polite):
         gate.release()
         self.assertEqual([self.now(call) for call in calls], [letter("a"), letter("b")])
 
+    def sizes(self, store):
+        """The messages of which the size is known."""
+        return [uid for uid in (1, 2, 3) if store._places.size(uid)]
+
+    def test_what_vanished_takes_no_room(self):
+        """Sizes go with the messages that the server says are gone."""
+        store = self.polite()
+        self.now(store.headers(1))
+        self.shelf.remove([1])
+        self.now(store.poll())
+        self.assertEqual(self.sizes(store), [2, 3])
+
+    def test_what_is_not_listed_takes_no_room(self):
+        """Of a listed range only what is in it is kept: nobody tells of what went meanwhile."""
+        store = self.polite()
+        self.now(store.headers(1))
+        self.shelf.forget(1, 3)
+        self.now(store.uids(1, 2))
+        self.assertEqual(self.sizes(store), [2, 3])
+
+    def test_renumbered_sizes(self):
+        """New numbers are those of other messages."""
+        store = self.polite()
+        self.now(store.headers(1))
+        self.shelf.renumber()
+        self.now(store.poll())
+        self.assertEqual(self.sizes(store), [])
+
     def test_cancel_waiting(self):
         """A cancelled waiter leaves the line, and is never sent."""
         store = self.polite(calls=1)

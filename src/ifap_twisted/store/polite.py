@@ -60,19 +60,38 @@ class _Turn:
 
 
 @implementer(IFolderListener)
-class _Numbering:
-    """Counts how often the folder was renumbered."""
+class _Places:
+    """What is known of the UIDs: the sizes of messages, and how often the folder was renumbered."""
 
-    count = 0
+    def __init__(self) -> None:
+        self.renumberings = 0
+        self._sizes: dict[int, int] = {}
+
+    def size(self, uid: int) -> int:
+        """As its header told it; 0 when that is not known."""
+        return self._sizes.get(uid, 0)
+
+    def note(self, blocks: Mapping[int, HeaderBlock]) -> None:
+        """Headers were read."""
+        if len(self._sizes) + len(blocks) > _LARGEST_SIZE_TABLE:
+            self._sizes.clear()
+        self._sizes.update((uid, block.size) for uid, block in blocks.items())
 
     def renumbered(self, uidvalidity: int) -> None:  # noqa: ARG002 -- the interface
-        self.count += 1
+        self.renumberings += 1
+        self._sizes.clear()
 
     def arrived(self, state: FolderState) -> None:
         """Nothing to do."""
 
     def vanished(self, uids: Collection[int]) -> None:
-        """Nothing to do."""
+        for uid in uids:
+            self._sizes.pop(uid, None)
+
+    def keep(self, first: int, last: int | None, listed: Collection[int]) -> None:
+        """Of a range only these are there."""
+        known = [uid for uid in self._sizes if first <= uid and (last is None or uid <= last)]
+        self.vanished(set(known).difference(listed))
 
     def connected(self) -> None:
         """Nothing to do."""
@@ -113,9 +132,8 @@ class PoliteStore:
         self._alarm: IDelayedCall | None = None
         self._closed = False
         self._letting_go = False
-        self._sizes: dict[int, int] = {}
-        self._numbering = _Numbering()
-        store.listen(self._numbering)
+        self._places = _Places()
+        store.listen(self._places)
 
     @property
     def inner(self) -> IMessageStore:
@@ -141,22 +159,22 @@ class PoliteStore:
     @deferred
     async def uids(self, first: int, last: int | None = None) -> Sequence[int]:
         """The UIDs in a range."""
-        return await self._call("ask", lambda: self._store.uids(first, last))
+        listed = await self._call("ask", lambda: self._store.uids(first, last))
+        self._places.keep(first, last, listed)
+        return listed
 
     @deferred
     async def headers(self, first: int, last: int | None = None) -> Mapping[int, HeaderBlock]:
         """The metadata headers in a range; counted when they have come."""
         blocks = await self._call("read", lambda: self._store.headers(first, last))
         self._download(sum(len(block.fields) + _HEADER_BYTES for block in blocks.values()))
-        if len(self._sizes) + len(blocks) > _LARGEST_SIZE_TABLE:
-            self._sizes.clear()
-        self._sizes.update((uid, block.size) for uid, block in blocks.items())
+        self._places.note(blocks)
         return blocks
 
     @deferred
     async def message(self, uid: int) -> bytes:
         """One message; counted before, when its header told the size."""
-        told = self._sizes.get(uid, 0)
+        told = self._places.size(uid)
         message = await self._call("read", lambda: self._store.message(uid), told)
         self._download(len(message) - told)
         return message
@@ -183,10 +201,10 @@ class PoliteStore:
     @deferred
     async def remove(self, uids: Collection[int]) -> None:
         """Remove messages; none when the folder was renumbered since, for the UIDs are those of others then."""
-        numbering = self._numbering.count
+        renumberings = self._places.renumberings
 
         async def remove() -> None:
-            if numbering != self._numbering.count:
+            if renumberings != self._places.renumberings:
                 raise Renumbered("The mail server renumbered the folder meanwhile.")
             await self._store.remove(uids)
 

@@ -1,0 +1,116 @@
+"""Where the devices of the campaign of kills keep their folders: on Dovecot, in a Maildir, in a server of their own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.endpoints import UNIXClientEndpoint
+
+from ifap_twisted import connect
+from ifap_twisted.basedir import Basedir
+from ifap_twisted.basedir.passwords import PasswordFile
+from ifap_twisted.interfaces import IFilesystem
+from ifap_twisted.server.service import EmbeddedServer
+from tests.campaigns.ground import KEY, in_memory
+from tests.live.servers import fresh_folder, server
+
+SETTLED = 2.1
+"""Seconds."""
+ACCOUNTS = ("dovecot", "maildir", "embedded")
+
+
+class Place:
+    """An account, a folder that nobody else uses, and a basedir; it outlives the processes that work in it.
+
+    :param account: one of :data:`ACCOUNTS`.
+    """
+
+    def __init__(self, account: str) -> None:
+        self._account = account
+        self._base = Path(tempfile.mkdtemp(prefix="ifap-kills-", dir=in_memory()))
+        self._folder = fresh_folder()
+        self._password: str | None = None
+        self._url = "embedded"
+        if account == "maildir":
+            self._url = f"maildir://{self._base / 'mail'}"
+        elif account == "dovecot":
+            live = server("dovecot")
+            self._url, self._password = f"imap://{live.user}@{live.host}:{live.port}", live.password
+
+    def settle(self) -> None:
+        """Wait until a Maildir shows everything.
+
+        A file whose maker died before he noted its number is shown when it is two seconds old, as those of others are.
+        """
+        numbers = list((self._base / "mail").glob("**/.ifap-uids"))
+        if any(json.loads(file.read_text())["pending"] for file in numbers):
+            time.sleep(SETTLED)  # noqa: TID251 -- for the file system's clock
+
+    def remove(self) -> None:
+        """Remove its files."""
+        shutil.rmtree(self._base)
+
+    @asynccontextmanager
+    async def device(self, reactor: Any) -> AsyncIterator[IFilesystem]:
+        """The device that has the basedir; it is closed at the end."""
+        filesystem = await self._connected(reactor, self._url, basedir=self._base / "node", password=self._password)
+        try:
+            yield filesystem
+        finally:
+            await filesystem.close()
+
+    @asynccontextmanager
+    async def fresh(self, reactor: Any) -> AsyncIterator[IFilesystem]:
+        """A client that knows nothing but the key. Our own server is looked at in a copy: looking changes nothing."""
+        if self._account == "embedded":
+            async with self._copied(reactor) as filesystem:
+                yield filesystem
+            return
+        filesystem = await self._connected(reactor, self._url, password=self._password)
+        try:
+            yield filesystem
+        finally:
+            await filesystem.close()
+
+    @asynccontextmanager
+    async def _copied(self, reactor: Any) -> AsyncIterator[IFilesystem]:
+        copy = Path(tempfile.mkdtemp(dir=self._base))
+        for name in ("embedded.sqlite", "embedded.sqlite-wal"):
+            if (self._base / "node" / name).exists():
+                shutil.copy(self._base / "node" / name, copy / name)
+        with Basedir(self._base / "node") as basedir:
+            credentials = PasswordFile(basedir).embedded()
+        assert credentials is not None
+        embedded = EmbeddedServer(copy / "embedded.sqlite", reactor, socket_path=copy / "socket")
+        embedded.startService()
+        try:
+            await embedded.when_ready()
+            filesystem = await self._connected(
+                reactor,
+                f"imap://{credentials.user}@127.0.0.1",
+                password=credentials.password.reveal(),
+                endpoint=UNIXClientEndpoint(reactor, str(copy / "socket")),
+            )
+            try:
+                yield filesystem
+            finally:
+                await filesystem.close()
+        finally:
+            await embedded.stopService()
+            shutil.rmtree(copy)
+
+    async def _connected(self, reactor: Any, url: str, **more: Any) -> IFilesystem:
+        return await connect(reactor, url, folder=self._folder, key=KEY.text, **more)
+
+
+async def messages(filesystem: Any) -> dict[int, bytes]:
+    """What is in the folder, as the server gives it."""
+    store = filesystem._service.store
+    return {uid: await store.message(uid) for uid in await store.uids(1)}

@@ -1,0 +1,132 @@
+"""What the campaign of kills kills: changes of a folder, and what a client shows before and after."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults
+
+from ifap_twisted.core.values import ABSENT
+from ifap_twisted.deferreds import deferred
+from ifap_twisted.interfaces import IFilesystem
+
+BIG = b"big " * 60_000
+IMPLIED = frozenset({"d", "d/e"})
+"""Directories that are there because of what is in them. When the last file in one goes, a marker is sent together with
+the file's end; a kill between the two leaves no empty directory behind. No content is in that, so it is not judged."""
+MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a client shows.
+
+    :ivar files: by path the content; None for a directory.
+    :ivar versions: by path the contents of all versions, newest first; None for a removal.
+    """
+
+    files: dict[str, bytes | None]
+    versions: dict[str, tuple[bytes | None, ...]]
+
+
+@deferred
+async def shown(filesystem: IFilesystem) -> Shown:
+    """Look at everything that counts."""
+    entries = await filesystem.list("/", recursive=True)
+    files = [entry.path for entry in entries if entry.type == "file"]
+    everything = await filesystem.list("/", recursive=True, everything=True)
+    paths = {entry.path for entry in everything if entry.type == "file" and not entry.path.startswith("IFAP/")}
+    return Shown(
+        {entry.path: None for entry in entries if entry.type == "directory" and entry.path not in IMPLIED}
+        | {path: await filesystem.get(path) for path in files},
+        {path: await _versions(filesystem, path) for path in sorted(paths)},
+    )
+
+
+async def _versions(filesystem: IFilesystem, path: str) -> tuple[bytes | None, ...]:
+    entries = await filesystem.versions(path)
+    return tuple(
+        [None if e.deleted else await filesystem.get(path, version=e.version) for e in entries if e.type == "file"]
+    )
+
+
+def mixed(found: Shown, before: Shown, after: Shown, when: str) -> Iterator[str]:
+    """Each path is as before or as after, in its history, too; no content that both have, or that moved, is absent."""
+    for part in ("files", "versions"):
+        here, old, new = (getattr(one, part) for one in (found, before, after))
+        for path in sorted({*here, *old, *new}):
+            if here.get(path, MISSING) not in (old.get(path, MISSING), new.get(path, MISSING)):
+                yield f"{when}: {path} is neither old nor new in its {part}"
+    lost = set(before.files.values()) & set(after.files.values()) - set(found.files.values())
+    if lost:
+        yield f"{when}: {lost} is nowhere"
+
+
+@deferred
+async def populate(filesystem: IFilesystem) -> None:
+    """What is there before."""
+    files = {"three": b"123", "one": b"1", "d/x": b"x", "d/e/y": b"y", "gone": b"g"}
+    for path, contents in files.items():
+        for content in contents:
+            await filesystem.put(path, b"content " + bytes([content]) + path.encode())
+    await filesystem.remove("gone")
+    await filesystem.make_directory("empty")
+
+
+@deferred
+async def _restore(filesystem: IFilesystem, path: str) -> None:
+    versions = await filesystem.versions(path)
+    await filesystem.restore(path, versions[-1].version)
+
+
+@deferred
+async def _edit(filesystem: IFilesystem, path: str, content: bytes) -> None:
+    before = await filesystem.stat(path)
+    await filesystem.put(path, content, expect=before.version)
+
+
+@deferred
+async def _batch(filesystem: IFilesystem, *names: str) -> None:
+    async with filesystem.batch():
+        for name in names:
+            await filesystem.put(name, b"batched " + name.encode())
+
+
+@deferred
+async def _write(filesystem: IFilesystem, path: str) -> None:
+    async with filesystem.open(path, "wb") as file:
+        await file.write(b"written ")
+        await file.write(b"in pieces")
+
+
+def _put(path: str, content: bytes = b"new", **more: Any) -> Callable[[IFilesystem], Deferred[Any]]:
+    return lambda f: f.put(path, content, **more)
+
+
+SCENARIOS: dict[str, Callable[[Any], Deferred[Any]]] = {
+    **{f"put {name}": _put(name) for name in ("new", "one", "three", "gone", "d/x", "d/e/y", "d/new", "n/e/w")},
+    **{f"put {name}, large": _put(name, BIG) for name in ("new", "one", "three")},
+    "put one, empty": _put("one", b""),
+    "put new if absent": _put("new", expect=ABSENT),
+    **{f"edit {name}": (lambda f, n=name: _edit(f, n, b"new")) for name in ("one", "three", "d/x")},
+    **{f"write {name}": (lambda f, n=name: _write(f, n)) for name in ("new", "one")},
+    **{f"remove {name}": (lambda f, n=name: f.remove(n)) for name in ("one", "three", "d/x", "d/e/y")},
+    **{f"remove {name}, all": (lambda f, n=name: f.remove(n, recursive=True)) for name in ("d", "d/e")},
+    **{
+        f"{verb} {source} {to}": (lambda f, v=verb, s=source, t=to: getattr(f, v)(s, t))
+        for verb, source, to in itertools.product(("move", "copy"), ("one", "three", "d/x"), ("new", "n/new"))
+    },
+    "move d new": lambda f: f.move("d", "new"),
+    **{f"keep {name} {n}": (lambda f, a=name, n=n: f.keep(a, n)) for name in ("one", "three") for n in (1, 2, 9)},
+    **{f"mkdir {name}": (lambda f, n=name: f.make_directory(n, parents=True)) for name in ("new", "n/e/w", "d/new")},
+    "rmdir empty": lambda f: f.remove_directory("empty"),
+    "undelete gone": lambda f: f.undelete("gone"),
+    "restore three": lambda f: _restore(f, "three"),
+    "snapshot": lambda f: f.snapshot(),
+    "sync": lambda f: f.refresh(),
+    "batch of three": lambda f: _batch(f, "one", "new", "d/new"),
+    "three puts at once": lambda f: gatherResults([f.put(n, b"new") for n in ("one", "new", "d/x")]),
+}
