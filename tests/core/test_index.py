@@ -54,9 +54,9 @@ class ObservationTests(SynchronousTestCase):
         """Losing a copy loses nothing."""
         self.index.observe(1, version("a", "v"))
         self.index.observe(2, version("a", "v"))
-        self.index.forget([1])
+        self.index.discard([1])
         self.assertTrue(self.index.is_file("a"))
-        self.index.forget([2])
+        self.index.discard([2])
         self.assertFalse(self.index.is_file("a"))
         self.assertEqual(list(self.index.paths()), [])
 
@@ -142,6 +142,22 @@ def facts(index: Index) -> Any:
     )
 
 
+def filled(seen: list[tuple[int, Version | Malformed | None]]) -> Index:
+    """An index that saw them."""
+    index = Index()
+    for uid, found in seen:
+        if isinstance(found, Version):
+            index.observe(uid, found)
+        else:
+            index.reject(uid, found)
+    return index
+
+
+def heads_of(index: Index, path: str) -> list[Version]:
+    """The heads of a path, missing or not; without their sealing, which differs between copies."""
+    return sorted((head.version for head in index.history(path).heads), key=repr)
+
+
 class IndexProperties(SynchronousTestCase):
     """What holds for every folder."""
 
@@ -162,7 +178,7 @@ class IndexProperties(SynchronousTestCase):
         self.assertEqual(facts(one), facts(other))
 
     @given(observations(), st.sets(st.integers(1, 10)))
-    def test_forgetting_is_as_if_it_had_never_been_seen(self, seen: Any, gone: set[int]) -> None:
+    def test_discarding_is_as_if_it_had_never_been_seen(self, seen: Any, gone: set[int]) -> None:
         """But for the greatest numbers of writers."""
         one, other = Index(), Index()
         for uid, found in seen:
@@ -171,5 +187,51 @@ class IndexProperties(SynchronousTestCase):
                     index.observe(uid, found)
                 else:
                     index.reject(uid, found)
-        one.forget(gone)
+        one.discard(gone)
         self.assertEqual(facts(one), facts(other))
+
+    @given(observations(), st.sets(st.integers(1, 10)), st.randoms(use_true_random=False))
+    def test_what_is_missing_is_the_same_for_every_order_in_which_it_went(
+        self, seen: Any, gone: set[int], random: Any
+    ) -> None:
+        """It follows from what was there and what is there; and each of it heals when it comes back (FORMAT 5.5)."""
+        one, other, whole = filled(seen), filled(seen), filled(seen)
+        shuffled = sorted(gone)
+        random.shuffle(shuffled)
+        one.forget(sorted(gone))
+        for uid in shuffled:
+            other.forget([uid])
+            facts(other)
+        self.assertEqual(facts(one), facts(other))
+        self.assertEqual(one.missing(), other.missing())
+        for uid, found in seen:
+            if uid in gone:
+                if isinstance(found, Version):
+                    one.observe(uid, found)
+                else:
+                    one.reject(uid, found)
+        self.assertEqual(facts(one), facts(whole))
+        self.assertEqual((one.missing(), one.thinned()), (([], []), {}))
+
+    @given(observations(), st.sets(st.integers(1, 10)))
+    def test_what_goes_changes_no_head_but_makes_it_missing(self, seen: Any, gone: set[int]) -> None:
+        """Nothing that was replaced becomes current again because its successor went (FORMAT 5.5)."""
+        index = filled(seen)
+        before = {path: heads_of(index, path) for path in PATHS if path != "IFAP/metadata"}
+        index.forget(gone)
+        self.assertEqual({path: heads_of(index, path) for path in before}, before)
+
+    @given(observations(), st.sets(st.integers(1, 10)), st.randoms(use_true_random=False))
+    def test_new_numbers_change_nothing_but_what_is_not_under_them(
+        self, seen: Any, gone: set[int], random: Any
+    ) -> None:
+        """What was there and is not any more is missing as if it had gone before (FORMAT 2.5, 5.5)."""
+        before = filled(seen)
+        order = [found for uid, found in seen if uid not in gone]
+        random.shuffle(order)
+        after = filled(list(enumerate(order, 1)))
+        after.miss_from(before)
+        before.forget(gone)
+        for path in PATHS:
+            if path != "IFAP/metadata":
+                self.assertEqual(heads_of(after, path), heads_of(before, path))

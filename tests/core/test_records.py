@@ -150,7 +150,7 @@ class CopiesTests(SynchronousTestCase):
         old, new = ours("1", "A", {"A": 1}), ours("2", "A", {"A": 2})
         index = self.index(old, new)
         index.note_collected([gone(old)])
-        index.forget([2])
+        index.discard([2])
         self.assertEqual(["1"], self.heads(index))
 
     def test_after_the_end_of_a_file_its_versions_stay_gone(self) -> None:

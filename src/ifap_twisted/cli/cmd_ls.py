@@ -36,10 +36,11 @@ async def ls(
     characters in names are shown escaped; -0 prints the names as they are, with a NUL after each.
 
     With -l each line has the permissions, the size in bytes, the local time of modification, the version id, how many
-    versions are kept, and the path. A path in conflict is marked with !, a removed one with x.
+    versions are kept, and the path. A path in conflict is marked with !, a removed one with x, and with ? one whose
+    message is gone from the mail server.
 
     With --json each line is an Entry: path, type, size, modified, version, parents, versions, keep, deleted, mode,
-    mime, writer, conflict, locked, bound, sha256.
+    mime, writer, conflict, locked, bound, missing, sha256.
 
     Example::
 
@@ -78,7 +79,7 @@ def _shown(entry: Entry) -> str:
 
 
 def _long(entry: Entry) -> tuple[str, ...]:
-    mark = "!" if entry.conflict else "x" if entry.deleted else " "
+    mark = "?" if entry.missing else "!" if entry.conflict else "x" if entry.deleted else " "
     if entry.type == "directory":
         made = local_time(entry.modified) if entry.version else "-"  # one that exists by its files only has no time
         return (mark, "drwx------", "-", made, entry.version or "-", "-", _shown(entry))

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 async def watch(filesystem: IFilesystem, session: Session) -> None:
     """Print what happens in the folder, one event per line, until interrupted.
 
-    Events are changed, removed and conflict with a path and a version; job, connection and pending with details; and
-    renewed after events were missed. With --json each line is an object {"event", "data"}, where data is an Entry for
-    the first three.
+    Events are changed, removed, conflict and vanished with a path and a version; job, connection and pending with
+    details; and renewed after events were missed. With --json each line is an object {"event", "data"}, where data is
+    an Entry for the first four.
 
     Example::
 

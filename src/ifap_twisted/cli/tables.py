@@ -21,6 +21,7 @@ def show_versions(console: Console, entries: Sequence[Entry], *, paths: bool) ->
 
 
 def _version(entry: Entry) -> tuple[str, ...]:
-    marks = [word for word, holds in (("removed", entry.deleted), ("conflict", entry.conflict)) if holds]
+    told = (("removed", entry.deleted), ("conflict", entry.conflict), ("missing", entry.missing))
+    marks = [word for word, holds in told if holds]
     size = "-" if entry.type == "directory" else str(entry.size)
     return entry.version, local_time(entry.modified), size, entry.writer or "-", " ".join(marks)

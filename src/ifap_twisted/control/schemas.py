@@ -76,6 +76,7 @@ OBJECTS: Final[Mapping[str, Schema]] = {
             "conflict": BOOLEAN,
             "locked": {},
             "bound": BOOLEAN,
+            "missing": BOOLEAN,
             "sha256": _MAYBE_TEXT,
         }
     ),

@@ -25,6 +25,7 @@ ONE_BY_ONE: Final = 200
 """Versions of one path that are tried one after the other in one collection; the rest comes with the next."""
 
 IN_USE: Final = "in-use"
+MISSING: Final = "missing"
 NOT_TOLD_APART: Final = "not-told-apart"
 NOT_COVERED: Final = "not-covered"
 SUPERSEDED: Final = "superseded"
@@ -117,10 +118,17 @@ def survey(histories: Mapping[str, History], known: Knowledge) -> Iterator[Dispo
         elif paths.is_reserved(path):
             if any(placed.version.vid in known.objects for placed in history.versions):
                 yield _objects(path, history, known)
+        elif any(placed.missing for placed in history.versions):
+            yield _unsettled(path, history)
         elif len(history.versions) == 1 and not history.versions[0].version.deleted and history.heads:
             yield Disposal(path, (Case(history.versions[0], KEPT, Reason.HEAD),))  # by far the most
         else:
             yield _settled(path, history, known, _judged(history, known))
+
+
+def _unsettled(path: str, history: History) -> Disposal:
+    """While a head is missing nothing goes: what is left may be all that there is (FORMAT 5.5)."""
+    return Disposal(path, tuple(Case(placed, KEPT, MISSING) for placed in in_order(history) if not placed.missing))
 
 
 def _judged(history: History, known: Knowledge) -> list[tuple[Placed, str, bool]]:

@@ -18,15 +18,25 @@ _NO_FENCES: Mapping[str, int] = MappingProxyType({})
 
 
 class Placed(NamedTuple):
-    """A version and the UIDs at which copies of it lie, ascending (FORMAT 2.2)."""
+    """A version and the UIDs at which copies of it lie, ascending (FORMAT 2.2).
+
+    :ivar places: empty for one that is missing: it was there, and nobody is known to have removed it (FORMAT 5.5).
+    :ivar last: the rank of a missing one: above what was there before it, below what came later.
+    """
 
     version: Version
     places: tuple[int, ...]
+    last: float = 0.0
 
     @property
-    def rank(self) -> int:
+    def missing(self) -> bool:
+        """No place of it is left."""
+        return not self.places
+
+    @property
+    def rank(self) -> float:
         """The lowest UID of its places (FORMAT 3.5)."""
-        return self.places[0]
+        return self.places[0] if self.places else self.last
 
     @property
     def number(self) -> int:
@@ -35,7 +45,7 @@ class Placed(NamedTuple):
 
 
 class History:
-    """All versions of one path that are there.
+    """All versions of one path that are there, and the missing ones that none of them descends from.
 
     :param versions: in any order; the result is the same for every order.
     :param able: those of them that may be heads; None: all. The others are copies of what was collected (FORMAT 5.3).
@@ -51,7 +61,7 @@ class History:
         self.versions: tuple[Placed, ...] = tuple(sorted(versions, key=_rank))
         """Ascending by rank."""
         self._fences = fences
-        self._late: frozenset[int] = _late(self.versions, fences) if fences else frozenset()
+        self._late: frozenset[float] = _late(self.versions, fences) if fences else frozenset()
         possible = self.versions if able is None else tuple(sorted(able, key=_rank))
         self.heads: tuple[Placed, ...] = self._heads_with_late(possible) if self._late else heads(possible)
         """The versions that no other descends from, ascending by rank (FORMAT 3.4); one that came too late covers none
@@ -82,7 +92,7 @@ class History:
         """The heads without those that came too late."""
         return tuple(head for head in self.heads if not self.is_late(head)) if self._late else self.heads
 
-    def precedence(self, head: Placed) -> tuple[bool, bool, int]:
+    def precedence(self, head: Placed) -> tuple[bool, bool, float]:
         """The greatest is current: what comes later wins, but not a tombstone over something live (FORMAT 3.5).
 
         One that came too late is behind every other live head.
@@ -172,11 +182,11 @@ class History:
         return found
 
 
-def _rank(placed: Placed) -> int:
+def _rank(placed: Placed) -> float:
     return placed.rank
 
 
-def _late(versions: Iterable[Placed], fences: Mapping[str, int]) -> frozenset[int]:
+def _late(versions: Iterable[Placed], fences: Mapping[str, int]) -> frozenset[float]:
     return frozenset(
         placed.rank
         for placed in versions
@@ -204,6 +214,30 @@ def heads(versions: Sequence[Placed]) -> tuple[Placed, ...]:
         if one.version.vid not in covered and one.rank > reach.get(_chain(one), 0)
     ]
     return tuple(sorted(found, key=_rank))
+
+
+def lost_race(history: History, gone: Placed) -> bool:
+    """Whether a missing version is such as its writer takes back, because another was first (FORMAT 4.4).
+
+    :param history: of all versions that were ever there.
+    """
+    return gone.version.ours and any(
+        other.rank < gone.rank and not (other.version.deleted or history.descends(gone, other))
+        for other in history.versions
+        if not other.missing or other in history.heads
+    )
+
+
+def removed_by_reference(history: History, gone: Placed) -> bool:
+    """Whether a missing head looks as if a reference program had removed it (FORMAT 5.5).
+
+    Its cleanup spares the newest messages of a path, whoever descends from whom (WIRE-FORMAT 5.2), and its ``rm``
+    takes all of a file of which it keeps one version.
+    """
+    there = [placed for placed in history.versions if not placed.missing]
+    if there:
+        return all(gone.rank < placed.rank for placed in there)
+    return not gone.version.ours and gone.version.versions <= 1
 
 
 def _kind(head: Placed) -> tuple[str, object]:
@@ -256,10 +290,10 @@ def _places_by_vid(versions: Iterable[Placed]) -> dict[str, Placed]:
     return {placed.version.vid: placed for placed in versions}
 
 
-def _coverage(versions: Sequence[Placed]) -> tuple[set[str], dict[str | None, int]]:
+def _coverage(versions: Sequence[Placed]) -> tuple[set[str], dict[str | None, float]]:
     """What versions of ours name as parents, and up to which rank that covers each chain (FORMAT 3.3)."""
     covered = {vid for placed in versions if placed.version.ours for vid in placed.version.parents}
-    reach: dict[str | None, int] = {}
+    reach: dict[str | None, float] = {}
     if covered:
         for placed in versions:
             if not placed.version.ours and placed.version.vid in covered:

@@ -6,29 +6,17 @@ forget, because not listed is not deleted (FORMAT 2.5). It decides nothing about
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 
-from ifap_twisted.core import leases, paths
-from ifap_twisted.core.history import History, Placed
+from ifap_twisted.core import leases, limits, paths
+from ifap_twisted.core.copies import Copies, by_rank, is_identified, same_version, take_equal
+from ifap_twisted.core.history import History, Placed, lost_race, removed_by_reference
 from ifap_twisted.core.records import Gone, Records, path_hash
 from ifap_twisted.core.values import Version
 from ifap_twisted.errors import DataError
 
 _NO_HISTORY = History()
-
-
-class _Copies:
-    """One version and its places; the sealed bytes of each place may differ (FORMAT 2.2)."""
-
-    __slots__ = ("sealed", "version")
-
-    def __init__(self, version: Version) -> None:
-        self.version = version
-        self.sealed: dict[int, Version] = {}
-
-    def placed(self) -> Placed:
-        places = tuple(sorted(self.sealed))
-        return Placed(self.sealed[places[0]], places)
 
 
 class Index:
@@ -42,13 +30,14 @@ class Index:
         self.records = Records() if records is None else records
         self.validity = validity
         self._places: dict[int, Version | DataError | None] = {}
-        self._paths: dict[str, list[_Copies]] = {}
+        self._paths: dict[str, list[Copies]] = {}
         self._vids: dict[str, int] = {}
         self._histories: dict[str, History] = {}
         self._stale: set[str] = set()
         self._live: set[str] = set()
         self._children: dict[str, dict[str, int]] = {}
         self._conflicts: set[str] = set()
+        self._gaps: set[str] = set()
         self._reserved: set[str] = set()
         self._greatest: dict[str, int] = {}
         self._locks: dict[str, set[str]] = {}
@@ -57,19 +46,22 @@ class Index:
 
     # What was seen
 
-    def observe(self, uid: int, version: Version) -> None:
-        """A message is there and says this."""
-        self.forget([uid])
+    def observe(self, uid: int, version: Version, moment: float = -inf) -> None:
+        """A message is there and says this.
+
+        :param moment: when that was seen, on any clock.
+        """
+        self.discard([uid])
         self._note(uid, version)
         copies = self._paths.setdefault(version.path, [])
         for known in copies:
-            if _is_identified(version) and same_version(known.version, version):
+            if same_version(known.version, version) and (is_identified(version) or not known.sealed):
                 break
         else:
-            known = _Copies(version)
+            known = Copies(version, moment)
             copies.append(known)
-            if _is_identified(version):
-                self._vids[version.vid] = self._vids.get(version.vid, 0) + 1
+        if not known.sealed and is_identified(version):
+            self._vids[version.vid] = self._vids.get(version.vid, 0) + 1
         known.sealed[uid] = version
         self._stale.add(version.path)
         if version.lease is not None and leases.is_lock_object(version):
@@ -80,28 +72,62 @@ class Index:
 
     def reject(self, uid: int, error: DataError | None) -> None:
         """A message is there and is no version: None for foreign mail, else why it cannot be used."""
-        self.forget([uid])
+        self.discard([uid])
         self._note(uid, error)
 
-    def forget(self, uids: Iterable[int]) -> None:
-        """The server said that these are gone."""
+    def acknowledge(self, version: Version) -> None:
+        """Its writer was told that it is stored: it will not be taken back."""
+        for known in self._paths.get(version.path, ()):
+            if same_version(known.version, version):
+                known.seen = -inf
+
+    def forget(self, uids: Iterable[int], moment: float = inf) -> None:
+        """The server said that these are gone: who removed them is not known (FORMAT 5.5).
+
+        :param moment: until when they were there for all that is known.
+        """
         for uid in uids:
             gone = self._places.pop(uid, None)
             if isinstance(gone, Version):
-                self._drop(uid, gone)
+                self._drop(uid, gone, moment, keep=not paths.is_reserved(gone.path))
+        self.settle()  # now, so that what replaces them later is known to have come later
+
+    def discard(self, uids: Iterable[int]) -> None:
+        """These are gone, and it is known why: nothing is missing."""
+        for uid in uids:
+            gone = self._places.pop(uid, None)
+            if isinstance(gone, Version):
+                self._drop(uid, gone, inf, keep=False)
+
+    def miss_from(self, before: Index) -> None:
+        """What an index of other numbers held and this one does not is gone, in its order (FORMAT 2.5, 5.5)."""
+        for writer, number in before._greatest.items():
+            self._greatest[writer] = max(number, self._greatest.get(writer, 0))
+        for path, copies in before._paths.items():
+            if paths.is_reserved(path):
+                continue
+            there = list(self._paths.get(path, ()))
+            gone = [known for known in by_rank(copies) if not take_equal(there, known.version)]
+            for number, known in enumerate(gone, 1):
+                rank = self.highest + number / (len(gone) + 1)
+                self._paths.setdefault(path, []).append(Copies(known.version, last=rank))
+                self._stale.add(path)
 
     def _note(self, uid: int, found: Version | DataError | None) -> None:
         self._places[uid] = found
         self.highest = max(self.highest, uid)
 
-    def _drop(self, uid: int, version: Version) -> None:
+    def _drop(self, uid: int, version: Version, moment: float, *, keep: bool) -> None:
         copies = self._paths[version.path]
         for known in copies:
             if uid in known.sealed:
                 del known.sealed[uid]
+                known.last = min(known.last, uid + 0.5)
                 if not known.sealed:
-                    copies.remove(known)
-                    if _is_identified(version):
+                    known.spell = moment - known.seen
+                    if not keep:
+                        copies.remove(known)
+                    if is_identified(version):
                         self._count_vid(version.vid)
                 break
         self._stale.add(version.path)
@@ -153,7 +179,7 @@ class Index:
         return self._histories.get(path, _NO_HISTORY)
 
     def paths(self) -> Iterator[str]:
-        """All paths of which any version is there, in no order, reserved and odd ones included."""
+        """All paths of which any version is there or missing, in no order, reserved and odd ones included."""
         self.settle()
         return iter(self._histories)
 
@@ -171,6 +197,33 @@ class Index:
         """The paths in conflict, sorted (FORMAT 3.4)."""
         self.settle()
         return sorted(self._conflicts)
+
+    def missing(self) -> tuple[list[Placed], list[Placed]]:
+        """The heads that are gone although nobody is known to have removed them, by path (FORMAT 5.5).
+
+        :return: the vanished, and those that a reference program seems to have removed.
+        """
+        self.settle()
+        found: tuple[list[Placed], list[Placed]] = ([], [])
+        for path in sorted(self._gaps):
+            history = self._histories[path]
+            for head in history.heads:
+                if head.missing:
+                    found[removed_by_reference(history, head)].append(head)
+        return found
+
+    def gone(self, path: str) -> list[Version]:
+        """All versions of a path that were there and are not any more, missing or replaced."""
+        return [known.version for known in self._paths.get(path, ()) if not known.sealed]
+
+    def thinned(self) -> dict[str, list[Version]]:
+        """By path the versions that went when others had replaced them, nobody knows by whose hand."""
+        self.settle()
+        found = {}
+        for path in sorted(self._gaps):
+            if gone := [known.version for known in self._paths[path] if not (known.sealed or known.missed)]:
+                found[path] = gone
+        return found
 
     def is_directory(self, path: str) -> bool:
         """The root, a path with a live descendant, or one with a marker, whatever its rank (FORMAT 11.2)."""
@@ -256,16 +309,9 @@ class Index:
         """Bring up to date what follows from the paths that changed; every question does it, where it is still due."""
         while self._stale:
             path = self._stale.pop()
-            copies = self._paths.get(path)
-            if not copies:
-                self._paths.pop(path, None)
-                self._histories.pop(path, None)
+            history = self._settled(path)
+            if not history:
                 self._reserved.discard(path)
-                history = _NO_HISTORY
-            else:
-                placed = [known.placed() for known in copies]
-                fences = self.locks(path).fences if path in self._locks else {}
-                history = self._histories[path] = History(placed, self.records.without_copies(placed), fences)
             if history and paths.is_reserved(path):
                 self._reserved.add(path)
             elif history.in_conflict:
@@ -273,6 +319,48 @@ class Index:
             else:
                 self._conflicts.discard(path)
             self._enlist(path, live=history.live)
+
+    def _settled(self, path: str) -> History:
+        """The history of a path that changed; a missing version is in it only while it is a head."""
+        self._gaps.discard(path)
+        copies = [known for known in self._paths.get(path, ()) if known.sealed or not self._is_explained(known)]
+        whole = self._history(path, copies)
+        if any(not known.sealed for known in copies):
+            copies = [known for known in copies if not self._was_withdrawn(known, whole)]
+            whole = self._without_replaced(path, copies)
+        if not copies:
+            self._paths.pop(path, None)
+            self._histories.pop(path, None)
+            return _NO_HISTORY
+        self._paths[path] = copies
+        self._histories[path] = whole
+        return whole
+
+    def _history(self, path: str, copies: Iterable[Copies]) -> History:
+        placed = [known.placed() for known in copies]
+        fences = self.locks(path).fences if path in self._locks else {}
+        return History(placed, self.records.without_copies(placed), fences)
+
+    def _is_explained(self, known: Copies) -> bool:
+        """It is on record who removed it."""
+        return self.records.explains(known.version)
+
+    def _was_withdrawn(self, known: Copies, whole: History) -> bool:
+        """Its writer took it back; that is done soon or never, so that what was there for longer is missing."""
+        soon = not known.sealed and known.spell < limits.WITHDRAWAL_SECONDS
+        return soon and lost_race(whole, known.placed())
+
+    def _without_replaced(self, path: str, copies: Sequence[Copies]) -> History:
+        whole = self._history(path, copies)
+        tops = [head.version for head in whole.heads if head.missing]
+        kept = []
+        for known in copies:
+            if known.sealed or known.version in tops:
+                kept.append(known)
+                known.missed = known.missed or not known.sealed
+        if any(not known.sealed for known in copies):
+            self._gaps.add(path)
+        return self._history(path, kept)
 
     def _enlist(self, path: str, *, live: bool) -> None:
         """Keep the children of all directories above in step with whether the path is live."""
@@ -290,24 +378,3 @@ class Index:
                 del names[name]
                 if not names:
                     del self._children[directory]
-
-
-def _is_identified(version: Version) -> bool:
-    """Its id tells it from every other version.
-
-    Not so a message of the reference that is not encrypted: its id is a hash of metadata without any randomness, and
-    two saves of one length in one second have the same. Each of its places is taken for a version of its own.
-    """
-    return version.ours or version.encrypted
-
-
-def same_version(one: Version, other: Version) -> bool:
-    """Equal in id and metadata; the sealing may differ (FORMAT 2.2)."""
-    return one == other or (
-        one.vid == other.vid
-        and all(
-            getattr(one, name) == getattr(other, name)
-            for name in Version._fields
-            if name not in {"sealed_id", "encrypted", "written"}
-        )
-    )

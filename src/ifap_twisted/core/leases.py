@@ -91,7 +91,7 @@ class Locks:
         for placed in objects:
             lease = placed.version.lease
             if lease is not None and lease.validity == validity:
-                messages.append(Message(lease, placed.rank, placed))
+                messages.append(Message(lease, placed.places[0], placed))
             else:
                 self.void.extend(placed.places)
         messages.sort(key=lambda message: message.rank)

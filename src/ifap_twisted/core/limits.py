@@ -93,6 +93,9 @@ POLL_SECONDS: Final = 60.0
 LOGOUT_SECONDS: Final = 2.0
 SETTLE_SECONDS: Final = 60.0
 """How long an APPEND with an unknown outcome is looked for before the caller is told ``outcome-unknown``."""
+WITHDRAWAL_SECONDS: Final = 600.0
+"""A write that lost a race is taken back within so long after it was seen first (FORMAT 4.4); it waits at most for
+reading back, a reconnection and a command."""
 
 # Local
 MAX_FILE_SIZE: Final = 24 * MIB

@@ -59,7 +59,7 @@ def _shortened(clock: dict[str, int], history: History, writer: str) -> dict[str
     return clock
 
 
-def _silence(writer: str, clock: Mapping[str, int], history: History) -> tuple[int, str]:
+def _silence(writer: str, clock: Mapping[str, int], history: History) -> tuple[float, str]:
     """Less for a writer whose last number was known to an older version: it has been silent for longer."""
     known = [p.rank for p in history.versions if p.version.clock.get(writer, 0) >= clock[writer]]
     return (min(known, default=0), writer)
@@ -137,8 +137,11 @@ def plan_snapshot(histories: Mapping[str, History]) -> dict[str, tuple[int, dict
     """The tree of a snapshot: per path the highest UID, its metadata and all UIDs (FORMAT 6.2, WIRE-FORMAT 4)."""
     tree: dict[str, tuple[int, dict[str, Any], list[int]]] = {}
     for path, history in histories.items():
-        newest = max(history.versions, key=lambda placed: placed.places[-1])
-        uids = sorted(uid for placed in history.versions for uid in placed.places)
+        there = [placed for placed in history.versions if not placed.missing]
+        if not there:
+            continue
+        newest = max(there, key=lambda placed: placed.places[-1])
+        uids = sorted(uid for placed in there for uid in placed.places)
         tree[path] = (uids[-1], reference_metadata(newest.version), uids)
     return tree
 

@@ -101,7 +101,7 @@ def in_order(history: History) -> list[Placed]:
     by_rank = {placed.rank: placed for placed in versions}
     sorter = TopologicalSorter({one.rank: [other.rank for other in history.ancestors(one)] for one in versions})
     sorter.prepare()
-    ready: list[int] = []
+    ready: list[float] = []
     ordered: list[Placed] = []
     while sorter.is_active():
         for rank in sorter.get_ready():

@@ -196,7 +196,8 @@ class Entry:
     :ivar path: without a leading slash (JSON shows it with one).
     :ivar version: the version id; empty for a directory without a marker.
     :ivar parents: the newest known versions that it descends from.
-    :ivar versions: how many versions are kept at present; ``keep`` how many are wanted.
+    :ivar versions: how many versions are there at present; ``keep`` how many are wanted.
+    :ivar missing: its message is gone from the server and nobody is known to have removed it (FORMAT 5.5).
     """
 
     path: str
@@ -213,6 +214,7 @@ class Entry:
     writer: str = ""
     conflict: bool = False
     bound: bool = True
+    missing: bool = False
     sha256: str | None = None
 
     def to_json(self) -> dict[str, JSON]:
@@ -233,6 +235,7 @@ class Entry:
             "conflict": self.conflict,
             "locked": None,
             "bound": self.bound,
+            "missing": self.missing,
             "sha256": self.sha256,
         }
 
@@ -254,6 +257,7 @@ class Entry:
             writer=value["writer"],
             conflict=value["conflict"],
             bound=value["bound"],
+            missing=value.get("missing", False),
             sha256=value.get("sha256"),
         )
 
@@ -323,8 +327,9 @@ class Status:
 class Event:
     """One notice to a watcher (DESIGN 4.3).
 
-    :ivar kind: ``changed``, ``removed``, ``conflict``, ``job``, ``connection``, ``pending`` or ``renewed``.
-    :ivar entry: what it is about, for the first three.
+    :ivar kind: ``changed``, ``removed``, ``conflict``, ``vanished``, ``job``, ``connection``, ``pending`` or
+        ``renewed``.
+    :ivar entry: what it is about, for the first four.
     :ivar detail: a JSON object for the others.
     """
 

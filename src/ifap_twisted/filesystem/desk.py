@@ -14,6 +14,7 @@ from ifap_twisted.errors import (
     AlreadyExists,
     InvalidPath,
     IsADirectory,
+    MessageGone,
     NotADirectory,
     NotFound,
     UnknownVersion,
@@ -115,12 +116,21 @@ class Desk:
             if len(prefix) >= LEAST_PREFIX and placed.version.vid.startswith(prefix)
         )
         if not matching:
+            self._check_gone(path, prefix)
             raise UnknownVersion(f"/{path} has no version {prefix}.", path=path)
         if len({placed.version.vid for placed in matching}) > 1:
             raise UnknownVersion(f"More than one version of /{path} begins with {prefix}.", path=path)
         if len(matching) > 1:
             raise VidCollision(f"Two different versions of /{path} carry the id {prefix}.", path=path)
         return Found(history, matching[0], path)
+
+    def _check_gone(self, path: str, prefix: str) -> None:
+        """A version that was there is not unknown (FORMAT 5.5).
+
+        :raises MessageGone:
+        """
+        if len(prefix) >= LEAST_PREFIX and any(one.vid.startswith(prefix) for one in self.view.index.gone(path)):
+            raise MessageGone(f"Version {prefix} of /{path} was there and is gone from the mail server.", path=path)
 
     def _odd_history(self, shown: str) -> History:
         """The history of a name that we would not write, by the form in which it is shown (FORMAT 11.1)."""

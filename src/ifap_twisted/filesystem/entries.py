@@ -22,7 +22,7 @@ def entry_of(history: History, placed: Placed, *, path: str | None = None) -> En
         modified=version.modified,
         version=version.vid,
         parents=tuple(parent.version.vid for parent in history.parents(placed)),
-        versions=len(history.versions),
+        versions=sum(not one.missing for one in history.versions),
         keep=version.keep,
         deleted=version.deleted,
         mode=0o755 if directory and version.mode == DEFAULT_MODE else version.mode,
@@ -30,6 +30,7 @@ def entry_of(history: History, placed: Placed, *, path: str | None = None) -> En
         writer=version.writer,
         conflict=history.in_conflict,
         bound=version.bound,
+        missing=placed.missing,
         sha256=version.sha256,
     )
 

@@ -58,8 +58,7 @@ class Expunging:
 
     async def _remove(self, placed: Sequence[Placed]) -> None:
         uids = [uid for one in placed for uid in one.places]
-        await self._desk.view.store.remove(uids)
-        self._desk.view.vanished(uids)
+        await self._desk.view.remove(uids)
         for one in placed:
             versions, heads = self._expected[one.version.path]
             gone = (one.version.vid, one.places)

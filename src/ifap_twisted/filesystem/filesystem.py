@@ -301,6 +301,8 @@ class Filesystem:
         await view.refresh()
         if view.incomplete:
             raise CallerError("The server's listing is incomplete; a snapshot of it would hide files. Try again later.")
+        if view.index.missing()[0]:
+            raise CallerError("Files are missing, see 'ifap status'; a snapshot now would hide that from others.")
         histories = view.index.histories()
         content = await self.desk.worker(lambda: snapshot.encode(planning.plan_snapshot(histories)))
         await self.desk.writer.write(view.dialect.snapshot_path, content, Change())

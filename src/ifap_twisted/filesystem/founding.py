@@ -141,10 +141,9 @@ async def _withdraw(view: View, uid: int | None) -> None:
     if uid is None:
         return
     try:
-        await view.store.remove([uid])
+        await view.remove([uid])
     except (NotSupported, StoreError):
         return
-    view.vanished([uid])
 
 
 def check_complete(state: FolderState, blocks: Mapping[int, HeaderBlock]) -> None:

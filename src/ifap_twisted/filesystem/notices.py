@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-from ifap_twisted.core.values import Notice
+from ifap_twisted.core.values import Notice, Version
 from ifap_twisted.errors import DataError
 from ifap_twisted.filesystem.view import View
 
+SHOWN_OF_A_VID = 8
 MOST = 20
 """Notices of one kind that are told one by one."""
 
 
 def notices(view: View, rejected: Mapping[int, DataError], unseen: Collection[str]) -> list[Notice]:
     """Everything worth a warning now, most serious first."""
-    return [*_listing(view), *_damaged(rejected), *_collisions(view), *_clashes(view), *_unseen(unseen)]
+    damage = [*_damaged(rejected), *_collisions(view)]
+    return [*_listing(view), *_missing(view), *damage, *_clashes(view), *_unseen(unseen)]
 
 
 def _listing(view: View) -> list[Notice]:
@@ -23,6 +25,42 @@ def _listing(view: View) -> list[Notice]:
         return []
     text = "The mail server does not list all messages that it says are there; nothing is taken for deleted."
     return [Notice(code="listing-incomplete", text=text)]
+
+
+def _missing(view: View) -> list[Notice]:
+    """What is gone without a word of who removed it (FORMAT 5.5); while the listing is incomplete that is all it is."""
+    if view.incomplete:
+        return []
+    vanished, removed = view.index.missing()
+    found = [_vanished(placed.version) for placed in vanished[:MOST]]
+    if len(vanished) > MOST:
+        found.append(Notice(code="vanished", text=f"{len(vanished) - MOST} more versions are gone in the same way."))
+    found += [_removed(placed.version) for placed in removed[:MOST]]
+    return [*found, *_thinned(view.index.thinned())]
+
+
+def _vanished(version: Version) -> Notice:
+    text = (
+        f"Version {version.vid[:SHOWN_OF_A_VID]} of this file is gone from the mail server, and nobody is known to "
+        "have removed it. 'ifap rm' accepts that; 'ifap put' or 'ifap restore' writes the file anew."
+    )
+    return Notice(code="vanished", text=text, path=version.path)
+
+
+def _removed(version: Version) -> Notice:
+    text = (
+        f"A reference program seems to have removed version {version.vid[:SHOWN_OF_A_VID]} of this file. "
+        "'ifap rm' accepts that; 'ifap put' or 'ifap restore' writes the file anew."
+    )
+    return Notice(code="removed-by-other", text=text, path=version.path)
+
+
+def _thinned(thinned: Mapping[str, Sequence[Version]]) -> list[Notice]:
+    """Replaced versions that went: nothing that is current is missing."""
+    if not thinned:
+        return []
+    text = f"Another program removed old versions ({sum(map(len, thinned.values()))}, of {len(thinned)} files)."
+    return [Notice(code="removed-by-other", text=text, path=next(iter(thinned)) if len(thinned) == 1 else None)]
 
 
 def _damaged(rejected: Mapping[int, DataError]) -> list[Notice]:

@@ -8,12 +8,21 @@ from collections.abc import Collection
 from twisted.internet.defer import Deferred
 
 from ifap_twisted.core import envelope, limits
+from ifap_twisted.core.copies import same_version
 from ifap_twisted.core.history import Placed
-from ifap_twisted.core.index import same_version
 from ifap_twisted.core.values import Version
 from ifap_twisted.errors import DataError, IFAPError, MessageGone, NewerVersionNeeded, Renumbered, Tampered
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.workers import Worker
+
+
+def gone(path: str) -> MessageGone:
+    """Of a version that is missing (FORMAT 5.5)."""
+    return MessageGone(
+        f"The message of /{path} is gone from the mail server, and nobody is known to have removed it. "
+        "'ifap rm' accepts that; 'ifap put' or 'ifap restore' writes the file anew.",
+        path=path,
+    )
 
 
 class Reader:
@@ -43,6 +52,8 @@ class Reader:
         version = placed.version
         if not version.understood:
             raise NewerVersionNeeded("A newer version of ifap-twisted is needed to read this file.", path=version.path)
+        if placed.missing:
+            raise gone(version.path)
         self._reading[version.path] += 1
         try:
             return await self._any_content(placed)

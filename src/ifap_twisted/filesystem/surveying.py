@@ -100,7 +100,9 @@ class Surveyor:
         dates = await self._dated(histories)
         if now is None:
             now = max([self._clock.seconds(), *dates.values()])
-        dated = [(placed.rank, date, plan) for placed, plan in plans if (date := date_of(placed, dates)) is not None]
+        dated = [
+            (placed.places[0], date, plan) for placed, plan in plans if (date := date_of(placed, dates)) is not None
+        ]
         known = Knowledge(
             now=now,
             dates=dates,
@@ -115,7 +117,8 @@ class Surveyor:
                     idle_plans(((one.version.vid, plan) for one, plan in plans), uidvalidity, self._vid_at), "done"
                 ),
                 **dict.fromkeys(
-                    redundant_records(((one.rank, one.version.vid, record) for one, record in records), now), "repeated"
+                    redundant_records(((one.places[0], one.version.vid, record) for one, record in records), now),
+                    "repeated",
                 ),
             },
         )

@@ -16,14 +16,14 @@ from zope.interface import implementer
 
 from ifap_twisted.core import envelope, paths, planning
 from ifap_twisted.core.dialects import Dialect
-from ifap_twisted.core.history import Placed
+from ifap_twisted.core.history import History
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.records import Records
 from ifap_twisted.core.values import Event, FolderState, HeaderBlock, Sealed, Version
 from ifap_twisted.deferreds import deferred, detach
 from ifap_twisted.errors import DataError, ForeignFolder, Renumbered, StoreError
-from ifap_twisted.filesystem.entries import entry_of
+from ifap_twisted.filesystem.events import news
 from ifap_twisted.filesystem.lookout import Lookout
 from ifap_twisted.filesystem.turns import Turns
 from ifap_twisted.filesystem.watching import Watchers
@@ -123,8 +123,9 @@ class View:
         self._announcing = False
         self._claimed = 0
         self._gone: set[int] = set()
+        self._removing: set[int] = set()
         self._absorbing = 0
-        self._refreshed = float("-inf")
+        self._refreshed = self._heard = float("-inf")
         self.own = Lookout(dialect)
         self.read_records: Callable[[], Awaitable[None]] = _nothing
         self._refreshes = Turns(self._refresh)
@@ -259,14 +260,14 @@ class View:
             raise Renumbered("The server renumbered the folder while it was read.")
         agrees = len(listed) == now.exists
         if agrees:
-            self.vanished(known - listed)
+            self._lost(known - listed, self._heard)
         self.incomplete = not agrees or not listed <= set(self.index.uids())
         self._compare = self.incomplete
         return now
 
     def _mark_fresh(self) -> None:
         self._behind = False
-        self._refreshed = self.last_refresh = self._clock.seconds()
+        self._refreshed = self.last_refresh = self._heard = self._clock.seconds()
 
     # Taking in
 
@@ -275,7 +276,10 @@ class View:
         self._absorbing += 1
         try:
             decoded = await self._decode(blocks, known=())
-            fresh = await self._worker(lambda: _made_of(decoded, self.records, validity))
+            before = self.index
+            before.settle()
+            now = self._clock.seconds()
+            fresh = await self._worker(lambda: _made_of(decoded, before, validity, now))
         finally:
             self._absorbing -= 1
         if generation != self._generation:
@@ -328,26 +332,32 @@ class View:
             return None if envelope.is_foreign(block.fields, self.dialect) else error
 
     def _note(self, decoded: Mapping[int, Decoded]) -> None:
-        touched = {found.path for found in decoded.values() if isinstance(found, Version)}
-        with_before = {path: self._shown(path) for path in touched} if self._announcing and self._watchers else {}
-        _fill(self.index, decoded)
-        self._announce(with_before)
+        before = self._before({found.path for found in decoded.values() if isinstance(found, Version)})
+        now = self._clock.seconds()
+        _fill(self.index, decoded, lambda _version: now)
+        self._announce(before)
 
-    def _shown(self, path: str) -> tuple[Placed | None, bool]:
-        history = self.index.history(path)
-        return history.current, history.in_conflict
+    def _before(self, touched: Iterable[str]) -> dict[str, History]:
+        """What watchers are told the difference to."""
+        return {path: self.index.history(path) for path in touched} if self._announcing and self._watchers else {}
 
-    def _announce(self, before: Mapping[str, tuple[Placed | None, bool]]) -> None:
-        for path, (old, was_in_conflict) in before.items():
-            history = self.index.history(path)
-            new = history.current
-            if paths.is_reserved(path) or new is None:
-                continue
-            if old is None or old.version.vid != new.version.vid:
-                kind = "removed" if new.version.deleted else "changed"
-                self._watchers.tell(Event(kind=kind, entry=entry_of(history, new)))
-            if history.in_conflict and not was_in_conflict:
-                self._watchers.tell(Event(kind="conflict", entry=entry_of(history, new)))
+    def _announce(self, before: Mapping[str, History]) -> None:
+        for path, old in before.items():
+            if not paths.is_reserved(path):
+                for event in news(old, self.index.history(path)):
+                    self._watchers.tell(event)
+
+    async def remove(self, uids: Collection[int]) -> None:
+        """Remove messages on purpose: nothing is missing afterwards (FORMAT 5.5).
+
+        :raises NotSupported, StoreError: as ``IMessageStore.remove``.
+        """
+        self._removing.update(uids)
+        try:
+            await self.store.remove(uids)
+            self.vanished(uids)
+        finally:
+            self._removing.difference_update(uids)
 
     # Waiting for our own messages (FORMAT 4.2, 4.3)
 
@@ -374,14 +384,19 @@ class View:
 
     def vanished(self, uids: Collection[int]) -> None:
         """Forget exactly these."""
+        told = self.store.traits.pushes and self.state == "connected"
+        self._lost(uids, self._clock.seconds() if told else self._heard)
+
+    def _lost(self, uids: Collection[int], moment: float) -> None:
+        """They are gone, and were there until that moment for all that is known."""
         if self._absorbing or self.renumbering:
             self._gone.update(uids)
         if self.renumbering:
             return  # the index has the old numbers until everything was read anew
-        touched = {version.path for uid in uids if (version := self.index.at(uid)) is not None}
-        before = {path: self._shown(path) for path in touched} if self._announcing and self._watchers else {}
+        before = self._before({version.path for uid in uids if (version := self.index.at(uid)) is not None})
         self._claimed -= sum(uid in self.index for uid in uids)
-        self.index.forget(uids)
+        self.index.discard(self._removing.intersection(uids))
+        self.index.forget(uids, moment)
         self._announce(before)
 
     def renumbered(self, uidvalidity: int) -> None:
@@ -390,6 +405,7 @@ class View:
         self._generation += 1
         self.own.forget_places()
         self._gone.clear()
+        self._removing.clear()
         self._compare = True
         self._kick()
 
@@ -402,6 +418,8 @@ class View:
     def disconnected(self, reason: BaseException) -> None:
         """Go on with what is known."""
         self._log.info("the mail server cannot be reached: {reason}", reason=str(reason))
+        if self.store.traits.pushes and self.state == "connected":
+            self._heard = self._clock.seconds()
         self._set_state("offline")
 
     def _set_state(self, state: str) -> None:
@@ -432,18 +450,20 @@ async def _nothing() -> None:
     """No records are read yet."""
 
 
-def _made_of(decoded: Mapping[int, Decoded], records: Records, validity: int) -> Index:
-    index = Index(records, validity)
+def _made_of(decoded: Mapping[int, Decoded], before: Index, validity: int, moment: float) -> Index:
+    """The index of a listing; what was there before under other numbers and is not now is missing in it."""
+    index = Index(before.records, validity)
     with collected_later():
-        _fill(index, decoded)
+        _fill(index, decoded, lambda version: min(moment, version.written))  # it may have been there for long
+        index.miss_from(before)
         index.settle()
     return index
 
 
-def _fill(index: Index, decoded: Mapping[int, Decoded]) -> None:
+def _fill(index: Index, decoded: Mapping[int, Decoded], seen: Callable[[Version], float]) -> None:
     for uid, found in decoded.items():
         if isinstance(found, Version):
-            index.observe(uid, found)
+            index.observe(uid, found, seen(found))
         else:
             index.reject(uid, found)
 

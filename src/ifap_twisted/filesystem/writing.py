@@ -136,6 +136,7 @@ class Writer:
                 if expect is not None:
                     known = {head.version.vid for head in replaced}
                     await self._check_overtaken(sealed, placed, known, expect, began, certain=certain)
+                self._view.index.acknowledge(placed.version)
                 return placed
             finally:
                 self._queues.leave(path)
@@ -249,10 +250,9 @@ class Writer:
         if self._clock.seconds() - began > limits.WITHDRAW_SECONDS:
             raise stays
         try:
-            await self._view.store.remove(own.places)
+            await self._view.remove(own.places)
         except (NotSupported, StoreError) as error:
             raise stays from error
-        self._view.vanished(own.places)
         if not certain:
             await self._identity.renew()  # as for every write that may turn up later (FORMAT 3.2)
             raise unknown_error(sealed)

@@ -13,7 +13,7 @@ from ifap_twisted.core.values import Version
 class Family:
     """The versions of one path that are there, by id, and the lowest UID of each."""
 
-    def __init__(self, versions: Mapping[str, Version], ranks: Mapping[str, int]) -> None:
+    def __init__(self, versions: Mapping[str, Version], ranks: Mapping[str, float]) -> None:
         self.versions = versions
         self.ranks = ranks
 

@@ -248,16 +248,28 @@ def _agreed(trace: Trace) -> Iterator[Violation]:
     """When all is quiet everybody sees the same, a second fresh client too."""
     if len(trace.observations) < 2:
         return
-    first = _picture(trace.observations[0])
+    first = trace.observations[0]
     for seen in trace.observations[1:]:
-        for name, mine, theirs in zip(("versions", "listing", "conflicts"), first, _picture(seen), strict=True):
+        gone = _missed(trace, first) | _missed(trace, seen)
+        pictures = _picture(first, gone), _picture(seen, gone)
+        for name, mine, theirs in zip(("versions", "listing", "conflicts"), *pictures, strict=True):
             if mine != theirs:
                 yield Violation("everybody sees the same", f"{seen.who}, {name}: {_difference(mine, theirs)}")
 
 
-def _picture(seen: Observation) -> tuple[frozenset[object], ...]:
-    versions = frozenset((path, one.vid) for path, found in seen.versions.items() for one in found)
-    return versions, frozenset(seen.listing), frozenset(seen.conflicts)
+def _missed(trace: Trace, seen: Observation) -> frozenset[tuple[str, str]]:
+    """What a reference program destroyed and a device that was running then goes on reporting (FORMAT 5.5)."""
+    there = {(path, one.vid) for path, found in seen.versions.items() for one in found}
+    return frozenset(there.intersection(trace.destroyed))
+
+
+def _picture(seen: Observation, missed: frozenset[tuple[str, str]]) -> tuple[frozenset[object], ...]:
+    """What is seen; of the paths of which something is missed only what is there."""
+    paths = {name for path, _vid in missed for name in (path, path + "~file")}
+    versions = {(path, one.vid) for path, found in seen.versions.items() for one in found}
+    listing = {found for found in seen.listing if found[0] not in paths}
+    conflicts = {found for found in seen.conflicts if found[0] not in paths}
+    return frozenset(versions - missed), frozenset(listing), frozenset(conflicts)
 
 
 def _difference(mine: frozenset[object], theirs: frozenset[object]) -> str:

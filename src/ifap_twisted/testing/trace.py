@@ -88,7 +88,7 @@ class Observation:
     versions: Mapping[str, tuple[Seen, ...]]
     listing: tuple[tuple[str, str, str], ...]
     conflicts: tuple[tuple[str, str], ...]
-    ranks: Mapping[tuple[str, str], int]
+    ranks: Mapping[tuple[str, str], float]
     pending: int = 0
 
 

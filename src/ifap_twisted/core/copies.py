@@ -1,0 +1,68 @@
+"""One version and all its places: what makes two messages copies of one version (FORMAT 2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+
+from ifap_twisted.core.history import Placed
+from ifap_twisted.core.values import Version
+
+
+class Copies:
+    """One version and its places; the sealed bytes of each place may differ (FORMAT 2.2).
+
+    :ivar seen: since when it is known; ``spell`` how long it was there, when it went.
+    :ivar last: the rank of one that has no place any more.
+    :ivar missed: it was missing once: what replaces it settles that (FORMAT 5.5).
+    """
+
+    __slots__ = ("last", "missed", "sealed", "seen", "spell", "version")
+
+    def __init__(self, version: Version, seen: float = -inf, *, last: float = inf) -> None:
+        self.version = version
+        self.sealed: dict[int, Version] = {}
+        self.last = last
+        self.missed = False
+        self.seen = seen
+        self.spell = inf
+
+    def placed(self) -> Placed:
+        """As histories know it."""
+        places = tuple(sorted(self.sealed))
+        return Placed(self.sealed[places[0]], places) if places else Placed(self.version, (), self.last)
+
+
+def is_identified(version: Version) -> bool:
+    """Its id tells it from every other version.
+
+    Not so a message of the reference that is not encrypted: its id is a hash of metadata without any randomness, and
+    two saves of one length in one second have the same. Each of its places is taken for a version of its own.
+    """
+    return version.ours or version.encrypted
+
+
+def by_rank(copies: Iterable[Copies]) -> list[Copies]:
+    """In the order of their ranks."""
+    return sorted(copies, key=lambda known: known.placed().rank)
+
+
+def take_equal(there: list[Copies], version: Version) -> bool:
+    """Whether the version is among them; and take it out: each stands for one only."""
+    for known in there:
+        if same_version(known.version, version):
+            there.remove(known)
+            return True
+    return False
+
+
+def same_version(one: Version, other: Version) -> bool:
+    """Equal in id and metadata; the sealing may differ (FORMAT 2.2)."""
+    return one == other or (
+        one.vid == other.vid
+        and all(
+            getattr(one, name) == getattr(other, name)
+            for name in Version._fields
+            if name not in {"sealed_id", "encrypted", "written"}
+        )
+    )
