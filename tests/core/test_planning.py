@@ -90,3 +90,23 @@ class RefreshPlanTests(SynchronousTestCase):
         now = FolderState(uidvalidity=2, uidnext=5, exists=1)
         plan = planning.plan_refresh(before, now, Index())
         self.assertEqual((plan.restart, plan.first), (True, 1))
+
+
+class BehindTests(SynchronousTestCase):
+    """Whether a server shows less than is known because it lags behind."""
+
+    def test_a_missing_uid_that_was_not_given_yet(self) -> None:
+        """It may come again."""
+        now = FolderState(uidvalidity=1, uidnext=5, exists=1)
+        self.assertTrue(planning.is_behind(now, {3, 5}))
+
+    def test_missing_uids_that_were_given(self) -> None:
+        """They are gone."""
+        now = FolderState(uidvalidity=1, uidnext=5, exists=1)
+        self.assertFalse(planning.is_behind(now, {3, 4}))
+        self.assertFalse(planning.is_behind(now, ()))
+
+    def test_a_server_that_does_not_tell(self) -> None:
+        """Courier: its listing is all there is to go by."""
+        now = FolderState(uidvalidity=1, uidnext=None, exists=1)
+        self.assertFalse(planning.is_behind(now, {3, 5}))

@@ -326,6 +326,15 @@ class AppendTests(FolderCase):
         talk.hears('A2 APPEND "box" {3+}', "a", "")
         talk.says("* 4 EXISTS", "A2 OK [APPENDUID 7 12] done")
         self.assertEqual(self.successResultOf(done), Receipt(uidvalidity=7, uid=12))
+
+    def test_next_uid_is_that_of_what_is_shown(self):
+        """What was stored need not be visible yet: UIDNEXT stays what the server showed until a message is seen."""
+        talk = self.open()
+        done = self.started(talk.folder.append(b"a\r\n"))
+        talk.says("A2 OK [APPENDUID 7 12] done")
+        self.successResultOf(done)
+        self.assertEqual(talk.folder.state.uidnext, 10)
+        talk.says("* 4 FETCH (UID 12)")
         self.assertEqual(talk.folder.state.uidnext, 13)
 
     def test_no_receipt(self):
@@ -582,6 +591,13 @@ class NewsTests(FolderCase):
         )
         self.successResultOf(done)
         self.assertIn(("vanished", [5]), talk.notes.told)
+
+    def test_thorough_of_an_older_state(self):
+        """A server that says that a known UID was not given yet shows an older state: nothing is taken for gone."""
+        talk = self.known(3, 5, 9)
+        done = self.thorough(talk, "* 2 EXISTS", "* OK [UIDVALIDITY 7]", "* OK [UIDNEXT 9]")
+        self.assertEqual(self.successResultOf(done).exists, 2)
+        self.assertEqual(talk.notes.told, [("arrived", 2)])
 
     def test_thorough_of_an_emptied_folder(self):
         """A folder that was emptied."""

@@ -133,6 +133,16 @@ def plan_refresh(known: FolderState | None, now: FolderState, index: Index) -> R
     return RefreshPlan(restart=False, first=index.highest + 1)
 
 
+def is_behind(now: FolderState, missing: Collection[int]) -> bool:
+    """Whether what a server shows is older than what is known: UIDs are missing that, it says, were not given yet.
+
+    Some providers answer from copies of a mailbox, of which one lags behind another: what it does not show may come.
+
+    :param missing: known UIDs, of the same UIDVALIDITY, that are not listed.
+    """
+    return now.uidnext is not None and any(uid >= now.uidnext for uid in missing)
+
+
 def plan_snapshot(histories: Mapping[str, History]) -> dict[str, tuple[int, dict[str, JSON], list[int]]]:
     """The tree of a snapshot: per path the highest UID, its metadata and all UIDs (FORMAT 6.2, WIRE-FORMAT 4)."""
     tree: dict[str, tuple[int, dict[str, Any], list[int]]] = {}

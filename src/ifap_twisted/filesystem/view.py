@@ -249,7 +249,10 @@ class View:
         self._watchers.tell(Event(kind="renewed"))
 
     async def _compare_with_listing(self, now: FolderState) -> FolderState:
-        """Read what was missed; forget what is not listed only if the count agrees with EXISTS (FORMAT 2.5)."""
+        """Read what was missed; forget what is not listed only if the count agrees with EXISTS (FORMAT 2.5).
+
+        A listing of a server that is behind is not complete, whatever it counts.
+        """
         generation = self._generation
         known = set(self.index.uids())  # what comes after the listing is not missing in it
         listed = set(await self.store.uids(1))
@@ -258,7 +261,7 @@ class View:
             await self.absorb(await self.store.headers(first, last))
         if generation != self._generation:
             raise Renumbered("The server renumbered the folder while it was read.")
-        agrees = len(listed) == now.exists
+        agrees = len(listed) == now.exists and not planning.is_behind(now, known - listed)
         if agrees:
             self._lost(known - listed, self._heard)
         self.incomplete = not agrees or not listed <= set(self.index.uids())

@@ -168,6 +168,8 @@ class Folder:
             return self.state
         if before.uidvalidity != self._state.uidvalidity:
             self._observer.renumbered(self._state.uidvalidity)
+        elif known and self._uidnext is not None and known[-1] >= self._uidnext:
+            self._look_again = True  # it shows an older state than before: what is missing may come again
         elif known:
             await self._compare(known)
         self._look_again = self._look_again or self._exists != exists
@@ -369,9 +371,7 @@ class Folder:
             )
         receipt = await self._appends.add(message)
         self._unseen = True
-        if receipt.uid is not None and receipt.uidvalidity == self._state.uidvalidity and self._uidnext is not None:
-            self._uidnext = max(self._uidnext, receipt.uid + 1)
-        return receipt
+        return receipt  # UIDNEXT stays as it was shown: what is stored need not be visible yet
 
     async def remove(self, uids: Iterable[int]) -> None:
         """Expunge exactly these of the messages that are there now (FORMAT 5.4).

@@ -20,6 +20,7 @@ from ifap_twisted.server.fetching import Block, Plan
 from ifap_twisted.server.flags import Flags
 from ifap_twisted.server.mailbox import Mailbox, Pairs
 from ifap_twisted.server.messages import Appended, Message
+from ifap_twisted.server.storage import Box
 from ifap_twisted.server.view import View
 from ifap_twisted.server.watching import Watcher, Watchers
 from ifap_twisted.store.memory import Fate
@@ -41,25 +42,22 @@ class Treatment:
     """How the server treats one device, until it is told otherwise.
 
     :ivar only_selecting: messages that arrive are shown when the mailbox is selected again, not before.
-    :ivar lag: seconds after which this device sees what others, or itself, stored; ``search_lag``: after which SEARCH
-        finds it.
-    :ivar hidden: UIDs that a SELECT leaves out; ``omitted``: UIDs for which FETCH has no response.
-    :ivar narrow: a mailbox was selected while messages were hidden.
+    :ivar lag: seconds after which this device sees what others, or itself, stored, as on a copy of the mailbox that is
+        behind; ``search_lag``: after which SEARCH finds it.
+    :ivar hidden: UIDs that are counted, but for which FETCH has no response, and which SEARCH does not find.
     """
 
     only_selecting: bool = False
     lag: float = 0.0
     search_lag: float = 0.0
     hidden: frozenset[int] = frozenset()
-    omitted: frozenset[int] = frozenset()
-    narrow: bool = False
     fates: deque[Fate] = field(default_factory=deque)
     orders: list[Order] = field(default_factory=list)
 
     @property
     def incomplete(self) -> bool:
         """Whether what this device is shown is not all there is."""
-        return bool(self.hidden or self.omitted or self.lag)
+        return bool(self.hidden or self.lag)
 
     def ordered(self, command: bytes) -> bytes | None:
         """What a command of this name is answered instead of being done, or None; orders are used up."""
@@ -74,7 +72,7 @@ class Treatment:
     def behave(self) -> None:
         """From now on, no fault."""
         self.lag = 0.0
-        self.hidden = self.omitted = frozenset()
+        self.hidden = frozenset()
         self.fates.clear()
         self.orders.clear()
 
@@ -183,12 +181,12 @@ class SimulatedMailbox(Mailbox):
     """A selected mailbox that leaves out what the treatment says."""
 
     treatment: Treatment
-    recent_enough: Callable[[int], bool]
+    is_found: Callable[[int], bool]
 
     @deferred
     async def fetch(self, pairs: Pairs, plan: Plan) -> Block:
         """FETCH responses for those of the messages that are not left out."""
-        shown = [pair for pair in pairs if pair[1] not in self.treatment.omitted]
+        shown = [pair for pair in pairs if pair[1] not in self.treatment.hidden]
         if not shown:
             return Block(done=len(pairs))
         block = await super().fetch(shown, plan)
@@ -197,7 +195,7 @@ class SimulatedMailbox(Mailbox):
 
     def search(self, pairs: Pairs, criterion: Callable[[Message], bool]) -> Deferred[list[tuple[int, int]]]:
         """Those of the messages that meet a criterion, and are in the index of SEARCH by now."""
-        return super().search([pair for pair in pairs if self.recent_enough(pair[1])], criterion)
+        return super().search([pair for pair in pairs if self.is_found(pair[1])], criterion)
 
 
 class SimulatedAccount(Account):
@@ -209,6 +207,7 @@ class SimulatedAccount(Account):
         self.treatment = treatment
         self.cut = cut
         self._backend = backend
+        self._mailbox: Mailbox | None = None
         self._watchers = LateWatchers(backend.shelf.watchers, treatment, backend.shelf.clock)
 
     @deferred
@@ -216,15 +215,22 @@ class SimulatedAccount(Account):
         """Open a mailbox, as much of it as is shown."""
         database, treatment = self._shelf.database, self.treatment
         opened = await database.run(storage.open_mailbox, self.user, name, claim_recent=writable)
-        box = opened.box.id
-        shown = [uid for uid in opened.uids if uid not in treatment.hidden and self._is_old(box, uid, treatment.lag)]
-        if len(shown) < len(opened.uids):
-            treatment.narrow = True
-            opened = replace(opened, uids=type(opened.uids)("I", shown), unseen=None)
-        mailbox = SimulatedMailbox(database, self._watchers, opened, writable=writable)
+        box = opened.box
+        late = [uid for uid in opened.uids if uid > self._shown(box) and not self._is_old(box.id, uid, treatment.lag)]
+        if late:
+            shown = opened.uids[: opened.uids.index(late[0])]
+            opened = replace(opened, box=replace(box, uidnext=late[0]), uids=shown, unseen=None)
+        self._mailbox = mailbox = SimulatedMailbox(database, self._watchers, opened, writable=writable)
         mailbox.treatment = treatment
-        mailbox.recent_enough = lambda uid: self._is_old(box, uid, treatment.search_lag)
+        mailbox.is_found = lambda uid: uid not in treatment.hidden and self._is_old(box.id, uid, treatment.search_lag)
         return mailbox
+
+    def _shown(self, box: Box) -> int:
+        """The highest UID that this connection was shown: what it has seen stays."""
+        before = self._mailbox
+        if before is None or before.opened.box.uidvalidity != box.uidvalidity or not len(before.view):
+            return 0
+        return before.view.all()[-1][1]
 
     def _is_old(self, mailbox: int, uid: int, age: float) -> bool:
         return self._backend.stored_at(mailbox, uid) + age <= self._shelf.clock.seconds()

@@ -72,14 +72,11 @@ class Session:
             connection.say_goodbye(b"Sorry")
 
     def behave(self) -> None:
-        """From now on, no fault; what was shown too little is shown anew."""
-        narrow, self.treatment.narrow = self.treatment.narrow, False
+        """From now on, no fault."""
         self.treatment.behave()
         self.refused_until = 0.0
         self.road.slow_down(0.0)
         self.road.speak_again()
-        if narrow:
-            self.say_goodbye()
 
 
 class WireWorld:
@@ -150,7 +147,7 @@ class WireWorld:
         """From now on the server behaves."""
         self.server.closed_until = 0.0
         self.server.deliver_late()
-        for session in self._sessions.values():
+        for session in self._all:  # of the dead, too: what they had on its way arrives now or never
             session.behave()
 
     def strike(self, step: Step) -> bool:
@@ -173,7 +170,7 @@ class WireWorld:
         if number % 3 == 0:
             Random(number).shuffle(order)  # noqa: S311 -- repeatable on purpose
         for session in self._sessions.values():
-            session.treatment.hidden = session.treatment.omitted = frozenset()
+            session.treatment.hidden = frozenset()
         self.server.renumber(order)
 
     def _deliver(self, _number: int) -> None:
@@ -226,10 +223,6 @@ class WireWorld:
         session.treatment.hidden = self._some(number)
         return self._later(session, number)
 
-    def _omit(self, session: Session, number: int) -> bool:
-        session.treatment.omitted = self._some(number)
-        return self._later(session, number)
-
     def _some(self, number: int) -> frozenset[int]:
         random = Random(number)  # noqa: S311 -- repeatable on purpose
         return frozenset(uid for uid in self.messages if random.random() < 0.3)
@@ -240,12 +233,8 @@ class WireWorld:
 
     @staticmethod
     def _show_all(session: Session) -> None:
-        treatment = session.treatment
-        treatment.hidden = treatment.omitted = frozenset()
-        treatment.lag = 0.0
-        narrow, treatment.narrow = treatment.narrow, False
-        if narrow and not session.road.dead:
-            session.say_goodbye()
+        session.treatment.hidden = frozenset()
+        session.treatment.lag = 0.0
 
     _SERVER: Mapping[str, Callable[[WireWorld, int], None]] = {
         "renumber": _renumber,
@@ -261,5 +250,4 @@ class WireWorld:
         "bye": _bye,
         "lag": _lag,
         "hide": _hide,
-        "omit": _omit,
     }
