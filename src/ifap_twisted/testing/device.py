@@ -150,6 +150,12 @@ class Device:
         keys = [] if self._keyring.key is None else [self._keyring.key]
         return {(version.path, version.vid) for version in kept_on(self.disk, keys)}
 
+    @property
+    def at_rest(self) -> bool:
+        """It is open, the server can be reached, and nothing is under way."""
+        opened = self.filesystem
+        return opened is not None and opened.idle and opened.desk.view.state == "connected"
+
     def bury(self) -> None:
         """When all is over, let every process that it ever had run out: Python must find nothing half-run."""
         self._die()

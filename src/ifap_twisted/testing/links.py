@@ -5,7 +5,7 @@ Nothing is delivered while it is written: each block arrives by an event of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import UNIXAddress
@@ -51,11 +51,12 @@ class Link:
 class Stream:
     """Bytes in one direction, in their order.
 
-    :ivar left: the connection breaks when so many more bytes have arrived; None: it does not.
+    :ivar left: when so many more bytes have arrived, ``then`` happens; None: it does not.
     """
 
     def __init__(self, road: Road, name: str, to: End) -> None:
         self.left: int | None = None
+        self.then: Callable[[], None] = road.cut
         self._road = road
         self._name = name
         self._to = to
@@ -120,7 +121,8 @@ class Stream:
             self._road.record.note(self._road.clock.seconds(), self._name, block)
             self._to.receive(block)
         if self.left == 0:
-            self._to.link.cut()
+            self.left = None
+            self.then()
         if not self.full:
             self._to.other.may_write()
 

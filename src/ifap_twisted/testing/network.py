@@ -76,9 +76,10 @@ class Road:
         """Let every block take longer for a while."""
         self._slow_until = self.clock.seconds() + seconds
 
-    def fall_silent(self) -> None:
-        """Deliver nothing from now on; neither end is told."""
+    def fall_silent(self, seconds: float) -> None:
+        """Deliver nothing for a while; neither end is told."""
         self.silent = True
+        self.clock.callLater(seconds, self.speak_again)
 
     def speak_again(self) -> None:
         """Deliver what waited, in its order."""
@@ -87,17 +88,24 @@ class Road:
             link.up.go_on()
             link.down.go_on()
 
+    def behave(self) -> None:
+        """From now on, no fault."""
+        self._slow_until = 0.0
+        for link in self.links:
+            link.up.left = link.down.left = None
+        self.speak_again()
+
     def cut(self) -> None:
         """Break all connections; what is on its way is lost."""
         for link in list(self.links):
             link.cut()
 
-    def cut_after(self, count: int, *, upstream: bool) -> bool:
-        """Break the newest connection after so many more bytes in one direction; tells whether there is one."""
+    def after(self, count: int, then: Callable[[], None], *, upstream: bool) -> bool:
+        """Let something happen after so many more bytes to or from the server; tells whether there is a connection."""
         if not self.links:
             return False
         stream = self.links[-1].up if upstream else self.links[-1].down
-        stream.left = count
+        stream.left, stream.then = count, then
         return True
 
     def die(self, *, before: bool) -> None:

@@ -279,7 +279,7 @@ class Simulation:
 
     def _is_busy(self) -> bool:
         started = [device for device in self.devices if device.incarnation]
-        return any(device.filesystem is None or not device.filesystem.idle for device in started)
+        return not all(device.at_rest for device in started)
 
     def _look(self) -> None:
         """Two fresh clients look at everything, and between them all devices."""

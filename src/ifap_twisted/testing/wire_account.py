@@ -45,12 +45,14 @@ class Treatment:
     :ivar lag: seconds after which this device sees what others, or itself, stored, as on a copy of the mailbox that is
         behind; ``search_lag``: after which SEARCH finds it.
     :ivar hidden: UIDs that are counted, but for which FETCH has no response, and which SEARCH does not find.
+    :ivar misplaced: how many more APPENDs are answered with a UID that is not theirs.
     """
 
     only_selecting: bool = False
     lag: float = 0.0
     search_lag: float = 0.0
     hidden: frozenset[int] = frozenset()
+    misplaced: int = 0
     fates: deque[Fate] = field(default_factory=deque)
     orders: list[Order] = field(default_factory=list)
 
@@ -72,6 +74,7 @@ class Treatment:
     def behave(self) -> None:
         """From now on, no fault."""
         self.lag = 0.0
+        self.misplaced = 0
         self.hidden = frozenset()
         self.fates.clear()
         self.orders.clear()

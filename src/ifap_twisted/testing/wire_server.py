@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,9 +69,12 @@ class Told(Exception):
 class SimulatedConnection(Connection):
     """A connection of a device.
 
+    :ivar unwelcome: it is greeted with BYE.
     :param profile: words of the profile: ``literal-``, ``synchronising``, ``multiappend``; ``poor``: neither UIDPLUS
         nor IDLE.
     """
+
+    unwelcome = False
 
     def __init__(
         self,
@@ -94,6 +98,13 @@ class SimulatedConnection(Connection):
         more = [b"LITERAL-"] if "literal-" in self._profile else []
         more += [b"MULTIAPPEND"] if "multiappend" in self._profile else []
         return {**{word: value for word, value in words.items() if word not in absent}, **dict.fromkeys(more)}
+
+    def sendServerGreeting(self) -> None:
+        """Greet, or not."""
+        if self.unwelcome:
+            self.say_goodbye(b"Too many connections.")
+        else:
+            super().sendServerGreeting()  # type: ignore[no-untyped-call]
 
     async def open_account(self, name: bytes, password: bytes) -> IMailAccount:
         """The account, with this device's treatment."""
@@ -270,6 +281,9 @@ class SimulatedServer:
             await self._add(name, flags, date, data)
         if fate is Fate.CUT_AFTER:
             account.cut()
+        if account.treatment.misplaced:
+            account.treatment.misplaced -= 1
+            return replace(appended, uid=max(appended.uid - 1, 1))
         return appended
 
     def deliver_late(self) -> None:

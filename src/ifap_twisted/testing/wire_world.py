@@ -44,9 +44,10 @@ class Session:
         self.road = road
         self.treatment = Treatment(only_selecting=place.late, search_lag=SEARCH_LAG if "slow-search" in quirks else 0.0)
         self.refused_until = 0.0
+        self.greets = False
         self._server = server
         self._profile = {*quirks, *(["poor"] if place.poor else [])}
-        connector = Connector(
+        self.connector = connector = Connector(
             clock,
             Endpoint(road, self._accept),
             security=Security.plain(),
@@ -57,26 +58,34 @@ class Session:
         self.store: IMessageStore = PoliteStore(ImapStore(connector), clock=clock, random=road.random.random)
 
     def _accept(self) -> SimulatedConnection | None:
-        if self.road.clock.seconds() < self.refused_until:
+        refused = self.road.clock.seconds() < self.refused_until
+        if refused and not self.greets:
             return None
-        return self._server.accept(self.treatment, self._profile, self.road.cut)
+        connection = self._server.accept(self.treatment, self._profile, self.road.cut)
+        if connection is not None:
+            connection.unwelcome = refused
+        return connection
 
-    def cut_off(self, seconds: float) -> None:
-        """Break its connections, and refuse others for a while."""
+    def cut_off(self, seconds: float, *, greets: bool) -> None:
+        """Break its connections, and refuse others for a while; ``greets``: with a BYE."""
         self.refused_until = self.road.clock.seconds() + seconds
+        self.greets = greets
         self.road.cut()
 
     def say_goodbye(self) -> None:
         """The server ends its connections in good order."""
-        for connection in self._server.connections(self.treatment):
+        for connection in self.connections():
             connection.say_goodbye(b"Sorry")
+
+    def connections(self) -> list[SimulatedConnection]:
+        """Those on which it has selected the folder."""
+        return [one for one in self._server.connections(self.treatment) if one.state == "select"]
 
     def behave(self) -> None:
         """From now on, no fault."""
         self.treatment.behave()
         self.refused_until = 0.0
-        self.road.slow_down(0.0)
-        self.road.speak_again()
+        self.road.behave()
 
 
 class WireWorld:
@@ -187,16 +196,20 @@ class WireWorld:
     # A network
 
     def _cut_off(self, session: Session, number: int) -> bool:
-        session.cut_off(0.5 + number % 40)
+        session.cut_off(0.5 + number % 40, greets=number % 4 == 0)
         return True
 
     def _cut(self, session: Session, number: int) -> bool:
-        """After few bytes or many: in a line, in a literal, between."""
-        return session.road.cut_after((number // 2) ** 2 % 5000, upstream=number % 2 == 0)
+        return session.road.after(_bytes(number), session.road.cut, upstream=number % 2 == 0)
 
     def _mute(self, session: Session, number: int) -> bool:
-        session.road.fall_silent()
-        self._clock.callLater(1.0 + number % 200, session.road.speak_again)
+        """Now, or in the middle of something; both ends wait, and know nothing."""
+        seconds = 1.0 + number % 200
+        if number % 3:
+            return session.road.after(
+                _bytes(number), lambda: session.road.fall_silent(seconds), upstream=number % 2 == 0
+            )
+        session.road.fall_silent(seconds)
         return True
 
     def _slow(self, session: Session, number: int) -> bool:
@@ -213,6 +226,17 @@ class WireWorld:
 
     def _bye(self, session: Session, _number: int) -> bool:
         session.say_goodbye()
+        return True
+
+    def _miscount(self, session: Session, number: int) -> bool:
+        """A number of messages that is wrong."""
+        connections = session.connections()
+        for connection in connections:
+            connection.sendLine(b"* %d EXISTS" % max(len(self.messages) + number % 7 - 3, 0))  # type: ignore[no-untyped-call]
+        return bool(connections)
+
+    def _misplace(self, session: Session, number: int) -> bool:
+        session.treatment.misplaced = 1 + number % 3
         return True
 
     def _lag(self, session: Session, number: int) -> bool:
@@ -248,6 +272,13 @@ class WireWorld:
         "slow": _slow,
         "fail": _fail,
         "bye": _bye,
+        "miscount": _miscount,
+        "misplace": _misplace,
         "lag": _lag,
         "hide": _hide,
     }
+
+
+def _bytes(number: int) -> int:
+    """Few or many: in a line, in a literal, or between."""
+    return (number // 2) ** 2 % 5000
