@@ -103,10 +103,6 @@ class MemoryWorld:
         """Whether messages are left out of the listings of a device."""
         return device in self._sessions and self._sessions[device].hiding
 
-    def is_misled(self, device: int) -> bool:  # noqa: ARG002 -- EXISTS counts what is hidden here
-        """Whether what a device was shown last was less than there is, and agreed with EXISTS."""
-        return False
-
     def add(self, message: bytes) -> int:
         """Store a message of somebody else."""
         self.shelf.passed(self._clock.seconds())

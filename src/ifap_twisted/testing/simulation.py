@@ -234,8 +234,6 @@ class Simulation:
         def ended(outcome: Any) -> None:
             if lifetime.dead:
                 return
-            if self.world.is_misled(device.number):
-                self.trace.blind.add((device.number, device.incarnation))
             if isinstance(outcome, Failure):
                 self._ended(call, CANCELLED if isinstance(outcome.value, CancelledError) else code_of(outcome))
             else:

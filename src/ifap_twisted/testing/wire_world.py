@@ -140,10 +140,6 @@ class WireWorld:
         """Whether a device is shown less than there is."""
         return device in self._sessions and self._sessions[device].treatment.incomplete
 
-    def is_misled(self, device: int) -> bool:
-        """Whether what a device was shown last was less than there is, and agreed with EXISTS."""
-        return device in self._sessions and self._sessions[device].treatment.narrow
-
     def add(self, message: bytes) -> int:
         """Store a message of somebody else."""
         return self.server.add(message)

@@ -27,9 +27,6 @@ class World(Network, Protocol):
     def is_hiding(self, device: int) -> bool:
         """Whether messages are left out of the listings of a device."""
 
-    def is_misled(self, device: int) -> bool:
-        """Whether what a device was shown last was less than there is, and agreed with EXISTS."""
-
     def add(self, message: bytes) -> int:
         """Somebody else stores a message."""
 
