@@ -127,6 +127,11 @@ class LateNews:
         """At once."""
         self._view.mailbox_deleted()
 
+    def owe(self, uid: int, delay: float) -> None:
+        """A message that the view should have shown from the beginning arrives after a while."""
+        if not self._treatment.only_selecting:
+            self._wait(lambda: self._view.messages_arrived([uid]), delay)
+
     def stop(self) -> None:
         """Pass on nothing more."""
         self._waiting.clear()
@@ -139,9 +144,12 @@ class LateNews:
         if not (lag or self._waiting):
             what()
             return
+        self._wait(what, lag)
+
+    def _wait(self, what: Callable[[], None], delay: float) -> None:
         self._waiting.append(what)
         self._due = [call for call in self._due if call.active()]
-        self._due.append(self._clock.callLater(lag, self._next))
+        self._due.append(self._clock.callLater(delay, self._next))
 
     def _next(self) -> None:
         if self._waiting:
@@ -163,6 +171,10 @@ class LateWatchers(Watchers):
         assert isinstance(view, View)
         self._late[view] = late = LateNews(view, self._treatment, self._clock)
         self._all.add(mailbox, late)
+
+    def owe(self, view: Watcher, uid: int, delay: float) -> None:
+        """Show a message to this view after a while."""
+        self._late[view].owe(uid, delay)
 
     def remove(self, mailbox: int, view: Watcher) -> None:
         """Tell it nothing any more."""
@@ -220,12 +232,16 @@ class SimulatedAccount(Account):
         opened = await database.run(storage.open_mailbox, self.user, name, claim_recent=writable)
         box = opened.box
         late = [uid for uid in opened.uids if uid > self._shown(box) and not self._is_old(box.id, uid, treatment.lag)]
+        late = [uid for uid in opened.uids if late and uid >= late[0]]
         if late:
             shown = opened.uids[: opened.uids.index(late[0])]
             opened = replace(opened, box=replace(box, uidnext=late[0]), uids=shown, unseen=None)
         self._mailbox = mailbox = SimulatedMailbox(database, self._watchers, opened, writable=writable)
         mailbox.treatment = treatment
         mailbox.is_found = lambda uid: uid not in treatment.hidden and self._is_old(box.id, uid, treatment.search_lag)
+        for uid in late:
+            due = self._backend.stored_at(box.id, uid) + treatment.lag
+            self._watchers.owe(mailbox.view, uid, max(due - self._shelf.clock.seconds(), 0.0))
         return mailbox
 
     def _shown(self, box: Box) -> int:
