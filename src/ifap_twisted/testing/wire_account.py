@@ -20,7 +20,7 @@ from ifap_twisted.server.fetching import Block, Plan
 from ifap_twisted.server.flags import Flags
 from ifap_twisted.server.mailbox import Mailbox, Pairs
 from ifap_twisted.server.messages import Appended, Message
-from ifap_twisted.server.storage import Box
+from ifap_twisted.server.rows import Box
 from ifap_twisted.server.view import View
 from ifap_twisted.server.watching import Watcher, Watchers
 from ifap_twisted.store.memory import Fate
