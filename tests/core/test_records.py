@@ -183,3 +183,10 @@ class CopiesTests(SynchronousTestCase):
         index.observe(1, old)
         index.observe(2, new)
         self.assertEqual(["2"], self.heads(index))
+
+    def test_a_copy_still_descends_from_what_it_did(self) -> None:
+        """Recorded and not removed yet: what it replaced of the reference's is no conflict because of that."""
+        first, second = theirs("1"), ours("2", "A", {"A": 1}, parents=("1",))
+        index = self.index(first, second, ours("3", "A", {"A": 2}))
+        index.note_collected([gone(second)])
+        self.assertEqual(["3"], self.heads(index))

@@ -180,12 +180,10 @@ def _without_new_heads(path: str, history: History, known: Knowledge, cases: lis
         return Disposal(path, tuple(cases))
     if [case.reason for case in cases] == [Reason.TOMBSTONE_OVER]:
         return Disposal(path, tuple(cases), end=True)
-    able = history.of(known.records.without_copies(history.versions, before=known.now - known.grace))
-    ranks = {one.rank for one in able.versions}
-    rest = [placed for placed in wanted if placed.rank in ranks]
-    together = _may_go_together(able, rest, known.aged)
-    going = {one.rank for one in wanted if one.rank not in ranks}
-    going.update(one.rank for one in (rest if together else _one_by_one(able, rest, known.aged)))
+    bygone = known.records.bygone(history.versions, before=known.now - known.grace)
+    before = history.knowing(bygone)
+    together = _may_go_together(before, wanted, known.aged)
+    going = {one.rank for one in (wanted if together else _one_by_one(before, wanted, known.aged))}
     settled = [
         case if case.fate != COLLECTED or case.placed.rank in going else Case(case.placed, WAITING, NOT_COVERED)
         for case in cases
@@ -193,31 +191,37 @@ def _without_new_heads(path: str, history: History, known: Knowledge, cases: lis
     return Disposal(path, tuple(settled), together=together)
 
 
-def _may_go_together(able: History, wanted: Sequence[Placed], aged: Callable[[Placed], bool]) -> bool:
+def _may_go_together(before: History, wanted: Sequence[Placed], aged: Callable[[Placed], bool]) -> bool:
     """Whether any of them may go, in any order: something that stays, and has been there, knows each of them."""
-    if not wanted:
-        return True
     if not all(one.version.ours for one in wanted):
         return False
     gone = {one.rank for one in wanted}
-    stays = able.of(one for one in able.versions if one.rank not in gone)
-    if not _same(stays.heads, able.heads):
+    stays = before.of(one for one in before.versions if one.rank not in gone)
+    if not _same(stays.heads, before.heads):
         return False
     old = [one for one in reversed(stays.versions) if aged(one) and not stays.is_late(one)]
-    return all(any(stays.descends(later, one) for later in old) and not _named(one, stays.versions) for one in wanted)
+    return all(
+        (_is_bygone(one, before) or any(stays.descends(later, one) for later in old))
+        and not _named(one, stays.versions)
+        for one in wanted
+    )
 
 
-def _one_by_one(able: History, wanted: Sequence[Placed], aged: Callable[[Placed], bool]) -> Iterator[Placed]:
+def _one_by_one(before: History, wanted: Sequence[Placed], aged: Callable[[Placed], bool]) -> Iterator[Placed]:
     """Those that may go one after the other, so that at no moment there is another head than before."""
-    left = able
+    left = before
     planned = {one.rank for one in wanted}
     for one in wanted[:ONE_BY_ONE]:
-        rest = able.of(other for other in left.versions if other is not one)
+        rest = left.of(other for other in left.versions if other is not one)
         old = [other for other in reversed(rest.versions) if aged(other) and other.rank not in planned]
-        covered = any(left.descends(other, one) and not left.is_late(other) for other in old)
-        if covered and not _named(one, rest.versions) and _same(rest.heads, able.heads):
+        covered = _is_bygone(one, before) or any(left.descends(other, one) and not left.is_late(other) for other in old)
+        if covered and not _named(one, rest.versions) and _same(rest.heads, before.heads):
             left = rest
             yield one
+
+
+def _is_bygone(one: Placed, history: History) -> bool:
+    return one.rank in history.bygone.copies or one.rank in history.bygone.ended
 
 
 def _named(one: Placed, rest: Sequence[Placed]) -> bool:

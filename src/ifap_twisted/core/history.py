@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ifap_twisted.core.values import Version
 
@@ -44,26 +44,40 @@ class Placed(NamedTuple):
         return self.version.clock.get(self.version.writer, 0) if self.version.ours else 0
 
 
+class Bygone(NamedTuple):
+    """Which versions are there though they were collected once, by their ranks (FORMAT 5.3).
+
+    :ivar copies: they were collected themselves.
+    :ivar ended: they were ancestors of the end of a file that was collected, a tombstone past its age.
+    """
+
+    copies: frozenset[float] = frozenset()
+    ended: frozenset[float] = frozenset()
+
+
+_NOTHING: Final = Bygone()
+
+
 class History:
     """All versions of one path that are there, and the missing ones that none of them descends from.
 
     :param versions: in any order; the result is the same for every order.
-    :param able: those of them that may be heads; None: all. The others are copies of what was collected (FORMAT 5.3).
+    :param bygone: those of them that were collected once: they are no heads beside others.
     :param fences: for each lock that is over, the rank above which a write under it came too late (FORMAT 10.2).
     """
 
     def __init__(
         self,
         versions: Iterable[Placed] = (),
-        able: Iterable[Placed] | None = None,
+        bygone: Bygone = _NOTHING,
         fences: Mapping[str, int] = _NO_FENCES,
     ) -> None:
         self.versions: tuple[Placed, ...] = tuple(sorted(versions, key=_rank))
         """Ascending by rank."""
         self._fences = fences
         self._late: frozenset[float] = _late(self.versions, fences) if fences else frozenset()
-        possible = self.versions if able is None else tuple(sorted(able, key=_rank))
-        self.heads: tuple[Placed, ...] = self._heads_with_late(possible) if self._late else heads(possible)
+        self.bygone = bygone
+        self.heads: tuple[Placed, ...] = self._heads_without_bygone() if any(bygone) else self._heads_of(self.versions)
         """The versions that no other descends from, ascending by rank (FORMAT 3.4); one that came too late covers none
         that did not."""
         self.current: Placed | None = max(self.heads, key=self.precedence, default=None)
@@ -81,7 +95,11 @@ class History:
 
     def of(self, versions: Iterable[Placed]) -> History:
         """What the history would be if only these were there."""
-        return History(versions, fences=self._fences)
+        return History(versions, self.bygone, self._fences)
+
+    def knowing(self, bygone: Bygone) -> History:
+        """What it would be if just these had been collected once."""
+        return History(self.versions, bygone, self._fences)
 
     def is_late(self, placed: Placed) -> bool:
         """It was written under a lock that somebody had taken over before it arrived (FORMAT 10.2)."""
@@ -98,6 +116,20 @@ class History:
         One that came too late is behind every other live head.
         """
         return (not head.version.deleted, head.rank not in self._late, head.rank)
+
+    def _heads_without_bygone(self) -> tuple[Placed, ...]:
+        """What was collected is no head beside others, but goes on to descend from what it descended from.
+
+        Only by its clock: a message of the reference that is stored again would be the newest of its chain. What is the
+        only thing left is a head, unless its end is on record: then nothing is.
+        """
+        copies, ended = self.bygone
+        known = [one for one in self.versions if one.rank not in copies or one.version.ours]
+        found = tuple(one for one in self._heads_of(known) if one.rank not in copies and one.rank not in ended)
+        return found or self._heads_of([one for one in self.versions if one.rank not in ended])
+
+    def _heads_of(self, possible: Sequence[Placed]) -> tuple[Placed, ...]:
+        return self._heads_with_late(possible) if self._late else heads(possible)
 
     def _heads_with_late(self, possible: Sequence[Placed]) -> tuple[Placed, ...]:
         timely = heads([placed for placed in possible if not self.is_late(placed)])

@@ -339,7 +339,7 @@ class Index:
     def _history(self, path: str, copies: Iterable[Copies]) -> History:
         placed = [known.placed() for known in copies]
         fences = self.locks(path).fences if path in self._locks else {}
-        return History(placed, self.records.without_copies(placed), fences)
+        return History(placed, self.records.bygone(placed), fences)
 
     def _is_explained(self, known: Copies) -> bool:
         """It is on record who removed it."""

@@ -43,9 +43,6 @@ WIRE_VERSIONS: Final = 5
 GRACE_SECONDS: Final = 7 * 86400.0
 LEAST_GRACE_SECONDS: Final = 86400.0
 """The shortest time between a plan and what it allows, whatever is configured."""
-WITHDRAW_SECONDS: Final = 3600.0
-"""How long after it was begun a refused write may still be taken back: well below the shortest grace, so that nothing
-was collected meanwhile because of it."""
 PLAN_ENTRIES: Final = 10_000
 """Places named by one plan object; what is more goes into another."""
 PLAN_BYTES: Final = 2 * MIB

@@ -15,7 +15,7 @@ from math import inf
 from typing import Any, Final, NamedTuple
 
 from ifap_twisted.core import limits
-from ifap_twisted.core.history import Placed
+from ifap_twisted.core.history import Bygone, Placed
 from ifap_twisted.core.strictjson import strict_json
 from ifap_twisted.core.values import JSON, Version
 from ifap_twisted.core.vocabulary import LATEST, is_right
@@ -162,18 +162,17 @@ class Records:
     def __bool__(self) -> bool:
         return bool(self._vids)
 
-    def without_copies(self, versions: Sequence[Placed], before: float = inf) -> Sequence[Placed]:
-        """Those of all versions of a path that can be heads: what was collected stays so, whoever sends it again.
+    def bygone(self, versions: Sequence[Placed], before: float = inf) -> Bygone:
+        """Which of all versions of a path were collected once: that stays so, whoever sends them again.
 
         :param before: only what was recorded until then counts, in Unix time.
-        :return: the same sequence when nothing is on record.
         """
         if not (self._vids and versions):
-            return versions
+            return Bygone()
         digest = path_hash(versions[0].version.path)
         ends = [end for end in self._ends.get(digest, ()) if end.time <= before]
-        live = [one for one in versions if not any(end.descends_from(one.version) for end in ends)]
-        return [one for one in live if not self._is_copy(digest, one.version, before)] or live
+        ended = frozenset(one.rank for one in versions if any(end.descends_from(one.version) for end in ends))
+        return Bygone(frozenset(one.rank for one in versions if self._is_copy(digest, one.version, before)), ended)
 
     def _is_copy(self, digest: str, version: Version, before: float) -> bool:
         known = self._vids.get(version.vid, ())

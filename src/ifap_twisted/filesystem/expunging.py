@@ -14,6 +14,7 @@ from ifap_twisted.errors import DataError, Renumbered, Tampered
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.interfaces import Progress
 
+TRIES = 5
 PORTION = 500
 """Versions that are looked at once more, and then removed, at a time."""
 GAP = 16
@@ -36,6 +37,7 @@ class Expunging:
         self._generation = generation
         self._progress = progress
         self._expected: dict[str, _State] = {}
+        self._left_out: set[str] = set()
         self._total = sum(len(one.going) for one in self._disposals.values())
         self.removed: list[Placed] = []
 
@@ -48,13 +50,21 @@ class Expunging:
         """
         self._expected = {path: _state(histories[path]) for path in self._disposals}
         for portion in _portions(self._disposals.values()):
-            still = self._as_seen(portion)
-            await self._check_headers(still)
-            still = self._as_seen(still)
+            still = await self._checked(self._as_seen(portion))
             # From here to the call nothing comes between: what was checked is so while it is sent.
-            self._check_numbers()
+            self._left_out |= {one.version.path for one in portion} - {one.version.path for one in still}
             if still:
                 await self._remove(still)
+
+    async def _checked(self, placed: Sequence[Placed]) -> Sequence[Placed]:
+        """Those that are as they were when everything that the server told of was read; none in a busy folder."""
+        view = self._desk.view
+        for _ in range(TRIES):
+            await self._check_headers(placed)
+            if not (view.unread or view.incomplete):
+                return self._as_seen(placed)
+            await view.refresh()
+        return ()
 
     async def _remove(self, placed: Sequence[Placed]) -> None:
         uids = [uid for one in placed for uid in one.places]
@@ -69,9 +79,12 @@ class Expunging:
             self._progress(len(self.removed), self._total)
 
     def _as_seen(self, placed: Sequence[Placed]) -> list[Placed]:
-        """Those to whose path nothing came, from which nothing went but by this, and at which nobody here is."""
+        """Those to whose path nothing came, from which nothing went but by this, and at which nobody here is.
+
+        Where that was not so once, nothing more of the path goes: what is left out comes before it.
+        """
         index, in_use = self._desk.view.index, self._desk.in_use
-        names = {one.version.path for one in placed} - in_use
+        names = {one.version.path for one in placed} - in_use - self._left_out
         same = {name for name in names if _state(index.history(name)) == self._expected[name]}
         return [one for one in placed if one.version.path in same]
 

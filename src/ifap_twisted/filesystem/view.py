@@ -182,6 +182,11 @@ class View:
         return self._generation
 
     @property
+    def unread(self) -> bool:
+        """The server told of messages that were not read yet, or could not tell of them."""
+        return self.renumbering or self._compare or self._behind or self._claimed > len(self.index)
+
+    @property
     def uidvalidity(self) -> int:
         """Of the last complete refresh; 0 before the first."""
         return 0 if self._folder is None else self._folder.uidvalidity
@@ -222,6 +227,7 @@ class View:
     async def _refresh_once(self) -> None:
         generation = self._generation
         now = await self.store.poll()
+        self._claimed = now.exists
         plan = planning.plan_refresh(self._folder, now, self.index)
         if plan.restart:
             await self._reread(now)

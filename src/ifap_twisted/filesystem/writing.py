@@ -247,7 +247,7 @@ class Writer:
             expected=expected,
             found=found,
         )
-        if self._clock.seconds() - began > limits.WITHDRAW_SECONDS:
+        if self._clock.seconds() - began > limits.WITHDRAWAL_SECONDS:
             raise stays
         try:
             await self._view.remove(own.places)

@@ -1,0 +1,476 @@
+"""``python -m tests.campaigns.collecting``: collections race with everything else, and an umpire judges (bar R15).
+
+Some devices and a reference program share one shelf in memory. Every call to it is held, and let go in an order that a
+seed decides, so that puts, removals, restores, moves, changes of how much is kept, and collections meet in all ways.
+Devices die in the middle, answers are lost, calls fail, messages come late, twice, or once more after they were
+collected, the folder is renumbered, and days go by. An umpire that shares nothing with the collector but the decoding
+of messages looks at the shelf at each call that removes, before it is let through. Exit status: 1 when a rule was
+broken.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+from twisted.internet.defer import Deferred
+
+from ifap_twisted.core import envelope, paths
+from ifap_twisted.core.dialects import IFAP
+from ifap_twisted.core.plans import PLANS, Plan
+from ifap_twisted.core.records import RECORDS, Record
+from ifap_twisted.core.values import Version
+from ifap_twisted.errors import IFAPError, Unavailable
+from ifap_twisted.filesystem import expunging
+from ifap_twisted.filesystem.desk import Options
+from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.store.headers import metadata_fields
+from ifap_twisted.store.memory import Fate, MemoryStore
+from ifap_twisted.testing.ancestry import Family
+from ifap_twisted.testing.reference_writer import Stamp, encode
+from tests.filesystem.folders import KEY, Folder, result
+from tests.messages import mail
+
+DAY = 86400.0
+GRACE = 2 * DAY
+NAMES = ("a", "b", "d/c")
+YEAR = 365 * DAY
+EXPUNGING = expunging.__file__
+"""Removals from here are a collector's; the others are writes that are taken back (FORMAT 4.4)."""
+
+
+class Loose:
+    """A gate that holds every call; whoever has it lets them go."""
+
+    def __init__(self) -> None:
+        self.held: list[Deferred[None]] = []
+        self.open = True
+
+    def __call__(self, _method: str) -> Deferred[None]:
+        """Hold a call, unless it is open."""
+        held: Deferred[None] = Deferred(self._forget)
+        if self.open:
+            held.callback(None)
+        else:
+            self.held.append(held)
+        return held
+
+    def _forget(self, held: Deferred[None]) -> None:
+        self.held = [one for one in self.held if one is not held]
+
+
+@dataclass(slots=True)
+class Device:
+    """One device: its session, its gate, and what it was asked for and has not ended."""
+
+    store: MemoryStore
+    gate: Loose
+    filesystem: Filesystem
+    works: list[Deferred[Any]] = field(default_factory=list)
+    dead: bool = False
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was covered, and what was wrong."""
+
+    seeds: int = 0
+    done: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        counts = ", ".join(f"{name} {count}" for name, count in sorted(self.done.items()))
+        return [f"{self.seeds} seeds: {counts}", *(f"WRONG {one}" for one in self.wrong)]
+
+
+class Umpire:
+    """Looks at each removal by a collector before it is let through."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._decoded: dict[bytes, Version | None] = {}
+
+    def version(self, message: bytes) -> Version | None:
+        """What a message says; None for what is no version."""
+        if message not in self._decoded:
+            fields = metadata_fields(message)
+            try:
+                found = envelope.read_header(fields, dialect=IFAP, keys=[KEY], home=None)
+            except IFAPError:
+                self._decoded[message] = None
+            else:
+                self._decoded[message] = found
+        return self._decoded[message]
+
+    def shelf(self) -> dict[int, Version]:
+        """All versions that are there."""
+        messages = self._world.folder.shelf.messages
+        return {uid: found for uid in messages if (found := self.version(messages[uid])) is not None}
+
+    def objects(self, kind: str) -> dict[int, bytes]:
+        """The contents of the objects below a name."""
+        messages = self._world.folder.shelf.messages
+        return {
+            uid: envelope.read_message(messages[uid], dialect=IFAP, keys=[KEY], home=None)[1]
+            for uid, version in self.shelf().items()
+            if version.path.startswith(kind)
+        }
+
+    def look(self, uids: list[int]) -> None:
+        """Hold a removal against the rules."""
+        shelf = self.shelf()
+        on_record = {one.vid for content in self.objects(RECORDS).values() for one in Record.decode(content).gone}
+        for uid in uids:
+            if uid not in self._world.folder.shelf.messages:
+                continue
+            self._world.tally.done["removed"] += 1
+            version = shelf.get(uid)
+            if version is None:
+                self._wrong(uid, "is foreign")
+            elif not self._planned(uid, version):
+                self._wrong(uid, f"{version.path} was not planned a grace ago")
+            elif paths.is_reserved(version.path):
+                if not version.path.startswith((PLANS, RECORDS, "IFAP/metadata")):
+                    self._wrong(uid, f"{version.path} is nobody's to remove")
+            elif version.vid not in on_record:
+                self._wrong(uid, f"{version.path} is not on record")
+            else:
+                self._check_history(uid, version, shelf)
+
+    def _planned(self, uid: int, version: Version) -> bool:
+        """A plan of these numbers names it, and is a grace older than the newest message."""
+        dates = self._world.folder.shelf.dates
+        now = max(dates.values())
+        for at, content in self.objects(PLANS).items():
+            plan = Plan.decode(content)
+            named = any(one.uid == uid and one.vid == version.vid for one in plan.collect)
+            if named and plan.uidvalidity == self._world.folder.shelf.uidvalidity and now - dates[at] >= GRACE:
+                return True
+        return False
+
+    def _check_history(self, uid: int, version: Version, shelf: dict[int, Version]) -> None:
+        """It is no head, and as many as are kept are newer, or written at the same time."""
+        if version.vid in self._world.collected:
+            self._world.tally.done["collected again"] += 1
+            return
+        places = {
+            at: one for at, one in shelf.items() if one.path == version.path and one.vid not in self._world.collected
+        }
+        versions = {one.vid: one for one in places.values()}
+        ranks = {one.vid: min(at for at, other in places.items() if other.vid == one.vid) for one in versions.values()}
+        family = Family(versions, ranks)
+        heads = family.heads()
+        if version.vid in heads:
+            sole = version.deleted and len(versions) == 1
+            age = max(self._world.folder.shelf.dates.values()) - self._world.folder.shelf.dates[uid]
+            if not sole or age < YEAR:
+                self._wrong(uid, f"{version.path} {version.vid} is a head of {len(heads)}")
+            self._world.tally.done["ended"] += 1
+            return
+        current = family.current()
+        live = [one for one in versions.values() if not one.deleted]
+        over = current is not None and versions[current].deleted and self._age(ranks[current]) >= YEAR
+        newer = [one for one in live if one.vid != version.vid and not family.descends(version.vid, one.vid)]
+        kept = max([self._world.keep, *(versions[vid].keep for vid in heads if not versions[vid].ours)])
+        kept = max((versions[vid].keep for vid in heads if versions[vid].ours), default=kept)
+        if not version.deleted and not over and len(newer) < kept:
+            self._wrong(uid, f"{version.path} {version.vid} is one of the last {kept}")
+
+    def _age(self, uid: int) -> float:
+        dates = self._world.folder.shelf.dates
+        return max(dates.values()) - dates[uid]
+
+    def _wrong(self, uid: int, text: str) -> None:
+        self._world.tally.wrong.append(f"seed {self._world.seed}: UID {uid}: {text}")
+
+
+class World:
+    """One run."""
+
+    def __init__(self, seed: int, tally: Tally) -> None:
+        self.seed = seed
+        self.tally = tally
+        self.random = random.Random(seed)
+        self.folder = Folder(seed=seed)
+        self.keep = self.random.choice((1, 2, 3))
+        self.umpire = Umpire(self)
+        self.devices = [self.device() for _ in range(3)]
+        self.collected: set[str] = set()
+        self.removed: dict[str, bytes] = {}
+        self.stored: dict[str, tuple[str, Device]] = {}
+        self.foreign: set[int] = set()
+        self.over = False
+        self.claimed: set[tuple[int, int]] = set()
+
+    def device(self) -> Device:
+        """Another device; its removals are looked at."""
+        store = self.folder.store()
+        gate = Loose()
+        store.gate = gate
+        remove = store.remove
+
+        def watched(uids: Any) -> Any:
+            listed = sorted(uids)
+            if any(frame.filename == EXPUNGING for frame in traceback.extract_stack()):
+                self.umpire.look(listed)
+                self.claimed.update((self.folder.shelf.uidvalidity, uid) for uid in listed)
+            return remove(listed)
+
+        store.remove = watched  # type: ignore[method-assign]
+        filesystem = self.folder.device(store=store, options=Options(keep=self.keep, grace=GRACE))
+        gate.open = False
+        return Device(store, gate, filesystem)
+
+    # What happens
+
+    def run(self, turns: int) -> None:
+        """Begin things, let calls go, and let time pass, at random."""
+        kinds = [*[self.begin] * 6, *[self.let_go] * 30, self.pass_time, self.trouble]
+        for _ in range(turns):
+            self.random.choice(kinds)()
+        self.settle()
+        self.judge()
+        self.over = True
+
+    def begin(self) -> None:
+        """Ask a device for something."""
+        device = self.random.choice(self.devices)
+        verb = self.random.choice(
+            ("put", "put", "put", "remove", "undelete", "restore", "keep", "move", *["collect"] * 5)
+        )
+        try:
+            work = getattr(self, "do_" + verb)(device, self.random.choice(NAMES))
+        except IFAPError:
+            return
+        if work is None:
+            return
+
+        def ended(outcome: Any) -> None:
+            if self.over or device.dead:
+                return
+            failed = hasattr(outcome, "check")
+            if failed and outcome.check(IFAPError) is None and "Cancelled" not in repr(outcome.type):
+                self.tally.wrong.append(f"seed {self.seed}: {verb}: {outcome!r} {outcome.getTraceback()}")
+            self.tally.done[f"{verb} {'failed' if failed else 'done'}"] += 1
+            if verb == "put" and not failed:
+                self.stored[outcome.version] = (outcome.path, device)
+
+        device.works.append(work.addBoth(ended))
+
+    def do_put(self, device: Device, path: str) -> Any:
+        """A new version, or one that expects to find a certain one."""
+        entry = device.filesystem.desk.view.index.file(path)
+        expect = entry.version.vid if entry is not None and self.random.random() < 0.4 else None
+        return device.filesystem.put(path, b"%d" % self.random.getrandbits(32), expect=expect)
+
+    def do_remove(self, device: Device, path: str) -> Any:
+        """A tombstone."""
+        return device.filesystem.remove(path)
+
+    def do_undelete(self, device: Device, path: str) -> Any:
+        """What was before."""
+        return device.filesystem.undelete(path)
+
+    def do_restore(self, device: Device, path: str) -> Any:
+        """Any version."""
+        versions = device.filesystem.desk.view.index.history(path).versions
+        return device.filesystem.restore(path, self.random.choice(versions).version.vid) if versions else None
+
+    def do_keep(self, device: Device, path: str) -> Any:
+        """More or fewer versions."""
+        return device.filesystem.keep(path, self.random.choice((1, 2, 4)))
+
+    def do_move(self, device: Device, path: str) -> Any:
+        """To another name."""
+        return device.filesystem.move(path, self.random.choice(NAMES))
+
+    def do_collect(self, device: Device, _path: str) -> Any:
+        """Collect."""
+        return device.filesystem.collect()
+
+    def let_go(self) -> None:
+        """Let one or some calls of a device go on."""
+        device = self.random.choice(self.devices)
+        for _ in range(self.random.choice((1, 1, 2, 10, 60))):
+            if device.gate.held:
+                device.gate.held.pop(0).callback(None)
+
+    def pass_time(self) -> None:
+        """Seconds, or days."""
+        self.folder.clock.advance(self.random.choice((1.0, 40.0, 100.0, DAY / 2, 2.1 * DAY, 3 * DAY)))
+
+    def trouble(self) -> None:
+        """Something goes wrong."""
+        getattr(self, "trouble_" + self.random.choice(TROUBLES))()
+
+    def trouble_death(self) -> None:
+        """A device dies, and another takes its place."""
+        number = self.random.randrange(len(self.devices))
+        self.devices[number].dead = True
+        self.folder.shelf.detach(self.devices[number].store)
+        self.devices[number].filesystem.desk.view._set_state = lambda _state: None  # type: ignore[method-assign]
+        self.devices[number] = self.device()
+
+    def trouble_failure(self) -> None:
+        """The next call of some kind fails."""
+        method = self.random.choice(("append", "remove", "headers", "poll", "message", "dates"))
+        self.random.choice(self.devices).store.fail_next(method, Unavailable("The server is away."))
+
+    def trouble_fate(self) -> None:
+        """An append whose answer is lost, that comes late, or twice."""
+        fate = self.random.choice((Fate.CUT_AFTER, Fate.CUT_BEFORE, Fate.CUT_LATE, Fate.DOUBLED))
+        self.random.choice(self.devices).store.doom_next(fate)
+
+    def trouble_late(self) -> None:
+        """What was on its way arrives."""
+        self.folder.shelf.deliver_late()
+
+    def trouble_double(self) -> None:
+        """A message is there once more."""
+        messages = self.folder.shelf.messages
+        self.folder.shelf.add(messages[self.random.choice(list(messages))])
+
+    def trouble_replay(self) -> None:
+        """What was collected is there once more."""
+        if self.removed:
+            self.folder.shelf.add(self.random.choice(list(self.removed.values())))
+            self.tally.done["replayed"] += 1
+
+    def trouble_renumbering(self) -> None:
+        """All numbers change, in an order like before or not."""
+        order = list(self.folder.shelf.messages)
+        if self.random.random() < 0.3:
+            self.random.shuffle(order)
+        self.folder.shelf.renumber(order)
+        self.foreign.clear()
+
+    def trouble_cut(self) -> None:
+        """A connection breaks, and is there again."""
+        store = self.random.choice(self.devices).store
+        store.go_offline()
+        store.go_online()
+
+    def trouble_mail(self) -> None:
+        """Somebody else's mail."""
+        self.foreign.add(self.folder.shelf.add(mail(b"%d\r\n" % self.random.getrandbits(16))))
+
+    def trouble_reference(self) -> None:
+        """A reference program writes a version."""
+        stamps = (Stamp(iv=self.random.randbytes(16)), Stamp(iv=self.random.randbytes(16)))
+        name = self.random.choice(NAMES)
+        message = encode(
+            name, self.random.randbytes(4), {"ts": 1_573_400_000}, dialect="ifaplib", key=KEY.text, stamps=stamps
+        )
+        self.folder.shelf.add(message)
+
+    # How it ended
+
+    def settle(self) -> None:
+        """Let everything come to its end."""
+        for device in self.devices:
+            device.gate.open = True
+            device.store.pardon()
+        for _ in range(40):
+            for device in self.devices:
+                while device.gate.held:
+                    device.gate.held.pop(0).callback(None)
+            self.folder.clock.advance(30.0)
+        pending = sum(not work.called for device in self.devices for work in device.works)
+        if pending:
+            self.tally.wrong.append(f"seed {self.seed}: {pending} calls never ended")
+
+    def judge(self) -> None:
+        """What was stored is there, or was collected; what is there can be read."""
+        self.tally.seeds += 1
+        fresh = self.folder.device()
+        index = fresh.desk.view.index
+        present = {version.vid for version in self.umpire.shelf().values()}
+        for vid, (path, _device) in self.stored.items():
+            if vid not in present and not index.is_collected(vid):
+                self.tally.wrong.append(f"seed {self.seed}: {path} {vid} is lost")
+        for path in list(index.paths()):
+            history = index.history(path)
+            if paths.is_reserved(path):
+                continue
+            if not history.heads and any(not index.is_collected(one.version.vid) for one in history.versions):
+                ended = index.records.bygone(history.versions).ended
+                if any(one.rank not in ended for one in history.versions):
+                    self.tally.wrong.append(f"seed {self.seed}: {path} has no head")
+            for head in history.heads:
+                if not (head.version.deleted or head.version.directory):
+                    result(Deferred.fromCoroutine(fresh.desk.reader.content(head)))
+        if not self.foreign <= set(self.folder.shelf.messages):
+            self.tally.wrong.append(f"seed {self.seed}: foreign mail is gone")
+
+
+TROUBLES = (
+    "death",
+    "failure",
+    "failure",
+    "fate",
+    "fate",
+    "late",
+    "double",
+    "replay",
+    "replay",
+    "renumbering",
+    "cut",
+    "mail",
+    "reference",
+)
+
+
+def run(tally: Tally, seed: int, turns: int = 600, plant: Callable[[World], None] | None = None) -> None:
+    """One seed.
+
+    :param plant: breaks the collectors, so that the umpire can be seen to find it.
+    """
+    world = World(seed, tally)
+    if plant is not None:
+        plant(world)
+    shelf = world.folder.shelf
+    remove = shelf.remove
+
+    def remembering(uids: Any, by: Any = None) -> None:
+        listed = list(uids)
+        for uid in listed:
+            version = world.umpire.version(shelf.messages[uid]) if uid in shelf.messages else None
+            if version is not None and not paths.is_reserved(version.path):
+                world.removed[version.vid] = shelf.messages[uid]
+                tally.done["versions removed"] += 1
+                if (shelf.uidvalidity, uid) in world.claimed:
+                    world.collected.add(version.vid)
+        remove(listed, by)
+
+    shelf.remove = remembering  # type: ignore[method-assign]
+    world.run(turns)
+
+
+@click.command()
+@click.option("--count", default=200, show_default=True, help="Seeds.")
+@click.option("--seed", default=0, show_default=True, help="The first one.")
+@click.option("--seconds", type=float, help="End after so long.")
+def main(count: int, seed: int, seconds: float | None) -> None:
+    """Let collections race with everything else."""
+    tally = Tally()
+    began = time.monotonic()
+    for number in range(seed, seed + count):
+        if seconds is not None and time.monotonic() - began > seconds:
+            break
+        run(tally, number)
+        if tally.wrong:
+            break
+    print("\n".join(tally.lines()))
+    sys.exit(1 if tally.wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""A sample of the campaign of collections, and that its umpire finds what it looks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from ifap_twisted.core import disposal
+from ifap_twisted.core.disposal import Knowledge
+from ifap_twisted.filesystem.collecting import Collector
+from tests.campaigns.collecting import Tally, World, run
+
+
+class SampleTests(SynchronousTestCase):
+    """Some seeds."""
+
+    def test_sample(self) -> None:
+        """Nothing that is live, kept, in conflict, unplanned, unrecorded or foreign is removed, and nothing is lost."""
+        tally = Tally()
+        for seed in range(12):
+            run(tally, seed)
+        self.assertEqual([], tally.wrong)
+        self.assertLess(100, tally.done["versions removed"])
+        self.assertLess(5, tally.done["replayed"])
+
+
+class UmpireTests(SynchronousTestCase):
+    """Collectors that break one rule each are found out."""
+
+    def found(self, plant: Callable[[World], None]) -> set[str]:
+        """What an umpire says of collectors that were changed."""
+        tally = Tally()
+        for seed in range(20):
+            run(tally, seed, plant=plant)
+            if tally.wrong:
+                break
+        return {wrong.partition(": ")[2] for wrong in tally.wrong}
+
+    def assert_found(self, word: str, plant: Callable[[World], None]) -> None:
+        """A word of the umpire."""
+        wrong = self.found(plant)
+        self.assertTrue(any(word in one for one in wrong), wrong)
+
+    def collectors(self, change: Callable[[Collector], None]) -> Callable[[World], None]:
+        """Change every collector."""
+        return lambda world: [change(device.filesystem._collector) for device in world.devices] and None
+
+    def test_no_record(self) -> None:
+        """Removing without a record."""
+
+        def nothing(_found: Any) -> Deferred[None]:
+            return succeed(None)
+
+        self.assert_found("is not on record", self.collectors(lambda collector: setattr(collector, "_record", nothing)))
+
+    def test_no_grace(self) -> None:
+        """Removing what was planned just now."""
+
+        def change(collector: Collector) -> None:
+            survey = collector._surveyor.survey
+
+            async def hasty(now: float | None) -> Any:
+                found = await survey(now)
+                known = replace(found.known, grace=0.0)
+                disposals = tuple(disposal.survey(found.histories, known))
+                return replace(found, known=known, disposals=disposals)
+
+            collector._surveyor.survey = hasty  # type: ignore[method-assign]
+
+        self.assert_found("was not planned a grace ago", self.collectors(change))
+
+    def test_another_policy(self) -> None:
+        """Removing what is to be kept."""
+
+        def change(collector: Collector) -> None:
+            survey = collector._surveyor.survey
+
+            async def greedy(now: float | None) -> Any:
+                found = await survey(now)
+                histories = {
+                    path: history.of(one._replace(version=one.version._replace(keep=1)) for one in history.versions)
+                    for path, history in found.histories.items()
+                }
+                known: Knowledge = replace(found.known, policy=replace(found.known.policy, keep=1))
+                return replace(found, known=known, disposals=tuple(disposal.survey(histories, known)))
+
+            collector._surveyor.survey = greedy  # type: ignore[method-assign]
+
+        self.assert_found("is one of the last", self.collectors(change))
