@@ -19,9 +19,12 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(twisted|zope|collections|pathlib|types|typing)\..*"),
     # Annotations in interfaces.py, which name what other libraries and the standard one have.
-    ("py:class", r"(Deferred|Callable|Collection|Sequence|Mapping|Iterable|AsyncIterable|IO|PurePath|TracebackType)"),
+    (
+        "py:class",
+        r"(Deferred|Callable|abc.Collection|Sequence|Mapping|Iterable|AsyncIterable|IO|PurePath|TracebackType)",
+    ),
     ("py:class", r"(FolderState|HeaderBlock|Receipt|IBatch|IFile|IFolderListener|IOpening)"),
-    ("py:class", r"(RemotePath|Source|Listener|Expect|JSON|Self)"),
+    ("py:class", r"(RemotePath|Source|Listener|Progress|Expect|JSON|Self)"),
 ]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from ifap_twisted.control.site import (
         control_site,
     )
+    from ifap_twisted.core.collection import (
+        Collection,
+        Verdict,
+    )
     from ifap_twisted.core.values import (
         ABSENT,
         Entry,
@@ -94,6 +98,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ABSENT": "core.values",
+    "Collection": "core.collection",
     "Credentials": "secrecy",
     "Entry": "core.values",
     "Event": "core.values",
@@ -105,6 +110,7 @@ _HOMES = {
     "Secret": "secrecy",
     "Settings": "settings",
     "Status": "core.values",
+    "Verdict": "core.collection",
     "connect": "service",
     "control_resource": "control.resource",
     "control_site": "control.site",
@@ -118,6 +124,7 @@ __all__ = [
     "BadSettings",
     "BasedirInUse",
     "CallerError",
+    "Collection",
     "Conflict",
     "Credentials",
     "Damaged",
@@ -168,6 +175,7 @@ __all__ = [
     "Unbound",
     "UnknownVersion",
     "UnsupportedDialect",
+    "Verdict",
     "VidCollision",
     "WrongKey",
     "__version__",

@@ -7,7 +7,8 @@ every implementation to the sentences here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections import abc
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from types import TracebackType
 from typing import IO, Any, Protocol, Self, TypeAlias
@@ -15,6 +16,7 @@ from typing import IO, Any, Protocol, Self, TypeAlias
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
+from ifap_twisted.core.collection import Collection
 from ifap_twisted.core.frozen import Frozen, JournalContent
 from ifap_twisted.core.values import (
     Entry,
@@ -46,7 +48,7 @@ class IFolderListener(Interface):
     def arrived(state: FolderState) -> None:
         """There may be messages that were not there before: read the headers above the last known UID."""
 
-    def vanished(uids: Collection[int]) -> None:
+    def vanished(uids: abc.Collection[int]) -> None:
         """The server said that exactly these are gone (EXPUNGE, VANISHED)."""
 
     def renumbered(uidvalidity: int) -> None:
@@ -98,7 +100,7 @@ class IMessageStore(Interface):
         :raises MessageGone: there is no such message now.
         """
 
-    def dates(uids: Collection[int]) -> Deferred[Mapping[int, float]]:
+    def dates(uids: abc.Collection[int]) -> Deferred[Mapping[int, float]]:
         """When the shelf received messages (INTERNALDATE), in Unix time; an absent UID is an absent key.
 
         It is the server's clock, in whole seconds at best; a date that cannot be one is left out.
@@ -116,7 +118,7 @@ class IMessageStore(Interface):
     def find(sealed_id: str) -> Deferred[Sequence[int]]:
         """UIDs of messages whose Message-ID names this sealed id: a hint, possibly late or wrong (FORMAT 2.4)."""
 
-    def remove(uids: Collection[int]) -> Deferred[None]:
+    def remove(uids: abc.Collection[int]) -> Deferred[None]:
         """Remove exactly these messages for good; no other message is touched; an absent one is no error.
 
         :raises NotSupported: the shelf cannot remove single messages (no UIDPLUS); nothing was changed.
@@ -339,6 +341,12 @@ class IFilesystem(Interface):
 
     def refresh() -> Deferred[None]:
         """See what others did, now."""
+
+    def collect(*, dry_run: bool = False, progress: Progress = None) -> Deferred[Collection]:
+        """Plan what retention lets go, and remove for good what was planned a grace ago (FORMAT 5.3).
+
+        :param dry_run: say what would be done, and write nothing. Cancelling ends it at once; it can be taken up again.
+        """
 
     def snapshot() -> Deferred[None]:
         """Write a snapshot for new devices and for the reference programs (FORMAT 6.2)."""

@@ -22,6 +22,7 @@ SOURCE = Path(ifap_twisted.__file__).parents[1]
 DESIGN_4_2 = {
     "login": "--account --folder --dialect --encryption --password-file --password-command --key-file --ca-file",
     "logout": "--forget-key --yes",
+    "gc": "--dry-run",
     "info": "--show-key --show-password --settings",
     "ls": "-l -a -R --at -0",
     "put": "-r --if-absent --if-match --always --exclude --dry-run",

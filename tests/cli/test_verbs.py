@@ -254,6 +254,26 @@ class StateTests(CommandLineTestCase):
         self.assertEqual(["theirs"], self.names())
         self.assertEqual("connected", json.loads(self.ifap("--json", "sync").out)["state"])
 
+    def test_gc(self) -> None:
+        """What may go is planned, and gone after its grace; with --dry-run every version has its reason."""
+        for content in (b"1", b"2", b"3"):
+            self.stored("a", content)
+        self.assertEqual(0, self.ifap("vers", "2", "a").status)
+        self.folder.clock.advance(8 * 86400)
+        shown = self.ifap("--json", "gc", "--dry-run")
+        fates = [(verdict["fate"], verdict["reason"]) for verdict in map(json.loads, shown.out.splitlines())]
+        self.assertEqual(fates, [("planned", "old"), ("planned", "old"), ("kept", "last"), ("kept", "head")])
+        self.assertEqual(4, len(self.successResultOf(self.filesystem.versions("a"))))
+        shown = self.ifap("gc")
+        self.assertEqual(["planned", "planned"], [line.split()[0] for line in shown.out.splitlines()])
+        self.assertEqual("2 planned (2 bytes), 2 kept.", shown.err.splitlines()[-1])
+        self.folder.clock.advance(8 * 86400)
+        shown = self.ifap("gc")
+        self.assertEqual(
+            ["collected", "collected"], [line.split()[0] for line in shown.out.splitlines() if "/a " in line]
+        )
+        self.assertEqual(2, len(self.successResultOf(self.filesystem.versions("a"))))
+
     def test_snapshot(self) -> None:
         """A snapshot is written."""
         self.stored("a", b"x")

@@ -16,7 +16,9 @@ from zope.interface.verify import verifyObject
 
 from ifap_twisted import errors
 from ifap_twisted.control.client import HttpFilesystem
+from ifap_twisted.control.client_link import GLANCE_SECONDS
 from ifap_twisted.core import limits
+from ifap_twisted.core.collection import WAITING, Collection, Verdict
 from ifap_twisted.core.values import ABSENT, Entry, Event, Notice, Record, Status
 from ifap_twisted.interfaces import IFilesystem
 from tests.control.pipes import PipeEndpoint
@@ -78,6 +80,25 @@ class ClientCase(SynchronousTestCase):
 
 class SameTests(ClientCase):
     """Every method gives what it gives here."""
+
+    def test_collect(self):
+        """What became of each version, and why nothing more could be done."""
+        verdict = Verdict("a", "v1", 10, (0, 0), WAITING, "old", "older", 3600.0)
+        notice = Notice(code="read-only", text="Nothing may be written.", path="a")
+        expected = Collection(verdicts=(verdict,), messages=(notice,), dry_run=True)
+        held = Held()
+        self.script(collect=held)
+        told = []
+        asked = self.there.collect(dry_run=True, progress=lambda done, total: told.append((done, total)))
+        self.settle()
+        ((_nothing, wanted),) = held.calls
+        self.assertIs(wanted["dry_run"], True)
+        wanted["progress"](3, 7)
+        self.node.clock.advance(GLANCE_SECONDS)
+        self.settle()
+        self.assertEqual(told, [(3, 7)])
+        held.results[0].callback(expected)
+        self.assertEqual(self.result(asked), expected)
 
     def test_interface(self):
         """It is a filesystem."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core import limits
+from ifap_twisted.core.collection import COLLECTED, Collection, Verdict
+from ifap_twisted.core.values import Notice
 from ifap_twisted.errors import Unavailable
 from tests.control.scripted import Held, Scripted, failing
 from tests.control.wire import Node, parse, request
@@ -142,3 +144,46 @@ class JobTests(SynchronousTestCase):
         node = Node(filesystem=Scripted(self.node.filesystem, refresh=failing(Unavailable())))
         reply = node.post("/v1/sync", {})
         self.assertEqual((reply.status, reply.json()["state"]), (202, "failed"))
+
+
+class CollectTests(SynchronousTestCase):
+    """POST /v1/collect."""
+
+    def setUp(self):
+        """A node on which collecting does not end by itself."""
+        self.held = Held()
+        node = Node()
+        self.node = Node(filesystem=Scripted(node.filesystem, collect=self.held), clock=node.clock)
+
+    def test_result(self):
+        """The result tells what became of each version, however many there are."""
+        verdicts = tuple(
+            Verdict(f"f{number}", f"v{number}", number, (number + 1,), COLLECTED, "old", "older", None)
+            for number in range(2 * limits.LIST_PIECE + 1)
+        )
+        url = self.node.post("/v1/collect", {"dry_run": True})["Location"]
+        ((_nothing, wanted),) = self.held.calls
+        self.assertIs(wanted["dry_run"], True)
+        wanted["progress"](3, 7)
+        found = self.node.ask("GET", url).json()
+        self.assertEqual((found["done"], found["total"], found["result"]), (3, 7, None))
+        notice = Notice(code="read-only", text="Nothing may be written.")
+        self.held.results[0].callback(Collection(verdicts=verdicts, messages=(notice,), dry_run=True))
+        found = self.node.ask("GET", url).json()
+        self.assertEqual(found["state"], "done")
+        result = found["result"]
+        self.assertEqual(result["verdicts"], [verdict.to_json() for verdict in verdicts])
+        self.assertEqual((result["dry_run"], result["counts"]["collected"]), (True, len(verdicts)))
+        self.assertEqual(result["messages"][0]["code"], "read-only")
+
+    def test_asked_plainly(self):
+        """Without a body's keys it is done, not only said."""
+        self.node.post("/v1/collect", {})
+        ((_nothing, wanted),) = self.held.calls
+        self.assertEqual(set(wanted), {"progress"})
+
+    def test_asked_wrongly(self):
+        """What is no flag is refused before anything is done."""
+        for body in ({"dry_run": "yes"}, {"dry_run": 1}, {"dryrun": True}):
+            self.assertEqual(self.node.post("/v1/collect", body).status, 400)
+        self.assertEqual(self.held.calls, [])

@@ -61,6 +61,10 @@ class ExampleTests(SynchronousTestCase):
         """What the page about backups says brings everything back."""
         self.run_page("docs/backup.rst")
 
+    def test_retention(self) -> None:
+        """What the page about retention says is planned, and nothing is removed at once."""
+        self.run_page("docs/retention.rst")
+
     def test_systemd(self) -> None:
         """The unit starts a node that answers, and stops it."""
         self.run_page("docs/systemd.rst")
@@ -71,7 +75,7 @@ class ExampleTests(SynchronousTestCase):
 
     def test_every_page_with_examples_is_run(self) -> None:
         """No page has examples that nobody runs."""
-        run = {"README.rst", "tutorial.rst", "backup.rst", "systemd.rst", "setup.rst"}
+        run = {"README.rst", "tutorial.rst", "backup.rst", "retention.rst", "systemd.rst", "setup.rst"}
         self.assertEqual({page.name for page in documents()}, run)
 
 

@@ -34,6 +34,14 @@ ca_file = "/etc/ca.pem"
 
 [retention]
 keep = 7
+within = "30d"
+daily = 7
+weekly = 4
+monthly = 12
+grace = "2w"
+
+[collect]
+every = "12h"
 
 [limits]
 connections = 1
@@ -55,6 +63,12 @@ GOOD = {
     "require_bound": [True, False],
     "max_file_size": [1, "64 MiB", "1"],
     "retention.keep": [1, 10000, "5"],
+    "retention.within": [0, "30d", "1.5h", 86400],
+    "retention.daily": [0, 10000, "7"],
+    "retention.weekly": [0, 4],
+    "retention.monthly": [0, "12"],
+    "retention.grace": ["24h", "7d", 86400, "100w"],
+    "collect.every": ["1h", "24h", "never", None, 3600],
     "limits.connections": [1, 2, "2"],
     "limits.commands_per_second": [0.1, 1000, "0.5", "unlimited", None, 7],
     "limits.upload_per_day": ["1 MiB", 10**9, "unlimited", None],
@@ -76,6 +90,12 @@ BAD = {
     "require_bound": ["maybe", 1, None, []],
     "max_file_size": [0, -1, "0", "65 MiB", "x", None, True, 1.5, "24 M"],
     "retention.keep": [0, -1, 10001, "x", None, True, 1.5, "1.0", "+1"],
+    "retention.within": [-1, "x", None, True, "3 months", "99999999999d", []],
+    "retention.daily": [-1, 10001, "x", None, True, 1.5],
+    "retention.weekly": [-1, None],
+    "retention.monthly": ["-1", None],
+    "retention.grace": [0, "23h", None, "x", True, "never"],
+    "collect.every": [0, "59m", "x", True, "often", []],
     "limits.connections": [0, 3, None, "1.5", True],
     "limits.commands_per_second": [0, -1, 0.05, 1001, float("nan"), float("inf"), "x", True, "nan", "1e2", []],
     "limits.upload_per_day": [0, 1, "1 kB", "x", -1, "10000000 TB", 1.5],
@@ -161,6 +181,12 @@ class FileTests(SettingsTestCase):
             require_bound=True,
             max_file_size=10 * 1024**2,
             retention_keep=7,
+            retention_within=30 * 86400,
+            retention_daily=7,
+            retention_weekly=4,
+            retention_monthly=12,
+            retention_grace=14 * 86400,
+            collect_every=43200,
             limits_connections=1,
             limits_commands_per_second=2.5,
             limits_upload_per_day=500_000_000,

@@ -35,6 +35,7 @@ VERBS: Final = (
     "conflicts",
     "resolve",
     "sync",
+    "gc",
     "snapshot",
     "status",
     "watch",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
@@ -47,7 +47,7 @@ def json_answer(value: JSON, *, status: int = 200, headers: Mapping[str, str] | 
     return Answer(
         status=status,
         headers={"Content-Type": "application/json", **(headers or {})},
-        body=_dump(value).encode("ascii"),
+        body=dump(value).encode("ascii"),
     )
 
 
@@ -60,16 +60,23 @@ def entries_answer(entries: Sequence[Entry]) -> Answer:
     """``{"entries": [Entry…]}``; a long list is turned into JSON while it is sent."""
     if len(entries) <= limits.LIST_PIECE:
         return json_answer({"entries": [entry.to_json() for entry in entries]})
-    return Answer(headers={"Content-Type": "application/json"}, body=_pieces_of(entries))
+    return Answer(headers={"Content-Type": "application/json"}, body=pieces_of('{"entries":[', entries, "]}"))
 
 
-def _pieces_of(entries: Sequence[Entry]) -> Iterator[bytes]:
-    yield b'{"entries":['
-    for start in range(0, len(entries), limits.LIST_PIECE):
-        part = entries[start : start + limits.LIST_PIECE]
-        text = ",".join(_dump(entry.to_json()) for entry in part)
+class HasJson(Protocol):
+    """What can be told as a JSON object."""
+
+    def to_json(self) -> Mapping[str, JSON]:
+        """The object."""
+
+
+def pieces_of(before: str, members: Sequence[HasJson], after: str) -> Iterator[bytes]:
+    """A long list between two texts, turned into JSON while it is sent."""
+    yield before.encode("ascii")
+    for start in range(0, len(members), limits.LIST_PIECE):
+        text = ",".join(dump(dict(member.to_json())) for member in members[start : start + limits.LIST_PIECE])
         yield (("," if start else "") + text).encode("ascii")
-    yield b"]}"
+    yield after.encode("ascii")
 
 
 def problem_answer(error: IFAPError | RequestProblem, *, conditional: bool = False) -> Answer:
@@ -88,7 +95,7 @@ def _problem(found: Mapping[str, JSON], headers: Mapping[str, str]) -> Answer:
     return Answer(
         status=found["status"],
         headers={"Content-Type": problems.MEDIA_TYPE, **headers},
-        body=_dump(found).encode("ascii"),
+        body=dump(found).encode("ascii"),
     )
 
 
@@ -97,7 +104,8 @@ def etag_header(entry: Entry) -> dict[str, str]:
     return {"ETag": f'"{entry.version}"'} if entry.version else {}
 
 
-def _dump(value: JSON) -> str:
+def dump(value: JSON) -> str:
+    """JSON on one line, ASCII only."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 

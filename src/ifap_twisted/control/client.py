@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from ifap_twisted.control.client_link import Link, Question, Token
 from ifap_twisted.control.client_values import (
+    collection_from,
     entries_from,
     entry_from,
     number_from,
@@ -25,6 +26,7 @@ from ifap_twisted.control.paths import encode_path
 from ifap_twisted.control.problems import error_of
 from ifap_twisted.control.schemas import ABSENT_WORD
 from ifap_twisted.core import paths
+from ifap_twisted.core.collection import Collection
 from ifap_twisted.core.values import ABSENT, JSON, Entry, Expect, Notice, Record, Status
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import IFAPError, InvalidPath, IsADirectory, ProtocolViolation
@@ -32,7 +34,7 @@ from ifap_twisted.filesystem.batches import Batch, present_batch
 from ifap_twisted.filesystem.files import Opening
 from ifap_twisted.filesystem.sources import check_size, known_size
 from ifap_twisted.filesystem.watching import Watchers
-from ifap_twisted.interfaces import IFilesystem, Listener, RemotePath, Source
+from ifap_twisted.interfaces import IFilesystem, Listener, Progress, RemotePath, Source
 from ifap_twisted.workers import InlineWorker, Worker
 
 
@@ -244,13 +246,20 @@ class HttpFilesystem:
         if batch is not None:
             await batch.arrived()
 
-    def refresh(self) -> Deferred[None]:
+    @deferred
+    async def refresh(self) -> None:
         """See what others did."""
-        return self._link.job("sync")
+        await self._link.job("sync")
 
-    def snapshot(self) -> Deferred[None]:
+    @deferred
+    async def collect(self, *, dry_run: bool = False, progress: Progress = None) -> Collection:
+        """Plan what retention lets go, and remove for good what was planned a grace ago."""
+        return collection_from(await self._link.job("collect", {"dry_run": dry_run}, progress))
+
+    @deferred
+    async def snapshot(self) -> None:
         """Write a snapshot."""
-        return self._link.job("snapshot")
+        await self._link.job("snapshot")
 
     # Around it
 

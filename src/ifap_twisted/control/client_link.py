@@ -14,12 +14,12 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 
-from ifap_twisted.control.client_values import text_from
+from ifap_twisted.control.client_values import number_from, text_from
 from ifap_twisted.control.problems import error_of
 from ifap_twisted.core.values import JSON
-from ifap_twisted.deferreds import deferred, detach
+from ifap_twisted.deferreds import Waiters, deferred, detach
 from ifap_twisted.errors import Unavailable
-from ifap_twisted.interfaces import Listener
+from ifap_twisted.interfaces import Listener, Progress
 
 if TYPE_CHECKING:
     from ifap_twisted.control.client_events import Following
@@ -62,7 +62,7 @@ class Link:
         self._made: Requests | None = None
         self._following: Following | None = None
         self._asking = 0
-        self._idle: list[Deferred[None]] = []
+        self._idle = Waiters()
         self._closed = False
 
     def ask(self, question: Question) -> Deferred[Any]:
@@ -81,13 +81,15 @@ class Link:
         return self._do(lambda requests: requests.lines(question, take))
 
     @deferred
-    async def job(self, kind: str) -> None:
-        """Start a job and wait for its end; cancelling cancels it."""
-        found = await self.ask(Question(method="POST", path=f"/v1/{kind}", body={}))
+    async def job(self, kind: str, wanted: Mapping[str, JSON] | None = None, progress: Progress = None) -> Any:
+        """Start a job, and wait for its result; cancelling cancels it."""
+        found = await self.ask(Question(method="POST", path=f"/v1/{kind}", body=wanted or {}))
         path = f"/v1/jobs/{text_from(found, 'id')}"
         try:
             while text_from(found, "state") == "running":
                 found = await self.ask(Question(method="GET", path=path, query={"wait": str(GLANCE_SECONDS)}))
+                if progress is not None and found.get("total"):
+                    progress(number_from(found, "done"), number_from(found, "total"))
         except CancelledError:
             detach(self.ask(Question(method="DELETE", path=path)), self._log, "cancelling a job")
             raise
@@ -95,6 +97,7 @@ class Link:
             raise error_of(found["error"])
         if found["state"] != "done":
             raise Unavailable(f"The node has given up the job ({kind}).")
+        return found.get("result")
 
     def follow(self, tell: Listener) -> None:
         """Tell a callable of every event; questions asked from now on wait until that is so."""
@@ -115,9 +118,7 @@ class Link:
         self._closed = True
         self.follow_no_more()
         if self._asking:
-            idle: Deferred[None] = Deferred(self._idle.remove)
-            self._idle.append(idle)
-            await idle
+            await self._idle.wait()
         made, self._made = self._made, None
         if made is not None:
             await made.close()
@@ -131,13 +132,8 @@ class Link:
             return await act(requests)
         finally:
             self._asking -= 1
-            self._tell_idle()
-
-    def _tell_idle(self) -> None:
-        if not self._asking:
-            waiting, self._idle = self._idle, []
-            for waiter in waiting:
-                waiter.callback(None)
+            if not self._asking:
+                self._idle.tell()
 
     def _requests(self) -> Requests:
         from ifap_twisted.control.client_requests import Requests  # noqa: PLC0415 -- imports treq

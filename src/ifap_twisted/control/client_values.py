@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
+from ifap_twisted.core.collection import Collection, Verdict
 from ifap_twisted.core.values import Entry, Event, Notice, Status
 from ifap_twisted.errors import ProtocolViolation
 
@@ -37,6 +38,11 @@ def entries_from(found: Any) -> list[Entry]:
 def status_from(found: Any) -> Status:
     """A Status of DESIGN 4.5."""
     return _understood(_status, found)
+
+
+def collection_from(found: Any) -> Collection:
+    """The result of a job that collects."""
+    return _understood(_collection, found)
 
 
 def event_from(kind: str, found: Any) -> Event:
@@ -77,6 +83,14 @@ def _status(found: Mapping[str, Any]) -> Status:
         foreign=found["foreign"],
         warnings=tuple(_notice(warning) for warning in found["warnings"]),
         last_refresh=None if refreshed is None else datetime.fromisoformat(refreshed).timestamp(),
+    )
+
+
+def _collection(found: Mapping[str, Any]) -> Collection:
+    return Collection(
+        verdicts=tuple(Verdict.from_json(verdict) for verdict in found["verdicts"]),
+        messages=tuple(_notice(message) for message in found["messages"]),
+        dry_run=found["dry_run"],
     )
 
 

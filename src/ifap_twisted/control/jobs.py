@@ -7,22 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as WaitedTooLong
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ifap_twisted.control.answers import Answer, json_answer
+from ifap_twisted.control.answers import Answer, dump, json_answer, pieces_of
 from ifap_twisted.control.call import Call
 from ifap_twisted.control.problems import RequestProblem, bad_request, internal_problem, problem
 from ifap_twisted.core import limits
+from ifap_twisted.core.collection import Collection
 from ifap_twisted.core.values import JSON, Event
+from ifap_twisted.deferreds import Waiters
 from ifap_twisted.errors import IFAPError, Throttled
 from ifap_twisted.interfaces import Listener
 
 RUNNING: Final = "running"
+Work: TypeAlias = Callable[[Mapping[str, Any], Callable[[int, int], None]], Deferred[Any]]
 
 
 class Job:
@@ -35,41 +38,56 @@ class Job:
         self.id = number
         self.kind = kind
         self.state = RUNNING
-        self.result: JSON = None
+        self.done = 0
+        self.total: int | None = 1
+        self.result: Collection | None = None
         self.error: JSON = None
-        self.work: Deferred[None] | None = None
-        self._waiters: list[Deferred[None]] = []
+        self.work: Deferred[Any] | None = None
+        self._waiters = Waiters()
 
     def to_json(self) -> dict[str, JSON]:
-        """The object of DESIGN 4.5."""
+        """The object of DESIGN 4.5 but for its result, which may be long."""
         return {
             "id": self.id,
             "kind": self.kind,
             "state": self.state,
-            "done": 0 if self.state == RUNNING else 1,
-            "total": 1,
+            "done": self.done,
+            "total": self.total,
             "unit": None,
-            "result": self.result,
             "error": self.error,
         }
 
+    def answer(self, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Answer:
+        """All of it."""
+        if self.result is None:
+            return json_answer({**self.to_json(), "result": None}, status=status, headers=headers)
+        before = f'{dump(self.to_json())[:-1]},"result":{dump(self.result.summary())[:-1]},"verdicts":['
+        return Answer(
+            status=status,
+            headers={"Content-Type": "application/json", **(headers or {})},
+            body=pieces_of(before, self.result.verdicts, "]}}"),
+        )
+
     def ended(self) -> Deferred[None]:
         """Fires when the job has ended."""
-        waiter: Deferred[None] = Deferred(self._waiters.remove)
-        self._waiters.append(waiter)
-        return waiter
+        return self._waiters.wait()
+
+    def progress(self, done: int, total: int) -> None:
+        """So many of so many are done."""
+        self.done, self.total = done, total
 
     def end(self, state: str) -> None:
         """Set the last state and tell who waits."""
         self.state = state
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            waiter.callback(None)
+        self.done = self.total or 1
+        self._waiters.tell()
 
 
 class Jobs:
     """The jobs of a node.
 
+    :param kinds: what does each kind of job, called with the body of the request that starts it, and with a callable
+        that is told how far it is.
     :param new_id: makes ids that cannot be guessed.
     :param tell: told of every change, as an event of kind ``job``.
     :param clock: of the requests that wait for the end of a job.
@@ -79,7 +97,7 @@ class Jobs:
 
     def __init__(
         self,
-        kinds: Mapping[str, Callable[[], Deferred[None]]],
+        kinds: Mapping[str, Work],
         *,
         new_id: Callable[[], str],
         tell: Listener,
@@ -91,7 +109,7 @@ class Jobs:
         self._clock = clock
         self._jobs: dict[str, Job] = {}
 
-    def start(self, kind: str) -> Answer:
+    def start(self, kind: str, wanted: Mapping[str, Any]) -> Answer:
         """Begin a job.
 
         :raises Throttled: ``limits.JOBS_RUNNING`` run already.
@@ -101,11 +119,11 @@ class Jobs:
         job = Job(self._new_id(), kind)
         self._jobs[job.id] = job
         self._forget_old()
-        job.work = self._kinds[kind]()
+        job.work = self._kinds[kind](wanted, job.progress)
         job.work.addCallbacks(self._done, self._failed, callbackArgs=(job,), errbackArgs=(job,))  # type: ignore[unused-awaitable]
         if job.state == RUNNING:
             self._announce(job)
-        return json_answer(job.to_json(), status=HTTPStatus.ACCEPTED, headers={"Location": f"/v1/jobs/{job.id}"})
+        return job.answer(HTTPStatus.ACCEPTED, {"Location": f"/v1/jobs/{job.id}"})
 
     async def get(self, call: Call, number: str) -> Answer:
         """How far a job is; with ``wait`` after its end, or that many seconds."""
@@ -117,8 +135,8 @@ class Jobs:
             try:
                 await waiting
             except WaitedTooLong:
-                return json_answer(job.to_json())
-        return json_answer(job.to_json())
+                return job.answer()
+        return job.answer()
 
     async def delete(self, number: str) -> Answer:
         """Cancel a job, or forget it when it has ended."""
@@ -127,7 +145,7 @@ class Jobs:
             job.work.cancel()
         else:
             del self._jobs[number]
-        return json_answer(job.to_json())
+        return job.answer()
 
     def stop(self) -> None:
         """Cancel all that run."""
@@ -140,7 +158,8 @@ class Jobs:
             raise RequestProblem(HTTPStatus.NOT_FOUND, "no-such-job", "There is no such job, or it is forgotten.")
         return self._jobs[number]
 
-    def _done(self, _result: object, job: Job) -> None:
+    def _done(self, result: Collection | None, job: Job) -> None:
+        job.result = result
         job.end("done")
         self._announce(job)
 
@@ -157,7 +176,7 @@ class Jobs:
         self._announce(job)
 
     def _announce(self, job: Job) -> None:
-        self._tell(Event(kind="job", detail=job.to_json()))
+        self._tell(Event(kind="job", detail={**job.to_json(), "result": None}))  # it may be long
 
     def _forget_old(self) -> None:
         ended = [number for number, job in self._jobs.items() if job.state != RUNNING]

@@ -17,7 +17,7 @@ from ifap_twisted.control.events import Events
 from ifap_twisted.control.files import Files
 from ifap_twisted.control.folder import Folder
 from ifap_twisted.control.gate import Gate
-from ifap_twisted.control.jobs import Jobs
+from ifap_twisted.control.jobs import Jobs, Work
 from ifap_twisted.control.metrics import Metrics
 from ifap_twisted.control.routes import Route
 from ifap_twisted.core import limits
@@ -49,9 +49,12 @@ def control_resource(
     :param new_id: makes ids of jobs and of this run.
     """
     events = Events(run=new_id(), clock=reactor)
-    jobs = Jobs(
-        {"sync": filesystem.refresh, "snapshot": filesystem.snapshot}, new_id=new_id, tell=events.tell, clock=reactor
-    )
+    kinds: dict[str, Work] = {
+        "sync": lambda _wanted, _progress: filesystem.refresh(),
+        "collect": lambda wanted, progress: filesystem.collect(**wanted, progress=progress),
+        "snapshot": lambda _wanted, _progress: filesystem.snapshot(),
+    }
+    jobs = Jobs(kinds, new_id=new_id, tell=events.tell, clock=reactor)
     metrics = Metrics()
     unwatch = filesystem.watch(events.tell)
 
@@ -93,11 +96,11 @@ def _folder_actions(folder: Folder) -> dict[str, Action]:
 
 def _job_actions(jobs: Jobs) -> dict[str, Action]:
     async def start(call: Call, route: Route) -> Answer:
-        await call.json(route)
-        return jobs.start(route.name)
+        return jobs.start(route.name, await call.json(route))
 
     return {
         "sync": start,
+        "collect": start,
         "snapshot": start,
         "job": lambda call, _route, id: jobs.get(call, id),  # noqa: A006 -- the name in the URL
         "cancel": lambda _call, _route, id: jobs.delete(id),  # noqa: A006 -- the name in the URL

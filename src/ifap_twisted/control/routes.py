@@ -80,8 +80,8 @@ def _verb(name: str, schema: str, summary: str) -> Route:
     return Route(name=name, methods=("POST",), url=f"/v1/{name}", summary=summary, body=schema, answers={200: "Entry"})
 
 
-def _job(name: str, summary: str) -> Route:
-    return Route(name=name, methods=("POST",), url=f"/v1/{name}", summary=summary, body="Nothing", answers={202: "Job"})
+def _job(name: str, summary: str, body: str = "Nothing") -> Route:
+    return Route(name=name, methods=("POST",), url=f"/v1/{name}", summary=summary, body=body, answers={202: "Job"})
 
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -168,6 +168,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     _verb("keep", "Keep", "Set how many versions of a file are kept."),
     _verb("resolve", "Resolve", "End a conflict: one version becomes current, or both stay."),
     _job("sync", "See what others did, now."),
+    _job("collect", "Remove for good what retention does not keep; `dry_run` only says what.", "Collect"),
     _job("snapshot", "Write a snapshot for new devices."),
     Route(
         name="job",

@@ -48,6 +48,7 @@ BODIES: Final[Mapping[str, Schema]] = {
     "Restore": _body({"path": PATH, "version": _VERSION}, {"expect": _EXPECT}),
     "Undelete": _body({"path": PATH}, {"expect": _EXPECT}),
     "Keep": _body({"path": PATH, "count": {"type": "integer", "minimum": 1}}, {"expect": _EXPECT}),
+    "Collect": _body({}, {"dry_run": BOOLEAN}),
     "Resolve": _body({"path": PATH}, {"version": _VERSION, "both": BOOLEAN, "expect": _EXPECT}),
 }
 """What is sent to us: a key that is not here is refused."""

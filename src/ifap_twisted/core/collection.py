@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from ifap_twisted.core import limits
 from ifap_twisted.core.values import JSON, Notice
 
 __all__ = ["COLLECTED", "FATES", "KEPT", "PLANNED", "REASONS", "WAITING", "Collection", "Verdict"]
@@ -50,7 +51,7 @@ class Verdict(NamedTuple):
     :ivar path: without a leading slash (JSON shows it with one); reserved ones for what is tidied up besides.
     :ivar size: bytes of content as sent, of one place.
     :ivar uids: its places; each takes room on the server.
-    :ivar fate: one of :data:`FATES`.
+    :ivar fate: ``kept``, ``planned``, ``waiting`` or ``collected``.
     :ivar reason: a stable word that says why it is kept, or why it may go; ``text`` says it to a person.
     :ivar left: of a waiting one the seconds until it may go, as far as is known.
     """
@@ -65,7 +66,7 @@ class Verdict(NamedTuple):
     left: float | None = None
 
     def to_json(self) -> dict[str, JSON]:
-        """A JSON object; UIDs are left out, because they mean nothing to others."""
+        """A JSON object; of its UIDs only how many they are, because they mean nothing to others."""
         return {
             "path": "/" + self.path,
             "version": self.vid,
@@ -76,6 +77,20 @@ class Verdict(NamedTuple):
             "text": self.text,
             "left": self.left,
         }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Verdict:
+        """The inverse of :meth:`to_json`; its UIDs are 0."""
+        return cls(
+            path=value["path"].removeprefix("/"),
+            vid=value["version"],
+            size=int(value["size"]),
+            uids=(0,) * min(int(value["places"]), limits.PLAN_ENTRIES),
+            fate=value["fate"],
+            reason=value["reason"],
+            text=value["text"],
+            left=None if value["left"] is None else float(value["left"]),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +106,15 @@ class Collection:
     verdicts: tuple[Verdict, ...] = ()
     messages: tuple[Notice, ...] = ()
     dry_run: bool = False
+
+    def summary(self) -> dict[str, JSON]:
+        """A JSON object of all but the verdicts."""
+        return {
+            "dry_run": self.dry_run,
+            "counts": dict(self.counts()),
+            "bytes": dict(self.sizes()),
+            "messages": [message.to_json() for message in self.messages],
+        }
 
     def counts(self) -> Mapping[str, int]:
         """How many versions met each fate; every fate is a key."""

@@ -50,6 +50,11 @@ RECORD_ENTRIES: Final = 5_000
 """Versions named by one collection record."""
 RECORD_BYTES: Final = 4 * MIB
 """With clocks of 8 writers 5,000 entries have 1.5 MiB; somebody else's program may write longer ones."""
+COLLECT_SECONDS: Final = 86400
+"""How often a node collects unless set otherwise."""
+COLLECT_LEAST_SECONDS: Final = 3600
+COLLECT_FIRST_SECONDS: Final = 600.0
+"""After the folder was opened a node collects for the first time."""
 
 # Locks (FORMAT 10)
 LEASE_SECONDS: Final = 300

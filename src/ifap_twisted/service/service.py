@@ -27,6 +27,7 @@ from ifap_twisted.filesystem.opening import Opened, Surroundings, open_folder
 from ifap_twisted.interfaces import IFilesystem, IMessageStore
 from ifap_twisted.secrecy import Credentials, Secret
 from ifap_twisted.server.service import EmbeddedServer
+from ifap_twisted.service.collecting import Schedule, policy_of
 from ifap_twisted.service.remembering import Remembering
 from ifap_twisted.service.shelves import Means, shelf_for
 from ifap_twisted.service.standby import Standby
@@ -83,6 +84,7 @@ class IFAPService(Service):
         self._server: EmbeddedServer | None = None
         self._store: IMessageStore | None = None
         self._opened: Opened | None = None
+        self._schedule: Schedule | None = None
         self._opening: Deferred[None] | None = None
         self._error: IFAPError | None = None
         self._nobody = False
@@ -263,6 +265,8 @@ class IFAPService(Service):
             options=Options(
                 max_file_size=self.settings.max_file_size,
                 keep=self.settings.retention_keep,
+                retention=policy_of(self.settings),
+                grace=self.settings.retention_grace,
                 compat=self.settings.compat,
                 require_bound=self.settings.require_bound,
             ),
@@ -326,6 +330,9 @@ class IFAPService(Service):
         opening, self._opening = self._opening, None
         if opening is not None:
             opening.cancel()
+        if self._schedule is not None:
+            self._schedule.stop()
+            self._schedule = None
         opened, self._opened = self._opened, None
         store, self._store = self._store, None
         if opened is not None:
@@ -336,6 +343,9 @@ class IFAPService(Service):
 
     def _succeed(self, opened: Opened) -> None:
         self._error = None
+        if self._patient:  # it stays, as a node does
+            self._schedule = Schedule(opened.filesystem, self.settings.collect_every, self._reactor)
+            self._schedule.start()
         self._standby.announce(opened.filesystem)
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from ifap_twisted.core.collection import Collection
 from ifap_twisted.core.limits import CONNECT_SECONDS
 from ifap_twisted.core.values import Entry, Expect, Record, Status
 from ifap_twisted.deferreds import deferred, within
@@ -210,6 +211,11 @@ class Standby:
     def refresh(self, *args: Any, **kwargs: Any) -> Deferred[None]:
         """See what others did."""
         work: Deferred[None] = self._call("refresh", args, kwargs)
+        return work
+
+    def collect(self, *args: Any, **kwargs: Any) -> Deferred[Collection]:
+        """Remove for good what retention does not keep."""
+        work: Deferred[Collection] = self._call("collect", args, kwargs)
         return work
 
     def snapshot(self, *args: Any, **kwargs: Any) -> Deferred[None]:

@@ -21,9 +21,11 @@ class Settings:
     """What a node is told to do (DESIGN 4.6); never a secret.
 
     Values are checked however the object is made. None means: ``dialect``: the one that the folder has;
-    ``limits_commands_per_second`` and the daily bytes: no limit; ``embedded_listen``: the UNIX socket alone.
+    ``limits_commands_per_second`` and the daily bytes: no limit; ``embedded_listen``: the UNIX socket alone;
+    ``collect_every``: never.
 
     :ivar max_file_size: in bytes, as are ``limits_upload_per_day`` and ``limits_download_per_day``.
+    :ivar retention_within: in seconds, as are ``retention_grace`` and ``collect_every``.
     :ivar basedir: None keeps nothing on the disk.
     :ivar sources: where each value came from, by the name of the setting: ``default``, ``file``, ``environment`` or
         ``option``.
@@ -40,6 +42,12 @@ class Settings:
     require_bound: bool = False
     max_file_size: int = limits.MAX_FILE_SIZE
     retention_keep: int = limits.WIRE_VERSIONS
+    retention_within: int = 0
+    retention_daily: int = 0
+    retention_weekly: int = 0
+    retention_monthly: int = 0
+    retention_grace: int = int(limits.GRACE_SECONDS)
+    collect_every: int | None = limits.COLLECT_SECONDS
     limits_connections: int = limits.CONNECTIONS
     limits_commands_per_second: float | None = None
     limits_upload_per_day: int | None = None

@@ -20,16 +20,19 @@ from ifap_twisted.accounts import EMBEDDED, Account, parse_account, validate_fol
 from ifap_twisted.basedir import expanded
 from ifap_twisted.core import limits
 from ifap_twisted.errors import BadSettings
-from ifap_twisted.settings.quantities import format_size, parse_size
+from ifap_twisted.settings.quantities import format_duration, format_size, parse_duration, parse_size
 
 __all__ = ["KEYS", "Key", "key_of_variable", "unknown"]
 
 ENVIRONMENT_PREFIX: Final = "IFAP_"
 UNLIMITED: Final = "unlimited"
+NEVER: Final = "never"
 ENDPOINT_CHARACTERS: Final = 1024
 COMMAND_CHARACTERS: Final = 4096
 SHOWN_NAME: Final = 60
 LARGEST_SIZE: Final = 2**60
+LONGEST_SPAN: Final = 100 * 365 * 86400
+MOST_PERIODS: Final = 10000
 LEVELS: Final = ("debug", "info", "warn", "error", "critical")
 WORDS: Final = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 SECRET_WORDS: Final = re.compile(r"password|passphrase|passwd|secret|token|oauth|recovery|(?<![a-z])key(?![a-z])")
@@ -39,12 +42,6 @@ LATER: Final = frozenset(
         "expunge",
         "chunk_threshold",
         "passphrase_file",
-        "retention.within",
-        "retention.daily",
-        "retention.weekly",
-        "retention.monthly",
-        "retention.grace",
-        "collect.every",
         "check.share_per_day",
         "cache.size",
     }
@@ -172,6 +169,22 @@ def _daily(raw: object, base: Path) -> int | None:
     return None if raw is None or raw == UNLIMITED else _size(limits.MIB, LARGEST_SIZE)(raw, base)
 
 
+def _span(least: int, most: int) -> Callable[[object, Path], int]:
+    """Whole seconds of a duration."""
+
+    def parse(raw: object, _base: Path) -> int:
+        if not isinstance(raw, (str, int, float)):
+            raise ValueError  # noqa: TRY004 -- told by Key.value
+        seconds = int(parse_duration(raw))
+        return seconds if least <= seconds <= most else _refuse()
+
+    return parse
+
+
+def _every(raw: object, base: Path) -> int | None:
+    return None if raw is None or raw == NEVER else _span(limits.COLLECT_LEAST_SECONDS, LONGEST_SPAN)(raw, base)
+
+
 def _path(raw: object, base: Path) -> Path:
     text = str(raw) if isinstance(raw, Path) else _text(raw, limits.PATH_BYTES)
     if text == "-":
@@ -201,6 +214,7 @@ def _show_rate(rate: float) -> str:
 _WORDS = "true or false"
 _ENDPOINT = "an endpoint like tcp:4327:interface=127.0.0.1"
 _FILE = "the path of a file"
+_PERIODS = f"a number from 0 to {MOST_PERIODS}"
 _DAILY = f'a size from 1 MiB like "500 MB", or "{UNLIMITED}"'
 
 _ALL: Final = (
@@ -220,6 +234,24 @@ _ALL: Final = (
         format_size,
     ),
     Key("retention.keep", limits.WIRE_VERSIONS, "a number from 1 to 10000", _integer(1, 10000)),
+    Key("retention.within", 0, 'a duration like "30d", or 0', _span(0, LONGEST_SPAN), format_duration),
+    Key("retention.daily", 0, _PERIODS, _integer(0, MOST_PERIODS)),
+    Key("retention.weekly", 0, _PERIODS, _integer(0, MOST_PERIODS)),
+    Key("retention.monthly", 0, _PERIODS, _integer(0, MOST_PERIODS)),
+    Key(
+        "retention.grace",
+        int(limits.GRACE_SECONDS),
+        'a duration like "7d", from 24h to 100 years',
+        _span(int(limits.LEAST_GRACE_SECONDS), LONGEST_SPAN),
+        format_duration,
+    ),
+    Key(
+        "collect.every",
+        limits.COLLECT_SECONDS,
+        f'a duration like "24h", from 1h, or "{NEVER}"',
+        _every,
+        format_duration,
+    ),
     Key(
         "limits.connections",
         limits.CONNECTIONS,
