@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.values import Event, Traits
 from ifap_twisted.errors import MessageGone, Refused
+from ifap_twisted.filesystem.view import LOOK_AGAIN_SECONDS
 from ifap_twisted.store.memory import Turnstile
 from ifap_twisted.workers import InlineWorker
 from tests.filesystem.folders import Folder, result
@@ -136,6 +137,62 @@ class ViewTests(SynchronousTestCase):
         self.folder.shelf.remove([3])  # so that the count agrees again
         turnstile.release()
         self.assertEqual((self.names(), self.missing()), (["a", "b", "c", "d"], ["a", "b"]))
+
+    def test_a_message_that_was_garbled_is_read_again(self) -> None:
+        """A refresh that is asked for heals what was damaged (FORMAT 2.6)."""
+        good = self.folder.shelf.messages[2]
+        bad = good.replace(b"!gAAA", b"!gAAB", 1)
+        self.folder.shelf.tamper(2, bad)
+        filesystem = self.folder.device()
+        self.assertEqual([entry.path for entry in result(filesystem.list())], ["b", "c"])
+        self.assertEqual(result(filesystem.status()).damaged, 1)
+        result(filesystem.refresh())
+        self.assertEqual(result(filesystem.status()).damaged, 1)
+        self.folder.shelf.tamper(2, good)
+        result(filesystem.refresh())
+        self.assertEqual(result(filesystem.get("a")), b"a")
+        self.assertEqual(result(filesystem.status()).damaged, 0)
+
+    def test_a_message_without_its_header_is_read_again_after_a_while(self) -> None:
+        """It seemed to be a letter of somebody else."""
+        good = self.folder.shelf.messages[2]
+        self.folder.shelf.tamper(2, b"Subject: hello\r\n\r\nhello\r\n")
+        filesystem = self.folder.device()
+        self.assertEqual(result(filesystem.status()).foreign, 1)
+        self.folder.shelf.tamper(2, good)
+        self.folder.clock.advance(LOOK_AGAIN_SECONDS)
+        result(filesystem.refresh())
+        self.assertEqual((result(filesystem.get("a")), result(filesystem.status()).foreign), (b"a", 0))
+
+    def test_what_cannot_be_looked_at_again_stops_nothing(self) -> None:
+        """A server that refuses to show a damaged message shows all others (FORMAT 2.6)."""
+        good = self.folder.shelf.messages[2]
+        self.folder.shelf.tamper(2, good.replace(b"!gAAA", b"!gAAB", 1))
+        store = self.folder.store()
+        filesystem = self.folder.device(store=store)
+        store.fail_next("headers", Refused("no"))
+        result(filesystem.refresh())
+        self.assertEqual(result(filesystem.get("b")), b"b")
+
+    def test_what_is_useless_is_looked_at_in_turns(self) -> None:
+        """However many there are."""
+        shelf = self.folder.shelf
+        uids = []
+        for number in range(120):
+            result(self.writer.put(f"f{number}", b"1"))
+            if number % 2:
+                uids.append(shelf.uidnext - 1)
+        good = {uid: shelf.messages[uid] for uid in uids}
+        for uid, message in good.items():
+            shelf.tamper(uid, message.replace(b"!gAAA", b"!gAAB", 1))
+        filesystem = self.folder.device()
+        self.assertEqual(result(filesystem.status()).damaged, 60)
+        for uid, message in good.items():
+            shelf.tamper(uid, message)
+        result(filesystem.refresh())
+        self.assertEqual(result(filesystem.status()).damaged, 10)
+        result(filesystem.refresh())
+        self.assertEqual(result(filesystem.status()).damaged, 0)
 
     def test_what_came_while_the_folder_was_opened_is_seen(self) -> None:
         """Between the first listing and the first look at news."""

@@ -41,6 +41,8 @@ class Index:
         self._reserved: set[str] = set()
         self._greatest: dict[str, int] = {}
         self._locks: dict[str, set[str]] = {}
+        self.useless: set[int] = set()
+        """The UIDs of messages that are no version of ours: damaged ones, and mail of others."""
         self.highest = 0
         """The highest UID ever observed."""
 
@@ -88,6 +90,7 @@ class Index:
         """
         for uid in uids:
             gone = self._places.pop(uid, None)
+            self.useless.discard(uid)
             if isinstance(gone, Version):
                 self._drop(uid, gone, moment, keep=not paths.is_reserved(gone.path))
         self.settle()  # now, so that what replaces them later is known to have come later
@@ -96,6 +99,7 @@ class Index:
         """These are gone, and it is known why: nothing is missing."""
         for uid in uids:
             gone = self._places.pop(uid, None)
+            self.useless.discard(uid)
             if isinstance(gone, Version):
                 self._drop(uid, gone, inf, keep=False)
 
@@ -115,6 +119,8 @@ class Index:
 
     def _note(self, uid: int, found: Version | DataError | None) -> None:
         self._places[uid] = found
+        if not isinstance(found, Version):
+            self.useless.add(uid)
         self.highest = max(self.highest, uid)
 
     def _drop(self, uid: int, version: Version, moment: float, *, keep: bool) -> None:
@@ -161,11 +167,12 @@ class Index:
 
     def rejected(self) -> Mapping[int, DataError]:
         """Why the messages that cannot be used cannot be used, by UID."""
-        return {uid: found for uid, found in self._places.items() if isinstance(found, DataError)}
+        found = ((uid, self._places[uid]) for uid in sorted(self.useless))
+        return {uid: error for uid, error in found if isinstance(error, DataError)}
 
     def foreign(self) -> int:
         """How many messages are mail of somebody else."""
-        return sum(found is None for found in self._places.values())
+        return sum(self._places[uid] is None for uid in self.useless)
 
     def collisions(self) -> list[str]:
         """Ids that more than one version carries (FORMAT 2.2), sorted."""

@@ -276,6 +276,7 @@ class Filesystem:
     async def refresh(self) -> None:
         """See what others did, and try once more what could not be finished."""
         await self.desk.view.refresh()
+        await self.desk.view.look_again()
         if self._recovery is not None:
             await self._recovery.next()
 

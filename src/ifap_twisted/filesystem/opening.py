@@ -16,12 +16,13 @@ from ifap_twisted.filesystem.admission import Budget
 from ifap_twisted.filesystem.desk import Desk, Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.founding import check_complete, home_of
+from ifap_twisted.filesystem.listing import EarlyNews
 from ifap_twisted.filesystem.objects import Objects
 from ifap_twisted.filesystem.reading import Reader
 from ifap_twisted.filesystem.recovery import Place, Recovery
 from ifap_twisted.filesystem.sending import Sending
 from ifap_twisted.filesystem.surroundings import Surroundings
-from ifap_twisted.filesystem.view import EarlyNews, View
+from ifap_twisted.filesystem.view import View
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.filesystem.writing import Writer
 from ifap_twisted.interfaces import IJournal, IMessageStore

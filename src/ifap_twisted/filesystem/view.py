@@ -6,8 +6,8 @@ refused, not fetched or not listed stays known. One message that cannot be decod
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, islice
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Mapping, Sequence
+from itertools import islice
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -24,6 +24,7 @@ from ifap_twisted.core.values import Event, FolderState, HeaderBlock, Sealed, Ve
 from ifap_twisted.deferreds import deferred, detach
 from ifap_twisted.errors import DataError, ForeignFolder, Renumbered, StoreError
 from ifap_twisted.filesystem.events import news
+from ifap_twisted.filesystem.listing import Decoded, EarlyNews, fill, made_of, runs
 from ifap_twisted.filesystem.lookout import Lookout
 from ifap_twisted.filesystem.turns import Turns
 from ifap_twisted.filesystem.watching import Watchers
@@ -38,44 +39,12 @@ RUNS = 50
 """Gaps in what is known that one refresh fills; the rest comes with the next."""
 AGAIN_SECONDS = 10.0
 """After which news that could not be read are looked at again, if nothing else asks before."""
+LOOK_AGAIN_SECONDS = 300.0
+"""How often messages that could not be used are read anew."""
 LATE_SECONDS = 1.0
 """How long news may be left to the reading back of our own messages, which a long upload holds up."""
 STALE_SECONDS = 2.0
 """How old knowledge may be on a shelf that does not push."""
-
-Decoded = Version | DataError | None
-
-
-@implementer(IFolderListener)
-class EarlyNews:
-    """Listens while the folder is listed for the first time, and only notes whether anything happened."""
-
-    def __init__(self, store: IMessageStore) -> None:
-        self.any = False
-        self.renumbering = False
-        self.stop = store.listen(self)
-
-    def arrived(self, state: FolderState) -> None:
-        """Something happened."""
-        del state
-        self.any = True
-
-    def vanished(self, uids: Collection[int]) -> None:
-        """Something happened, if any."""
-        self.any = self.any or bool(uids)
-
-    def renumbered(self, uidvalidity: int) -> None:
-        """Something happened."""
-        del uidvalidity
-        self.any = self.renumbering = True
-
-    def connected(self) -> None:
-        """Something may have happened."""
-        self.any = True
-
-    def disconnected(self, reason: BaseException) -> None:
-        """What happens then is told by ``connected``."""
-        del reason
 
 
 @implementer(IFolderListener)
@@ -126,6 +95,8 @@ class View:
         self._removing: set[int] = set()
         self._absorbing = 0
         self._refreshed = self._heard = float("-inf")
+        self._looked_again = clock.seconds()
+        self._looked_to = 0
         self.own = Lookout(dialect)
         self.read_records: Callable[[], Awaitable[None]] = _nothing
         self._refreshes = Turns(self._refresh)
@@ -242,6 +213,9 @@ class View:
         self._folder = now
         self._mark_fresh()
         await self.read_records()
+        if self._clock.seconds() - self._looked_again >= LOOK_AGAIN_SECONDS:
+            self._looked_again = self._clock.seconds()
+            await self.look_again(foreign=True)
 
     async def _advance(self) -> None:
         await self.absorb(await self.store.headers(self.index.highest + 1))
@@ -263,7 +237,7 @@ class View:
         known = set(self.index.uids())  # what comes after the listing is not missing in it
         listed = set(await self.store.uids(1))
         now = await self.store.poll()
-        for first, last in islice(_runs(listed - set(self.index.uids())), RUNS):
+        for first, last in islice(runs(listed - set(self.index.uids())), RUNS):
             await self.absorb(await self.store.headers(first, last))
         if generation != self._generation:
             raise Renumbered("The server renumbered the folder while it was read.")
@@ -273,6 +247,28 @@ class View:
         self.incomplete = not agrees or not listed <= set(self.index.uids())
         self._compare = self.incomplete
         return now
+
+    async def look_again(self, *, foreign: bool = False) -> None:
+        """Read anew what could not be used: the server may have garbled it for a while only (FORMAT 2.6).
+
+        :param foreign: also what seemed to be mail of others.
+        """
+        useless = self.index.useless if foreign else self.index.rejected()
+        above = [uid for uid in useless if uid > self._looked_to] or useless
+        some = list(islice(runs(above), RUNS))
+        self._looked_to = some[-1][1] if some else 0
+        try:
+            for first, last in some:
+                await self._read_again(first, last)
+        except (Renumbered, StoreError) as error:
+            self._log.info("what could not be used is looked at again later: {reason}", reason=str(error))
+
+    async def _read_again(self, first: int, last: int) -> None:
+        generation = self._index_generation
+        decoded = await self._decode(await self.store.headers(first, last), known=())
+        if generation != self._generation:
+            raise Renumbered("The server renumbered the folder while it was read.")
+        self._note({uid: found for uid, found in decoded.items() if uid in self.index.useless and found is not None})
 
     def _mark_fresh(self) -> None:
         self._behind = False
@@ -288,7 +284,7 @@ class View:
             before = self.index
             before.settle()
             now = self._clock.seconds()
-            fresh = await self._worker(lambda: _made_of(decoded, before, validity, now))
+            fresh = await self._worker(lambda: made_of(decoded, before, validity, now))
         finally:
             self._absorbing -= 1
         if generation != self._generation:
@@ -343,7 +339,7 @@ class View:
     def _note(self, decoded: Mapping[int, Decoded]) -> None:
         before = self._before({found.path for found in decoded.values() if isinstance(found, Version)})
         now = self._clock.seconds()
-        _fill(self.index, decoded, lambda _version: now)
+        fill(self.index, decoded, lambda _version: now)
         self._announce(before)
 
     def _before(self, touched: Iterable[str]) -> dict[str, History]:
@@ -457,28 +453,3 @@ class View:
 
 async def _nothing() -> None:
     """No records are read yet."""
-
-
-def _made_of(decoded: Mapping[int, Decoded], before: Index, validity: int, moment: float) -> Index:
-    """The index of a listing; what was there before under other numbers and is not now is missing in it."""
-    index = Index(before.records, validity)
-    with collected_later():
-        _fill(index, decoded, lambda version: min(moment, version.written))  # it may have been there for long
-        index.miss_from(before)
-        index.settle()
-    return index
-
-
-def _fill(index: Index, decoded: Mapping[int, Decoded], seen: Callable[[Version], float]) -> None:
-    for uid, found in decoded.items():
-        if isinstance(found, Version):
-            index.observe(uid, found, seen(found))
-        else:
-            index.reject(uid, found)
-
-
-def _runs(uids: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Runs of consecutive UIDs as (first, last), ascending."""
-    for _, run in groupby(enumerate(sorted(uids)), key=lambda pair: pair[1] - pair[0]):
-        members = [uid for _, uid in run]
-        yield members[0], members[-1]
