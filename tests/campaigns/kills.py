@@ -23,19 +23,24 @@ from pathlib import Path
 from typing import Any
 
 import click
+from twisted.internet.defer import Deferred
 
 from ifap_twisted.errors import CallerError
 from ifap_twisted.interfaces import IFilesystem
 from tests.campaigns.ground import KEY, write_state
 from tests.campaigns.places import ACCOUNTS, Place, messages
 from tests.campaigns.reference import unlike_reference
-from tests.campaigns.scenarios import SCENARIOS, Shown, mixed, populate, shown
+from tests.campaigns.scenarios import SCENARIOS, Shown, mixed, populate, shown, thinned
 from tests.campaigns.victims import Fate, Killed, in_process, make_steps
 
 AGAIN = "start after "
 """A scenario that begins so is a start that is killed, after a process that was killed in the middle of a change."""
-ALL = (*SCENARIOS, *(AGAIN + name for name in ("put one", "put new, large", "move one new", "three puts at once")))
-EMPTY = Shown({}, {})
+REMOVING = "collect what was planned"
+"""Its grace is over; only our own server can be told that time went by."""
+GRACE = 8 * 86400.0
+STARTS = tuple(AGAIN + name for name in ("put one", "put new, large", "move one new", "three puts at once"))
+EVERY = {account: (*SCENARIOS, *STARTS, *((REMOVING,) if account == "embedded" else ())) for account in ACCOUNTS}
+"""The scenarios of each account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +61,41 @@ class Known:
     after: Shown
 
 
-async def victim(reactor: Any, place: Place, scenario: str, last: int | None, *, fresh: bool) -> list[str]:
-    """The life of a process that is to be killed; the steps, when it was not.
+def change_of(scenario: str) -> Callable[[Any], Deferred[Any]]:
+    """What is done in a scenario."""
+    return SCENARIOS["collect" if scenario == REMOVING else scenario.removeprefix(AGAIN)]
 
-    :param fresh: the folder is empty yet.
-    """
-    fate = Fate(last)
+
+async def victim(reactor: Any, place: Place, scenario: str, last: int | None) -> list[str]:
+    """The life of a process that is to be killed; the steps, when it was not."""
+    fate, start = Fate(last), scenario.startswith(AGAIN)
     make_steps(fate)
-    if not fresh:
+    if start:
         fate.arm()
     async with place.device(reactor) as filesystem:
-        if fresh:
+        if scenario in SCENARIOS:
             await populate(filesystem)
-            fate.arm()
-            await SCENARIOS[scenario](filesystem)
-        else:
-            await settled(filesystem)
+        fate.arm()
+        await (settled(filesystem) if start else change_of(scenario)(filesystem))
     return fate.disarm()
+
+
+def prepare(place: Place, account: str, scenario: str) -> None:
+    """What comes before, when it is more than to fill an empty folder."""
+
+    async def plan(reactor: Any) -> None:
+        async with place.device(reactor) as filesystem:
+            await populate(filesystem)
+            await change_of(scenario)(filesystem)
+
+    if scenario == REMOVING:
+        in_process(plan)
+        place.later = GRACE
+    elif scenario.startswith(AGAIN):
+        change = scenario.removeprefix(AGAIN)
+        middle = known(account, change).steps.index("store append") + 1
+        with suppress(Killed):
+            in_process(lambda reactor: victim(reactor, place, change, middle))
 
 
 async def settled(filesystem: IFilesystem) -> None:
@@ -86,16 +109,17 @@ async def settled(filesystem: IFilesystem) -> None:
 @lru_cache
 def known(account: str, scenario: str) -> Known:
     """Run a scenario without killing anybody."""
-    if scenario.startswith(AGAIN):
-        change = scenario.removeprefix(AGAIN)
-        with _place(account) as place:
-            _kill(Case(account, change, _middle(account, change)), place)
-            steps = in_process(lambda reactor: victim(reactor, place, scenario, None, fresh=False))
-        return Known(tuple(steps), known(account, change).before, known(account, change).after)
     with _place(account) as place:
-        steps = in_process(lambda reactor: victim(reactor, place, scenario, None, fresh=True))
+        prepare(place, account, scenario)
+        before = (
+            _populated(account) if scenario in SCENARIOS else in_process(lambda reactor: fresh_look(reactor, place))
+        )
+        steps = in_process(lambda reactor: victim(reactor, place, scenario, None))
         after = in_process(lambda reactor: fresh_look(reactor, place))
-    return Known(tuple(steps), _populated(account), after)
+    if scenario.startswith(AGAIN):  # who was killed in the middle may have stored anything that he was about to
+        change = known(account, scenario.removeprefix(AGAIN))
+        before, after = change.before, change.after
+    return Known(tuple(steps), before, after)
 
 
 @lru_cache
@@ -107,11 +131,6 @@ def _populated(account: str) -> Shown:
     with _place(account) as place:
         in_process(work)
         return in_process(lambda reactor: fresh_look(reactor, place))
-
-
-def _middle(account: str, change: str) -> int:
-    """The step at which the first message is on its way."""
-    return known(account, change).steps.index("store append") + 1
 
 
 @contextmanager
@@ -134,10 +153,10 @@ def judged(case: Case) -> tuple[bool, list[str]]:
     found = known(case.account, case.scenario)
     with _place(case.account) as place:
         try:
+            prepare(place, case.account, case.scenario)
             reached = _kill(case, place)
-            wrong = list(
-                mixed(in_process(lambda reactor: fresh_look(reactor, place)), found.before, found.after, "killed")
-            )
+            look = in_process(lambda reactor: fresh_look(reactor, place))
+            wrong = list(_between(case, look, found, "killed"))
             wrong += in_process(lambda reactor: _started_again(reactor, place, case, found))
             place.settle()
             wrong += in_process(lambda reactor: _started_once_more(reactor, place, found))
@@ -148,25 +167,30 @@ def judged(case: Case) -> tuple[bool, list[str]]:
 
 def _kill(case: Case, place: Place) -> bool:
     """Let a process live until its step; False: it did not come to it."""
-    change = case.scenario.removeprefix(AGAIN)
-    with suppress(Killed):
-        if case.scenario != change:
-            _kill(Case(case.account, change, _middle(case.account, change)), place)
-        fresh = case.scenario == change
-        in_process(lambda reactor: victim(reactor, place, change, case.step, fresh=fresh))
-        return False
-    return True
+    try:
+        in_process(lambda reactor: victim(reactor, place, case.scenario, case.step))
+    except Killed:
+        return True
+    return False
+
+
+def _between(case: Case, look: Shown, found: Known, when: str) -> Iterator[str]:
+    """What is neither old nor new; of what is collected any part may be gone."""
+    return (thinned if case.scenario == REMOVING else mixed)(look, found.before, found.after, when)
 
 
 async def _started_again(reactor: Any, place: Place, case: Case, found: Known) -> list[str]:
     """The device finishes what was left; the same change once more completes what was not begun."""
     async with place.device(reactor) as filesystem:
         await settled(filesystem)
-        wrong = list(mixed(await shown(filesystem), found.before, found.after, "started again"))
+        wrong = list(_between(case, await shown(filesystem), found, "started again"))
         with suppress(CallerError):  # it was done before: what is there says whether
-            await SCENARIOS[case.scenario.removeprefix(AGAIN)](filesystem)
-        if (await shown(filesystem)).files != found.after.files:
-            wrong.append(f"after it was asked again the device shows {sorted((await shown(filesystem)).files)}")
+            await change_of(case.scenario)(filesystem)
+        look = await shown(filesystem)
+        if look.files != found.after.files:
+            wrong.append(f"after it was asked again the device shows {sorted(look.files)}")
+        if case.scenario == REMOVING and look.versions != found.after.versions:
+            wrong.append("after it was asked again not all is collected, or too much")
     return wrong
 
 
@@ -210,7 +234,7 @@ class Coverage:
             self.done[f"{case.account}: {case.scenario}"] += 1
 
     def _turns(self, seed: int) -> Iterator[Case]:
-        every = [(account, scenario) for scenario in ALL for account in self.accounts]
+        every = [(account, scenario) for account in self.accounts for scenario in EVERY[account]]
         random.Random(seed).shuffle(every)
         while every:
             for account, scenario in list(every):
@@ -227,7 +251,7 @@ class Coverage:
         """For a person."""
         each = [f"{name}: {count} of {self.steps.get(name, '?')} steps" for name, count in sorted(self.done.items())]
         kinds = ", ".join(f"{name} {count}" for name, count in sorted(self.kinds.items()))
-        total = f"{self.done.total()} kills in {len(self.done)} of {len(ALL) * len(ACCOUNTS)} scenarios"
+        total = f"{self.done.total()} kills in {len(self.done)} of {sum(map(len, EVERY.values()))} scenarios"
         return [*each, f"before: {kinds}", total]
 
     def to_json(self) -> str:

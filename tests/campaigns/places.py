@@ -30,9 +30,11 @@ class Place:
     """An account, a folder that nobody else uses, and a basedir; it outlives the processes that work in it.
 
     :param account: one of :data:`ACCOUNTS`.
+    :ivar later: seconds by which the clock of the device is fast, and of our own server in it.
     """
 
     def __init__(self, account: str) -> None:
+        self.later = 0.0
         self._account = account
         self._base = Path(tempfile.mkdtemp(prefix="ifap-kills-", dir=in_memory()))
         self._folder = fresh_folder()
@@ -60,7 +62,9 @@ class Place:
     @asynccontextmanager
     async def device(self, reactor: Any) -> AsyncIterator[IFilesystem]:
         """The device that has the basedir; it is closed at the end."""
-        filesystem = await self._connected(reactor, self._url, basedir=self._base / "node", password=self._password)
+        filesystem = await self._connected(
+            Fast(reactor, self.later), self._url, basedir=self._base / "node", password=self._password
+        )
         try:
             yield filesystem
         finally:
@@ -88,10 +92,10 @@ class Place:
         with Basedir(self._base / "node") as basedir:
             credentials = PasswordFile(basedir).embedded()
         assert credentials is not None
-        embedded = EmbeddedServer(copy / "embedded.sqlite", reactor, socket_path=copy / "socket")
-        embedded.startService()
+        serving = EmbeddedServer(copy / "embedded.sqlite", reactor, socket_path=copy / "socket")
+        serving.startService()
         try:
-            await embedded.when_ready()
+            await serving.when_ready()
             filesystem = await self._connected(
                 reactor,
                 f"imap://{credentials.user}@127.0.0.1",
@@ -103,11 +107,27 @@ class Place:
             finally:
                 await filesystem.close()
         finally:
-            await embedded.stopService()
+            await serving.stopService()
             shutil.rmtree(copy)
 
     async def _connected(self, reactor: Any, url: str, **more: Any) -> IFilesystem:
-        return await connect(reactor, url, folder=self._folder, key=KEY.text, **more)
+        return await connect(reactor, url, folder=self._folder, key=KEY.text, retention_keep=1, **more)
+
+
+class Fast:
+    """A reactor of which the clock is fast."""
+
+    def __init__(self, reactor: Any, seconds: float) -> None:
+        self._reactor = reactor
+        self._seconds = seconds
+
+    def seconds(self) -> float:
+        """Now, and some more."""
+        return float(self._reactor.seconds() + self._seconds)
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is as it is."""
+        return getattr(self._reactor, name)
 
 
 async def messages(filesystem: Any) -> dict[int, bytes]:

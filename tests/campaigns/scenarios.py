@@ -65,6 +65,22 @@ def mixed(found: Shown, before: Shown, after: Shown, when: str) -> Iterator[str]
         yield f"{when}: {lost} is nowhere"
 
 
+def thinned(found: Shown, before: Shown, after: Shown, when: str) -> Iterator[str]:
+    """All files are as they were; of the versions those that stay are there, and others only that were there before."""
+    if not found.files == before.files == after.files:
+        yield f"{when}: collecting changed the files"
+    for path in sorted({*found.versions, *before.versions}):
+        here, old, new = (list(one.versions.get(path, ())) for one in (found, before, after))
+        if not (_is_part(new, here) and _is_part(here, old)):
+            yield f"{when}: {path} has versions that it had not, or lacks some that stay"
+
+
+def _is_part(some: list[bytes | None], whole: list[bytes | None]) -> bool:
+    """Whether some are among the whole, in their order."""
+    rest = iter(whole)
+    return all(one in rest for one in some)
+
+
 @deferred
 async def populate(filesystem: IFilesystem) -> None:
     """What is there before."""
@@ -125,6 +141,7 @@ SCENARIOS: dict[str, Callable[[Any], Deferred[Any]]] = {
     "rmdir empty": lambda f: f.remove_directory("empty"),
     "undelete gone": lambda f: f.undelete("gone"),
     "restore three": lambda f: _restore(f, "three"),
+    "collect": lambda f: f._service.opened.collect(),
     "snapshot": lambda f: f.snapshot(),
     "sync": lambda f: f.refresh(),
     "batch of three": lambda f: _batch(f, "one", "new", "d/new"),

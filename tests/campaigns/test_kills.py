@@ -12,8 +12,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.campaigns.kills import ALL
-from tests.campaigns.scenarios import SCENARIOS, Shown, mixed
+from tests.campaigns.kills import STARTS
+from tests.campaigns.scenarios import SCENARIOS, Shown, mixed, thinned
 from tests.examples.programs import environment
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +29,16 @@ scenarios.SCENARIOS["put one"] = torn
 steps = kills.known("maildir", "put one").steps
 second = [number for number, step in enumerate(steps, 1) if step == "store append"][1]
 print(kills.judged(kills.Case("maildir", "put one", second)))
+"""
+COLLECTING = """
+from tests.campaigns import kills
+
+found = kills.known("embedded", kills.REMOVING)
+assert found.before.files == found.after.files
+assert len(found.before.versions["three"]) == 3 and len(found.after.versions["three"]) == 1, found
+removal = found.steps.index("store remove") + 1
+for step in (removal, removal + 3):
+    print(kills.judged(kills.Case("embedded", kills.REMOVING, step)))
 """
 FAILING = """
 from tests.campaigns.victims import in_process
@@ -66,6 +76,11 @@ class SampleTests(SynchronousTestCase):
         done = run("-c", PLANTED)
         self.assertIn("one is neither old nor new in its files", done.stdout, done.stderr)
 
+    def test_collecting(self):
+        """A collection that is killed while it expunges is completed by the next one."""
+        done = run("-c", COLLECTING)
+        self.assertEqual(done.stdout.splitlines(), ["(True, [])"] * 2, done.stderr)
+
     def test_a_failure_is_told(self):
         """What goes wrong in a process is not taken for a kill."""
         done = run("-c", FAILING)
@@ -74,7 +89,7 @@ class SampleTests(SynchronousTestCase):
 
     def test_scenarios(self):
         """Starts that are killed are of changes that there are."""
-        for name in ALL:
+        for name in STARTS:
             self.assertIn(name.removeprefix("start after "), SCENARIOS)
 
 
@@ -105,3 +120,16 @@ class JudgementTests(SynchronousTestCase):
         before, after = {"a": b"content"}, {"b": b"content"}
         self.assertEqual(self.wrong({**before, **after}, before, after), [])
         self.assertEqual(len(self.wrong({}, before, after)), 1)
+
+    def test_collected(self):
+        """Collecting may be half done, but takes nothing that stays, adds nothing and changes no file."""
+        before, after = (Shown({"a": b"3"}, {"a": versions}) for versions in ((b"3", b"2", b"1"), (b"3",)))
+
+        def found(*versions):
+            return list(thinned(Shown({"a": b"3"}, {"a": versions}), before, after, "now"))
+
+        for right in ((b"3",), (b"3", b"2"), (b"3", b"2", b"1"), (b"3", b"1")):
+            self.assertEqual(found(*right), [])
+        for wrong in ((), (b"2", b"1"), (b"3", b"3"), (b"1", b"3"), (b"4", b"3")):
+            self.assertEqual(len(found(*wrong)), 1, wrong)
+        self.assertEqual(len(list(thinned(Shown({}, before.versions), before, after, "now"))), 1)
