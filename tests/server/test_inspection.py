@@ -192,3 +192,19 @@ class InspectionTests(SynchronousTestCase):
             copy.unlink()
         log_of(path).unlink()
         self.assertEqual([each.code for each in inspect(path)], ["mail-log-missing"])
+
+    def test_unended(self) -> None:
+        """What another program began to change and did not end is taken back, and all is well."""
+        with closing(sqlite3.connect(self.path)) as other:
+            other.execute("PRAGMA journal_mode = DELETE")
+            other.execute("PRAGMA cache_size = 1")
+            other.execute("BEGIN")
+            other.execute("UPDATE users SET name = 'you'")
+            other.executemany("INSERT INTO contents VALUES (?, ?, '')", ((n, bytes(9000)) for n in range(50)))
+            copy = self.directory / "copy"
+            copy.mkdir()
+            for each in (self.path, self.path.with_name("embedded.sqlite-journal")):
+                shutil.copy(each, copy)
+        self.assertEqual(inspect(copy / self.path.name), [])
+        with closing(open_database(copy / self.path.name)) as connection:
+            self.assertEqual(storage.users(connection), ["me"])

@@ -1,5 +1,5 @@
 #!/bin/bash
-# install.sh [-n]: everything that the tests need from Debian 12: Dovecot, GNU mailutils, openssl, and Cyrus and
+# install.sh [-n]: everything that the tests need from Debian 12: Dovecot, GNU mailutils, openssl, strace, and Cyrus and
 # Courier unpacked below ${IFAP_SERVERS_ROOT:-/opt/ifap-servers}.
 #
 # Run as root, or by somebody who may use sudo. When everything is there it says so and does nothing; -n only looks
@@ -9,7 +9,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 PATH=$PATH:/usr/sbin:/usr/local/sbin:/sbin
 root=${IFAP_SERVERS_ROOT:-/opt/ifap-servers}
-packages="dovecot-imapd mailutils-imap4d openssl python3 procps"
+packages="dovecot-imapd mailutils-imap4d openssl python3 procps strace"
 services="dovecot mailutils-imap4d saslauthd"
 
 links() { # links PROGRAM ROOT: all its shared libraries are found
@@ -18,7 +18,7 @@ links() { # links PROGRAM ROOT: all its shared libraries are found
 
 missing() { # the names of what is missing
   local program
-  for program in dovecot imap4d openssl python3 ps; do
+  for program in dovecot imap4d openssl python3 ps strace; do
     command -v "$program" >/dev/null || echo "$program"
   done
   command -v saslpasswd2 >/dev/null && links "$root/cyrus/usr/lib/cyrus/bin/imapd" "$root/cyrus" &&

@@ -25,6 +25,7 @@ from ifap_twisted.server.rows import (
 )
 from ifap_twisted.server.schema import (
     FORMAT,
+    connect,
     connect_read_only,
     damage_report,
     is_damage,
@@ -57,7 +58,7 @@ def inspect(path: Path) -> list[Notice]:
     present = log.exists()
     filled = present and log.stat().st_size > 0
     try:
-        with closing(connect_read_only(path)) as connection:
+        with closing(_connected(path)) as connection:
             clean = _inspect(connection, log_filled=filled)
             torn = filled and _ends_torn(connection, path)
     except sqlite3.Error as error:
@@ -69,6 +70,12 @@ def inspect(path: Path) -> list[Notice]:
     if torn:
         _set_aside(log)
     return [*_told_of_missing(path, missing=not clean and not present), *_told_of_torn(path)]
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    """To leave the file as it is; but what another program began and did not end has to be taken back first."""
+    unended = path.with_name(path.name + "-journal").exists()
+    return connect(path) if unended else connect_read_only(path)
 
 
 def _inspect(connection: sqlite3.Connection, *, log_filled: bool) -> bool:

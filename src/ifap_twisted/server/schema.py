@@ -20,6 +20,7 @@ from ifap_twisted.server.upgrading import copied, upgrade
 
 __all__ = [
     "FORMAT",
+    "connect",
     "connect_read_only",
     "damage_report",
     "is_damage",
@@ -103,7 +104,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         if not path.exists():
             _make(path)
         recognise(path)
-        connection = _connect(path)
+        connection = connect(path)
     except sqlite3.Error as error:
         raise Unavailable(f"{path} cannot be opened now ({error}).") from error
     except OSError as error:
@@ -166,7 +167,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
     """A connection that leaves the file as it is, also when it is closed."""
-    return _connect(f"{path.absolute().as_uri()}?mode=ro")
+    return connect(f"{path.absolute().as_uri()}?mode=ro")
 
 
 def stop_writing(connection: sqlite3.Connection) -> None:
@@ -174,7 +175,8 @@ def stop_writing(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA query_only = ON")
 
 
-def _connect(path: str | Path) -> sqlite3.Connection:
+def connect(path: str | Path) -> sqlite3.Connection:
+    """A connection to a file that is there, without the settings that make changes safe."""
     connection = sqlite3.connect(
         path,
         uri=isinstance(path, str),
@@ -198,10 +200,12 @@ def _make(path: Path) -> None:
         raise Damaged(f"{path} is missing, but {log_of(path).name} is there: put the file back that belongs to it.")
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.unlink(missing_ok=True)
-    unfinished.with_name(unfinished.name + "-journal").unlink(missing_ok=True)
+    for suffix in ("-journal", "-wal", "-shm"):
+        unfinished.with_name(unfinished.name + suffix).unlink(missing_ok=True)
     os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    with contextlib.closing(_connect(unfinished)) as connection:
+    with contextlib.closing(connect(unfinished)) as connection:
         make_tables(connection)
+        _require_log(connection, path)
     sync(unfinished)
     unfinished.rename(path)
     sync(path.parent)
@@ -244,6 +248,8 @@ def recognise(path: Path) -> None:
 def _check(path: Path, version: int, application: int) -> None:
     if application != APPLICATION:
         raise BadSettings(f"{path} is a database of another program.")
+    if version < 1:
+        raise Damaged(damage_report(path, f"it says that its format is {version}"))
     if version > FORMAT:
         raise NewerVersionNeeded(f"{path} has format {version}; this version of ifap-twisted knows {FORMAT}.")
 
@@ -258,10 +264,14 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA fullfsync = ON")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {limits.LOG}")
-    if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-        raise BadSettings(f"{path} lies on a file system that cannot hold a write-ahead log.")
+    _require_log(connection, path)
     if version < FORMAT:
         _upgrade(connection, path, version)
+
+
+def _require_log(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+        raise BadSettings(f"{path} lies on a file system that cannot hold a write-ahead log.")
 
 
 def _upgrade(connection: sqlite3.Connection, path: Path, version: int) -> None:
