@@ -31,6 +31,7 @@ from ifap_twisted.server.inspection import mark_closed, mark_open
 from ifap_twisted.server.messages import Draft
 from ifap_twisted.server.schema import log_of, open_database
 from ifap_twisted.workers import InlineWorker
+from tests.campaigns.ground import in_memory
 from tests.campaigns.seeded import command
 from tests.filesystem.folders import result
 from tests.server.conversation import CHEAP, Client
@@ -46,7 +47,7 @@ Shown = dict[int, tuple[bytes, bytes, bytes]]
 @functools.cache
 def originals() -> dict[str, dict[str, bytes]]:
     """The files of a server that was closed, and of the same one killed after some more transactions."""
-    directory = Path(tempfile.mkdtemp(prefix="ifap-damage-"))
+    directory = Path(tempfile.mkdtemp(prefix="ifap-damage-", dir=in_memory()))
     try:
         path = directory / NAME
         with closing(open_database(path)) as connection:
@@ -171,7 +172,7 @@ def told(answer: bytes) -> bool:
 @contextmanager
 def placed(files: dict[str, bytes | None]) -> Iterator[Path]:
     """The files in a directory; the path of the database."""
-    directory = Path(tempfile.mkdtemp(prefix="ifap-damage-"))
+    directory = Path(tempfile.mkdtemp(prefix="ifap-damage-", dir=in_memory()))
     try:
         for name, content in files.items():
             if content is not None:

@@ -13,6 +13,7 @@ from ifap_twisted.server import messages, storage
 from ifap_twisted.server.inspection import inspect
 from ifap_twisted.server.rows import Box
 from ifap_twisted.server.schema import open_database
+from tests.campaigns.ground import in_memory
 from tests.server.sending import Sent
 
 NAME = "embedded.sqlite"
@@ -22,7 +23,7 @@ Mail = dict[int, bytes]
 @contextmanager
 def placed(files: dict[str, bytes]) -> Iterator[Path]:
     """Files in a directory; the path of the database."""
-    directory = Path(tempfile.mkdtemp(prefix="ifap-power-"))
+    directory = Path(tempfile.mkdtemp(prefix="ifap-power-", dir=in_memory()))
     try:
         for name, content in files.items():
             (directory / name).write_bytes(content)

@@ -12,7 +12,7 @@ from time import monotonic
 
 import click
 
-from tests.campaigns.states import write_state
+from tests.campaigns.ground import write_state
 
 Case = Callable[[int], tuple[Counter[str], list[str]]]
 """Runs the case of a number: what there was of it, and what was wrong."""
