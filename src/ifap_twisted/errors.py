@@ -27,6 +27,8 @@ __all__ = [
     "InvalidPath",
     "IsADirectory",
     "KeyRequired",
+    "LeaseLost",
+    "Locked",
     "Malformed",
     "MessageGone",
     "NewerVersionNeeded",
@@ -150,6 +152,29 @@ class StoredAsConflict(Conflict):
     """
 
     code = "stored-as-conflict"
+
+
+class Locked(CallerError):
+    """Somebody else holds a lock on the path.
+
+    :ivar holder: who, in words for people.
+    :ivar seconds: how long the lock lasts after each renewal, or None when that is not known.
+    """
+
+    code = "locked"
+
+    def __init__(
+        self, detail: str = "", *, path: str | None = None, holder: str = "", seconds: int | None = None
+    ) -> None:
+        super().__init__(detail, path=path)
+        self.holder = holder
+        self.seconds = seconds
+
+
+class LeaseLost(CallerError):
+    """The lock under which the file was to be changed is over, and somebody else may have had it since."""
+
+    code = "lease-lost"
 
 
 class UnknownVersion(CallerError):

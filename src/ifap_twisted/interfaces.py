@@ -24,6 +24,7 @@ from ifap_twisted.core.values import (
     Expect,
     FolderState,
     HeaderBlock,
+    Lock,
     Receipt,
     Record,
     Status,
@@ -230,12 +231,35 @@ class IBatch(Protocol):
         """Close, or abort when the block raised."""
 
 
+class ILeasing(Protocol):
+    """What ``IFilesystem.lock`` returns: a Deferred of the lock, and an ``async with``.
+
+    In the block the lock is renewed; after it, it is given back. Leaving the block raises ``LeaseLost`` when the lock
+    was lost meanwhile.
+    """
+
+    def __await__(self) -> Generator[Any, Any, Lock]:
+        """Take the lock."""
+
+    def cancel(self) -> None:
+        """Give up; a lock that comes all the same is given back."""
+
+    async def __aenter__(self) -> Lock:
+        """Take the lock."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Give it back."""
+
+
 class IFilesystem(Interface):
     """An encrypted, versioned filesystem.
 
     ``expect`` on a write: None takes whatever is there, ``ABSENT`` wants no live file, a version id wants that one to
     be current; otherwise the write fails with ``Conflict`` and nothing changes (FORMAT 4.4). Success means that the
-    data is durable on the server and was read back (FORMAT 4.3). Every method may also raise any ``StoreError``.
+    data is durable on the server and was read back (FORMAT 4.3). Every method may also raise any ``StoreError``, and a
+    write that changes what is there ``Locked`` and ``LeaseLost``.
     """
 
     def put(
@@ -338,6 +362,29 @@ class IFilesystem(Interface):
 
         :raises NotFound: the path is not in conflict. :raises UnknownVersion:
         """
+
+    def lock(path: RemotePath, *, seconds: int = 300, holder: str | None = None, renew: str | None = None) -> ILeasing:
+        """Take the lock on a path for so many seconds, or renew it (FORMAT 10).
+
+        A lock is advisory and belongs to a device, not to a process. While another device holds one, the file is not
+        overwritten and not removed; reading it, and adding where there is no file, need no lock and wait for none. The
+        path need not exist.
+
+        :param seconds: how long it lasts after the last renewal; 1 second to 7 days.
+        :param holder: a name for people, up to 128 characters; by default that of the user and the machine.
+        :param renew: the id of a lock that this device holds: it lasts anew from now on.
+        :raises Locked: somebody holds a lock on it, this device itself included.
+        :raises LeaseLost: the lock to be renewed is over.
+        """
+
+    def unlock(path: RemotePath, *, force: bool = False) -> Deferred[Lock]:
+        """End this device's lock on a path, or with ``force`` that of another; fires with the lock that it was.
+
+        :raises NotFound: it is not locked. :raises Locked: another device holds it. :raises LeaseLost: it was lost.
+        """
+
+    def locks(path: RemotePath | None = None) -> Deferred[Sequence[Lock]]:
+        """The locks that hold, of everything or at and below a path, as far as can be told."""
 
     def refresh() -> Deferred[None]:
         """See what others did, now."""

@@ -5,9 +5,18 @@ It imports nothing that only POSIX has, so that the refusal itself works where t
 
 from __future__ import annotations
 
+import os
+import time
+
 from ifap_twisted.errors import NotSupported
 
-__all__ = ["require_posix"]
+__all__ = ["elapsed_seconds", "require_posix", "user_and_host"]
+
+
+def elapsed_seconds() -> float:
+    """A clock that runs while the machine sleeps and that nobody sets, where the system has one; else a steady one."""
+    boot_time = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)
 
 
 def require_posix(platform: str) -> None:
@@ -18,3 +27,14 @@ def require_posix(platform: str) -> None:
     """
     if platform in {"win32", "cygwin", "msys"}:
         raise NotSupported("ifap-twisted does not run on Windows: use Linux, for example in WSL 2, or macOS.")
+
+
+def user_and_host() -> str:
+    """A name for people of who runs this process: ``alice@laptop``; from the system, not from the environment."""
+    import pwd  # noqa: PLC0415 -- POSIX only
+
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return f"{user}@{os.uname().nodename}"

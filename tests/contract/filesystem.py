@@ -23,6 +23,8 @@ from ifap_twisted.errors import (
     IncompleteSource,
     InvalidPath,
     IsADirectory,
+    LeaseLost,
+    Locked,
     NotADirectory,
     NotFound,
     TooLarge,
@@ -249,6 +251,55 @@ class FilesystemContract:
         await self.refused(NotADirectory, fs.put("a/b", b""))
         await self.refused(NotADirectory, fs.make_directory("a/b/c", parents=True))
         await self.refused(NotADirectory, fs.remove_directory("a"))
+
+    # Locks
+
+    @promise
+    async def test_a_lock_is_taken_listed_renewed_and_given_back(self) -> None:
+        """It belongs to the device."""
+        fs = await self.opened()
+        await fs.put("a", b"1")
+        lock = await fs.lock("a", seconds=60, holder="me")
+        self.assertEqual((lock.path, lock.seconds, lock.holder, lock.mine), ("a", 60, "me", True))
+        self.assertEqual([one.id for one in await fs.locks()], [lock.id])
+        self.assertEqual((await fs.stat("a")).locked.id, lock.id)
+        self.assertEqual((await fs.status()).locks, 1)
+        self.assertEqual((await fs.lock("a", seconds=90, renew=lock.id)).seconds, 90)
+        await fs.put("a", b"2")
+        self.assertEqual((await fs.unlock("a")).id, lock.id)
+        self.assertEqual(await fs.locks("a"), [])
+        await self.refused(NotFound, fs.unlock("a"))
+
+    @promise
+    async def test_what_another_device_locked_is_not_changed(self) -> None:
+        """It can be read, and the lock can be broken."""
+        fs, other = await self.opened(), await self.another()
+        await fs.put("a", b"1")
+        lock = await fs.lock("a", holder="me")
+        await other.refresh()
+        self.assertEqual(await other.get("a"), b"1")
+        self.assertEqual((await self.refused(Locked, other.put("a", b"2"))).holder, "me")
+        await self.refused(Locked, other.remove("a"))
+        await self.refused(Locked, other.lock("a"))
+        await self.refused(Locked, other.unlock("a"))
+        self.assertEqual((await other.unlock("a", force=True)).id, lock.id)
+        await fs.refresh()
+        await self.refused(LeaseLost, fs.put("a", b"3"))
+        await other.put("a", b"2")
+
+    @promise
+    async def test_a_lock_is_held_while_a_block_lasts(self) -> None:
+        """And then given back, also when the block raises."""
+        fs = await self.opened()
+        try:
+            async with fs.lock("new") as lock:
+                self.assertTrue(lock.mine)
+                await self.refused(Locked, fs.lock("new"))
+                await fs.put("new", b"1")
+                raise ZeroDivisionError
+        except ZeroDivisionError:
+            pass
+        self.assertEqual(await fs.locks(), [])
 
     # Versions
 

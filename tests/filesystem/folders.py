@@ -56,11 +56,14 @@ class Folder:
         remember: Any = None,
         worker: Any = None,
         journal: Any = None,
+        clock: Any = None,
+        elapsed: Any = None,
         account: str = "",
     ) -> Deferred[Opened]:
         """Open it on another device."""
         surroundings = Surroundings(
-            clock=self.clock,
+            clock=clock or self.clock,
+            elapsed=elapsed,
             worker=worker or InlineWorker(),
             random=self.random,
             identity=identity or MemoryWriter(self.random),

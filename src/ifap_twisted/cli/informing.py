@@ -74,7 +74,7 @@ async def show_account(session: Session) -> None:
     if session.console.json:
         session.console.object(told)
         return
-    shown = {name: value for name, value in told.items() if name not in {"warnings", "last_refresh", "locks"}}
+    shown = {name: value for name, value in told.items() if name not in {"warnings", "last_refresh"}}
     for line in table(_rows(shown)):
         session.console.line(line)
 

@@ -36,6 +36,8 @@ STATUSES: Final[dict[type[errors.IFAPError], int]] = {
     errors.DirectoryNotEmpty: CONFLICT,
     errors.Conflict: CONFLICT,
     errors.StoredAsConflict: CONFLICT,
+    errors.Locked: LOCKED,
+    errors.LeaseLost: LOCKED,
     errors.UnknownVersion: NOT_FOUND,
     errors.TooLarge: TOO_LARGE,
     errors.IncompleteSource: OTHER,

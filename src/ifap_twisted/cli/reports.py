@@ -17,6 +17,7 @@ def status_lines(status: Status) -> list[str]:
         ("pending", str(status.pending)),
         ("failing", str(status.failing)),
         ("conflicts", str(status.conflicts)),
+        ("locks", str(status.locks)),
         ("damaged", str(status.damaged)),
         ("foreign", str(status.foreign)),
         ("last refresh", "never" if status.last_refresh is None else local_time(status.last_refresh)),

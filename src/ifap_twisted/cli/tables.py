@@ -1,4 +1,4 @@
-"""Tables of entries for people."""
+"""Tables of entries and locks for people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ifap_twisted.cli.printing import Console, table
 from ifap_twisted.cli.times import local_time
-from ifap_twisted.core.values import Entry
+from ifap_twisted.core.values import Entry, Lock
 
 
 def show_versions(console: Console, entries: Sequence[Entry], *, paths: bool) -> None:
@@ -25,3 +25,18 @@ def _version(entry: Entry) -> tuple[str, ...]:
     marks = [word for word, holds in told if holds]
     size = "-" if entry.type == "directory" else str(entry.size)
     return entry.version, local_time(entry.modified), size, entry.writer or "-", " ".join(marks)
+
+
+def show_locks(console: Console, locks: Sequence[Lock]) -> None:
+    """One line for each lock."""
+    if console.json:
+        for lock in locks:
+            console.object(lock.to_json())
+        return
+    for line in table([_lock(lock) for lock in locks], right=(0,)):
+        console.line(line)
+
+
+def _lock(lock: Lock) -> tuple[str, ...]:
+    renewed = "-" if lock.renewed is None else local_time(lock.renewed)
+    return f"{lock.seconds} s", renewed, lock.who, "mine" if lock.mine else "", f"/{lock.path}"

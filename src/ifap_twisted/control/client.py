@@ -18,6 +18,8 @@ from ifap_twisted.control.client_values import (
     collection_from,
     entries_from,
     entry_from,
+    lock_from,
+    locks_from,
     number_from,
     parse_json,
     status_from,
@@ -25,13 +27,14 @@ from ifap_twisted.control.client_values import (
 from ifap_twisted.control.paths import encode_path
 from ifap_twisted.control.problems import error_of
 from ifap_twisted.control.schemas import ABSENT_WORD
-from ifap_twisted.core import paths
+from ifap_twisted.core import limits, paths
 from ifap_twisted.core.collection import Collection
-from ifap_twisted.core.values import ABSENT, JSON, Entry, Expect, Notice, Record, Status
+from ifap_twisted.core.values import ABSENT, JSON, Entry, Expect, Lock, Notice, Record, Status
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import IFAPError, InvalidPath, IsADirectory, ProtocolViolation
 from ifap_twisted.filesystem.batches import Batch, present_batch
 from ifap_twisted.filesystem.files import Opening
+from ifap_twisted.filesystem.leasing import Leasing
 from ifap_twisted.filesystem.sources import check_size, known_size
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.interfaces import IFilesystem, Listener, Progress, RemotePath, Source
@@ -55,6 +58,7 @@ class HttpFilesystem:
         *,
         worker: Worker | None = None,
     ) -> None:
+        self._reactor = reactor
         self._link = Link(reactor, address, token)
         self._worker = worker or InlineWorker()
         self._watchers = Watchers()
@@ -188,6 +192,35 @@ class HttpFilesystem:
             whole["expect"] = ABSENT_WORD if expect is ABSENT else expect
         return entry_from(await self._link.ask(Question(method="POST", path=f"/v1/{name}", body=whole)))
 
+    def lock(
+        self,
+        path: RemotePath,
+        *,
+        seconds: int = limits.LEASE_SECONDS,
+        holder: str | None = None,
+        renew: str | None = None,
+    ) -> Leasing:
+        """Take or renew a lock; see :mod:`ifap_twisted.filesystem.leasing`."""
+        return Leasing(
+            self._lock(path, {"seconds": seconds, "holder": holder, "renew": renew}),
+            renew=lambda lock: self.lock(path, seconds=seconds, renew=lock.id),
+            give_back=lambda _lock: self.unlock(path),
+            clock=self._reactor,
+        )
+
+    @deferred
+    async def _lock(self, path: RemotePath, wanted: Mapping[str, JSON]) -> Lock:
+        await self._settled_batch()
+        body = {name: value for name, value in wanted.items() if value is not None}
+        return lock_from(await self._link.ask(Question(method="POST", path=_lock_url(path), body=body)))
+
+    @deferred
+    async def unlock(self, path: RemotePath, *, force: bool = False) -> Lock:
+        """End the lock on a path."""
+        await self._settled_batch()
+        question = Question(method="DELETE", path=_lock_url(path), query=_query(force=force))
+        return lock_from(await self._link.ask(question))
+
     def batch(self) -> Batch:
         """Let many puts go out together; see :mod:`ifap_twisted.filesystem.batches`."""
         return Batch(self)
@@ -232,6 +265,12 @@ class HttpFilesystem:
     def conflicts(self, path: RemotePath | None = None) -> Deferred[Sequence[Entry]]:
         """All heads of all files in conflict."""
         return self._entries("/v1/conflicts", "", _query(path=None if path is None else _text(path)))
+
+    @deferred
+    async def locks(self, path: RemotePath | None = None) -> Sequence[Lock]:
+        """The locks that hold."""
+        question = Question(method="GET", path=_lock_url("" if path is None else path))
+        return locks_from(await self._link.ask(question))
 
     @deferred
     async def _entries(self, route: str, path: RemotePath, query: Mapping[str, str]) -> Sequence[Entry]:
@@ -302,6 +341,10 @@ def _text(path: RemotePath) -> str:
 
 def _file_url(name: str, slash: str = "") -> str:
     return "/v1/files/" + encode_path(name) + (slash if name else "")
+
+
+def _lock_url(path: RemotePath) -> str:
+    return "/v1/locks/" + encode_path(_text(path))
 
 
 def _query(**given: str | bool | None) -> dict[str, str]:

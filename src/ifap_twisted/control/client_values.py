@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from ifap_twisted.core.collection import Collection, Verdict
-from ifap_twisted.core.values import Entry, Event, Notice, Status
+from ifap_twisted.core.values import Entry, Event, Lock, Notice, Status
 from ifap_twisted.errors import ProtocolViolation
 
 T = TypeVar("T")
@@ -33,6 +33,16 @@ def entry_from(found: Any) -> Entry:
 def entries_from(found: Any) -> list[Entry]:
     """``{"entries": [Entry…]}``."""
     return _understood(lambda value: [Entry.from_json(entry) for entry in value["entries"]], found)
+
+
+def lock_from(found: Any) -> Lock:
+    """A Lock of the node."""
+    return _understood(Lock.from_json, found)
+
+
+def locks_from(found: Any) -> list[Lock]:
+    """``{"locks": [Lock…]}``."""
+    return _understood(lambda value: [Lock.from_json(lock) for lock in value["locks"]], found)
 
 
 def status_from(found: Any) -> Status:
@@ -79,6 +89,7 @@ def _status(found: Mapping[str, Any]) -> Status:
         pending=found["pending"],
         failing=found["failing"],
         conflicts=found["conflicts"],
+        locks=found["locks"],
         damaged=found["damaged"],
         foreign=found["foreign"],
         warnings=tuple(_notice(warning) for warning in found["warnings"]),

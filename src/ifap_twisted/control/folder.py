@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from ifap_twisted.control.answers import Answer, entries_answer, entry_answer
+from ifap_twisted.control.answers import Answer, entries_answer, entry_answer, json_answer
 from ifap_twisted.control.call import Call
 from ifap_twisted.control.routes import Route
 from ifap_twisted.core.values import Entry
@@ -41,6 +41,20 @@ class Folder:
     async def conflicts(self, call: Call) -> Answer:
         """``GET /v1/conflicts``."""
         return entries_answer(await self._filesystem.conflicts(call.query.get("path")))
+
+    async def locks(self, call: Call) -> Answer:
+        """``GET /v1/locks/PATH``."""
+        found = await self._filesystem.locks(call.path or None)
+        return json_answer({"locks": [lock.to_json() for lock in found]})
+
+    async def lock(self, call: Call, route: Route) -> Answer:
+        """``POST /v1/locks/PATH``."""
+        wanted = await call.json(route)
+        return json_answer((await self._filesystem.lock(call.path or "/", **wanted)).to_json())
+
+    async def unlock(self, call: Call) -> Answer:
+        """``DELETE /v1/locks/PATH``."""
+        return json_answer((await self._filesystem.unlock(call.path or "/", force=call.flag("force"))).to_json())
 
     async def verb(self, name: str, call: Call, route: Route) -> Answer:
         """One of the POST routes whose body is what a method of the filesystem takes."""

@@ -16,6 +16,7 @@ _FROM_STATUS: Final = {
     "pending": "Writes that are not yet known to be durable.",
     "failing": "Writes that were tried in vain.",
     "conflicts": "Files in conflict.",
+    "locks": "Paths on which a lock holds.",
     "damaged": "Messages of the folder that cannot be used.",
     "foreign": "Messages that are none of ours.",
 }

@@ -29,6 +29,8 @@ STATUSES: Final[Mapping[type[IFAPError], int]] = {
     errors.DirectoryNotEmpty: 409,
     errors.Conflict: 409,
     errors.StoredAsConflict: 412,
+    errors.Locked: 423,
+    errors.LeaseLost: 412,
     errors.UnknownVersion: 404,
     errors.TooLarge: 413,
     errors.IncompleteSource: 400,

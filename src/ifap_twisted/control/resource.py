@@ -90,6 +90,9 @@ def _folder_actions(folder: Folder) -> dict[str, Action]:
         "list": lambda call, _route: folder.list(call),
         "versions": lambda call, _route: folder.versions(call),
         "conflicts": lambda call, _route: folder.conflicts(call),
+        "locks": lambda call, _route: folder.locks(call),
+        "lock": folder.lock,
+        "unlock": lambda call, _route: folder.unlock(call),
         **dict.fromkeys(_VERBS, verb),
     }
 

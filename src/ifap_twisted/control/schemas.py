@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from ifap_twisted.control.problems import bad_request
+from ifap_twisted.core import limits
 from ifap_twisted.core.values import JSON
 
 Schema: TypeAlias = Mapping[str, JSON]
@@ -49,6 +50,24 @@ BODIES: Final[Mapping[str, Schema]] = {
     "Undelete": _body({"path": PATH}, {"expect": _EXPECT}),
     "Keep": _body({"path": PATH, "count": {"type": "integer", "minimum": 1}}, {"expect": _EXPECT}),
     "Collect": _body({}, {"dry_run": BOOLEAN}),
+    "TakeLock": _body(
+        {},
+        {
+            "seconds": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": limits.LEASE_MOST,
+                "default": limits.LEASE_SECONDS,
+                "description": "How long it lasts after the last renewal.",
+            },
+            "holder": {
+                "type": "string",
+                "maxLength": limits.HOLDER_CHARACTERS,
+                "description": "A name for people; by default that of the node's user and machine.",
+            },
+            "renew": {"type": "string", "description": "The id of a lock of this node that lasts anew from now on."},
+        },
+    ),
     "Resolve": _body({"path": PATH}, {"version": _VERSION, "both": BOOLEAN, "expect": _EXPECT}),
 }
 """What is sent to us: a key that is not here is refused."""
@@ -75,13 +94,25 @@ OBJECTS: Final[Mapping[str, Schema]] = {
             "mime": _MAYBE_TEXT,
             "writer": TEXT,
             "conflict": BOOLEAN,
-            "locked": {},
+            "locked": {"oneOf": [{"$ref": "#/components/schemas/Lock"}, {"type": "null"}]},
             "bound": BOOLEAN,
             "missing": BOOLEAN,
             "sha256": _MAYBE_TEXT,
         }
     ),
     "Entries": _object({"entries": {"type": "array", "items": {"$ref": "#/components/schemas/Entry"}}}),
+    "Lock": _object(
+        {
+            "path": TEXT,
+            "id": TEXT,
+            "holder": TEXT,
+            "writer": TEXT,
+            "mine": BOOLEAN,
+            "seconds": _COUNT,
+            "renewed": _MAYBE_TIME,
+        }
+    ),
+    "Locks": _object({"locks": {"type": "array", "items": {"$ref": "#/components/schemas/Lock"}}}),
     "Status": _object(
         {
             "state": {"enum": ["connected", "connecting", "offline", "stopped"]},

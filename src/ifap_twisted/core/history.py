@@ -75,7 +75,7 @@ class History:
         self.versions: tuple[Placed, ...] = tuple(sorted(versions, key=_rank))
         """Ascending by rank."""
         self._fences = fences
-        self._late: frozenset[float] = _late(self.versions, fences) if fences else frozenset()
+        self._late: frozenset[float] = late_ranks(self.versions, fences) if fences else frozenset()
         self.bygone = bygone
         self.heads: tuple[Placed, ...] = self._heads_without_bygone() if any(bygone) else self._heads_of(self.versions)
         """The versions that no other descends from, ascending by rank (FORMAT 3.4); one that came too late covers none
@@ -218,7 +218,8 @@ def _rank(placed: Placed) -> float:
     return placed.rank
 
 
-def _late(versions: Iterable[Placed], fences: Mapping[str, int]) -> frozenset[float]:
+def late_ranks(versions: Iterable[Placed], fences: Mapping[str, int]) -> frozenset[float]:
+    """The ranks of the versions that were written under a lock, and arrived when it was over (FORMAT 10.2)."""
     return frozenset(
         placed.rank
         for placed in versions

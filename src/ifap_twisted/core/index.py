@@ -41,6 +41,7 @@ class Index:
         self._reserved: set[str] = set()
         self._greatest: dict[str, int] = {}
         self._locks: dict[str, set[str]] = {}
+        self._locks_known: dict[str, leases.Locks] = {}
         self.useless: set[int] = set()
         """The UIDs of messages that are no version of ours: damaged ones, and mail of others."""
         self.highest = 0
@@ -68,7 +69,7 @@ class Index:
         self._stale.add(version.path)
         if version.lease is not None and leases.is_lock_object(version):
             self._locks.setdefault(version.lease.path, set()).add(version.path)
-            self._stale.add(version.lease.path)
+            self._forget_locks(version.lease.path)
         for writer, number in version.clock.items():
             self._greatest[writer] = max(number, self._greatest.get(writer, 0))
 
@@ -138,9 +139,13 @@ class Index:
                 break
         self._stale.add(version.path)
         if version.lease is not None and leases.is_lock_object(version):
-            self._stale.add(version.lease.path)
+            self._forget_locks(version.lease.path)
             if not copies:
                 self._locks[version.lease.path].discard(version.path)
+
+    def _forget_locks(self, path: str) -> None:
+        self._locks_known.pop(path, None)
+        self._stale.add(path)
 
     def _count_vid(self, vid: str) -> None:
         self._vids[vid] -= 1
@@ -287,8 +292,13 @@ class Index:
 
     def locks(self, path: str) -> leases.Locks:
         """What the lock objects of a path say."""
-        copies = (known for name in self._locks.get(path, ()) for known in self._paths.get(name, ()))
-        return leases.Locks((known.placed() for known in copies if known.version.lease is not None), self.validity)
+        known = self._locks_known.get(path)
+        if known is None:
+            objects = (copies for name in self._locks.get(path, ()) for copies in self._paths.get(name, ()))
+            known = leases.Locks((copies.placed() for copies in objects), self.validity)
+            if known.claims or known.void:
+                self._locks_known[path] = known
+        return known
 
     def greatest(self, writer: str) -> int:
         """The greatest number of a writer that any clock ever observed names; 0 for an unknown one (FORMAT 3.2)."""

@@ -7,8 +7,10 @@ itself has seen pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from ifap_twisted.core import limits
@@ -73,7 +75,7 @@ class Claim:
 
     @property
     def places(self) -> list[int]:
-        """The UIDs of all its messages."""
+        """The UIDs of all its messages, ascending."""
         return sorted(uid for message in self.messages for uid in message.placed.places)
 
 
@@ -85,16 +87,12 @@ class Locks:
     """
 
     def __init__(self, objects: Iterable[Placed] = (), validity: int = 0) -> None:
-        messages: list[Message] = []
-        self.void: list[int] = []
+        found = [Message(lease, one.places[0], one) for one in objects if (lease := one.version.lease) is not None]
+        self._messages = sorted((one for one in found if one.lease.validity == validity), key=lambda one: one.rank)
+        self._validity = validity
+        messages = self._messages
+        self.void: list[int] = [uid for one in found if one.lease.validity != validity for uid in one.placed.places]
         """The UIDs of objects that mean nothing any more."""
-        for placed in objects:
-            lease = placed.version.lease
-            if lease is not None and lease.validity == validity:
-                messages.append(Message(lease, placed.places[0], placed))
-            else:
-                self.void.extend(placed.places)
-        messages.sort(key=lambda message: message.rank)
         self.claims: tuple[Claim, ...] = _claims(messages)
         """All locks, ascending by rank, those that are over among them."""
         self.fences: dict[str, int] = _fences(messages)
@@ -104,6 +102,10 @@ class Locks:
     def open(self) -> list[Claim]:
         """The locks that nobody ended: whether their leases last is not said, ascending by rank."""
         return [claim for claim in self.claims if not claim.released and claim.id not in self.fences]
+
+    def without(self, uids: Collection[int]) -> Locks:
+        """What the others say when these messages are gone."""
+        return Locks((one.placed for one in self._messages if one.rank not in uids), self._validity)
 
     def find(self, lock: str) -> Claim | None:
         """The lock of that id."""
@@ -142,29 +144,45 @@ def _fences(messages: Sequence[Message]) -> dict[str, int]:
     return found
 
 
-@dataclass(slots=True)
 class Observations:
-    """What one observer saw of the messages of a folder.
+    """What one observer saw of the messages of a folder, by their UIDs.
 
-    :ivar seen: when each lock message was first seen, by UID, on the observer's elapsed clock.
-    :ivar dates: when the server received messages of ours, by UID, in Unix time.
-    :ivar arrivals: when a dated message was known to be there already, on the elapsed clock.
+    Times that have passed are those of the observer's elapsed clock, which runs while the machine sleeps; dates are the
+    server's. The two are never compared.
     """
 
-    seen: dict[int, float] = field(default_factory=dict)
-    dates: dict[int, float] = field(default_factory=dict)
-    arrivals: dict[int, float] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._seen: dict[int, float] = {}
+        self._dates: dict[int, float] = {}
+        self._ahead: dict[int, float] = {}
+        """By how much the server's clock is ahead of the elapsed one at least, as a message tells that was there."""
+        self._latest: tuple[list[int], list[float]] | None = None
+        self._ahead_at_most: float | None = None
+        self._enough = FACTS_OF_GONE
 
     def see(self, uids: Iterable[int], now: float) -> None:
         """Lock messages are there, now at the latest."""
         for uid in uids:
-            self.seen.setdefault(uid, now)
+            self._seen.setdefault(uid, now)
 
     def date(self, dates: Mapping[int, float], now: float) -> None:
-        """The server told when it received these."""
-        self.dates.update(dates)
-        for uid in dates:
-            self.arrivals.setdefault(uid, now)
+        """The server told when it received these messages of ours; all of them are there."""
+        for uid, date in dates.items():
+            self._dates[uid] = date
+            self._ahead.setdefault(uid, date - now)
+        self._latest = None
+
+    def sent(self, date: float, then: float) -> None:
+        """The server received at this date what was sent no earlier than ``then``."""
+        self._ahead_at_most = date + WHOLE_SECOND - then
+
+    def undated(self, uids: Iterable[int]) -> list[int]:
+        """Those of whom no date is known."""
+        return [uid for uid in uids if uid not in self._dates]
+
+    def renewed(self, claim: Claim) -> float | None:
+        """When the server received the last renewal of a lock, in Unix time, as far as is known."""
+        return self._dates.get(claim.last.rank)
 
     def has_ended(self, claim: Claim, now: float) -> bool:
         """Whether the lease of a lock has run out (FORMAT 10.1).
@@ -173,14 +191,45 @@ class Observations:
         time that passed since that message was there; or the observer has known the renewal for so long.
         """
         uid, seconds = claim.last.rank, claim.last.lease.seconds
-        if now - self.seen.get(uid, now) >= seconds:
+        if now - self._seen.get(uid, now) >= seconds:
             return True
-        renewed = self.dates.get(uid)
-        if renewed is None:
+        renewed, ahead = self._dates.get(uid), self._ahead_after(uid)
+        return renewed is not None and ahead is not None and ahead + now >= renewed + seconds
+
+    def surely_lasts(self, claim: Claim, now: float) -> bool:
+        """Whether it is certain that the lease has not run out: the server's clock cannot be that far yet."""
+        renewed = self._dates.get(claim.last.rank)
+        if renewed is None or self._ahead_at_most is None or self.has_ended(claim, now):
             return False
-        later = (date + now - self.arrivals[other] for other, date in self.dates.items() if other > uid)
-        return any(moment >= renewed + seconds for moment in later)
+        return self._ahead_at_most + now < renewed + claim.last.lease.seconds
 
     def holding(self, locks: Locks, now: float) -> Claim | None:
         """The lock that holds: of those whose lease lasts the one of lowest rank."""
         return next((claim for claim in locks.open if not self.has_ended(claim, now)), None)
+
+    def trim(self, present: Container[int]) -> None:
+        """Forget what says nothing any more: of messages that are gone all but the newest."""
+        if len(self._ahead) + len(self._seen) <= self._enough:
+            return
+        newest = set(sorted(self._ahead)[-FACTS_OF_GONE // 4 :])
+        for facts in (self._seen, self._dates, self._ahead):
+            for uid in [uid for uid in facts if uid not in newest and uid not in present]:
+                del facts[uid]
+        self._enough = 2 * (len(self._ahead) + len(self._seen)) + FACTS_OF_GONE
+        self._latest = None
+
+    def _ahead_after(self, uid: int) -> float | None:
+        """The greatest of what the messages above a UID tell."""
+        if self._latest is None:
+            uids = sorted(self._ahead)
+            greatest = list(accumulate((self._ahead[one] for one in reversed(uids)), max))[::-1]
+            self._latest = (uids, greatest)
+        uids, greatest = self._latest
+        place = bisect_right(uids, uid)
+        return greatest[place] if place < len(uids) else None
+
+
+FACTS_OF_GONE: Final = 1000
+"""So many are kept, those of messages that are gone among them, before all but a few of these are forgotten."""
+WHOLE_SECOND: Final = 1.0
+"""A date of the server may be so much earlier than the moment, because it has no fractions."""

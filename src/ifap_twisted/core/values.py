@@ -190,6 +190,60 @@ class Sealed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """A lock on a path: an advisory lease of one device (FORMAT 10).
+
+    :ivar path: without a leading slash (JSON shows it with one).
+    :ivar id: names this lock among all.
+    :ivar holder: a name for people; ``writer`` is the device in the folder's history.
+    :ivar mine: this device holds it.
+    :ivar seconds: how long it lasts after its last renewal.
+    :ivar renewed: when the mail server received the last renewal, by its clock, in Unix time; None when not known.
+    """
+
+    path: str
+    id: str
+    holder: str = ""
+    writer: str = ""
+    mine: bool = False
+    seconds: int = 0
+    renewed: float | None = None
+
+    def to_json(self) -> dict[str, JSON]:
+        """The object that HTTP and ``--json`` give."""
+        return {
+            "path": "/" + self.path,
+            "id": self.id,
+            "holder": self.holder,
+            "writer": self.writer,
+            "mine": self.mine,
+            "seconds": self.seconds,
+            "renewed": None if self.renewed is None else timestamp(self.renewed),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, JSON]) -> Lock:
+        """The inverse of :meth:`to_json`; unknown keys are ignored."""
+        renewed = value["renewed"]
+        return cls(
+            path=value["path"].removeprefix("/"),
+            id=value["id"],
+            holder=value["holder"],
+            writer=value["writer"],
+            mine=value["mine"],
+            seconds=value["seconds"],
+            renewed=None if renewed is None else datetime.fromisoformat(renewed).timestamp(),
+        )
+
+    @property
+    def who(self) -> str:
+        """Who holds it, in words that fit into a sentence."""
+        if self.holder:
+            return self.holder
+        return "this device" if self.mine else f"the device {self.writer}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A file, directory or version as every front end shows it (DESIGN 4.5).
 
@@ -197,6 +251,7 @@ class Entry:
     :ivar version: the version id; empty for a directory without a marker.
     :ivar parents: the newest known versions that it descends from.
     :ivar versions: how many versions are there at present; ``keep`` how many are wanted.
+    :ivar locked: the lock that holds on the path, as far as is known.
     :ivar missing: its message is gone from the server and nobody is known to have removed it (FORMAT 5.5).
     """
 
@@ -213,6 +268,7 @@ class Entry:
     mime: str | None = None
     writer: str = ""
     conflict: bool = False
+    locked: Lock | None = None
     bound: bool = True
     missing: bool = False
     sha256: str | None = None
@@ -233,7 +289,7 @@ class Entry:
             "mime": self.mime,
             "writer": self.writer,
             "conflict": self.conflict,
-            "locked": None,
+            "locked": None if self.locked is None else self.locked.to_json(),
             "bound": self.bound,
             "missing": self.missing,
             "sha256": self.sha256,
@@ -256,6 +312,7 @@ class Entry:
             mime=value["mime"],
             writer=value["writer"],
             conflict=value["conflict"],
+            locked=None if value["locked"] is None else Lock.from_json(value["locked"]),
             bound=value["bound"],
             missing=value.get("missing", False),
             sha256=value.get("sha256"),
@@ -289,6 +346,7 @@ class Status:
 
     :ivar state: ``connected``, ``connecting``, ``offline`` or ``stopped``.
     :ivar pending: writes accepted that are not yet known to be durable; ``failing``: those that were tried in vain.
+    :ivar locks: paths on which a lock holds, as far as is known.
     :ivar damaged: messages of this folder that cannot be used; ``foreign``: messages that are none of ours.
     :ivar last_refresh: Unix time, or None.
     """
@@ -300,6 +358,7 @@ class Status:
     pending: int = 0
     failing: int = 0
     conflicts: int = 0
+    locks: int = 0
     damaged: int = 0
     foreign: int = 0
     warnings: tuple[Notice, ...] = ()
@@ -315,7 +374,7 @@ class Status:
             "pending": self.pending,
             "failing": self.failing,
             "conflicts": self.conflicts,
-            "locks": 0,
+            "locks": self.locks,
             "damaged": self.damaged,
             "foreign": self.foreign,
             "warnings": [warning.to_json() for warning in self.warnings],
@@ -327,9 +386,9 @@ class Status:
 class Event:
     """One notice to a watcher (DESIGN 4.3).
 
-    :ivar kind: ``changed``, ``removed``, ``conflict``, ``vanished``, ``job``, ``connection``, ``pending`` or
+    :ivar kind: ``changed``, ``removed``, ``conflict``, ``vanished``, ``lock``, ``job``, ``connection``, ``pending`` or
         ``renewed``.
-    :ivar entry: what it is about, for the first four.
+    :ivar entry: what it is about, for the first five.
     :ivar detail: a JSON object for the others.
     """
 

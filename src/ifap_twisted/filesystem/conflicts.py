@@ -22,7 +22,7 @@ async def conflicts(desk: Desk, path: str | None) -> list[Entry]:
             continue
         history = desk.view.index.history(name)
         ordered = sorted(history.heads, key=lambda head: head is not history.current)
-        found.extend(entry_of(history, head) for head in ordered)
+        found.extend(entry_of(history, head, locked=desk.view.locked(name)) for head in ordered)
     return found
 
 
@@ -48,9 +48,9 @@ async def resolve(desk: Desk, path: str, *, version: str | None, both: bool, exp
             raise Conflict("The conflict changed meanwhile; look at it again.", path=path, found=None)
 
     if chosen.placed.version.deleted:
-        placed = await desk.writer.write(path, b"", Change(deleted=True), check=check)
+        placed = await desk.writer.write(path, b"", Change(deleted=True, late_too=True), check=check)
         return desk.entry(path, placed)
-    return await desk.rewrite(path, chosen, as_before(chosen), check=check)
+    return await desk.rewrite(path, chosen, as_before(chosen, late_too=True), check=check)
 
 
 async def _keep_beside(desk: Desk, path: str, found: Found) -> None:

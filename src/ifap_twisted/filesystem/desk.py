@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ifap_twisted.core import limits, paths
 from ifap_twisted.core.history import History, Placed
@@ -22,6 +22,8 @@ from ifap_twisted.errors import (
 )
 from ifap_twisted.filesystem.admission import Budget
 from ifap_twisted.filesystem.entries import BESIDE, entry_of
+from ifap_twisted.filesystem.lockbook import LockBook
+from ifap_twisted.filesystem.locking import Locking
 from ifap_twisted.filesystem.objects import Objects
 from ifap_twisted.filesystem.reading import Reader
 from ifap_twisted.filesystem.view import View
@@ -42,6 +44,7 @@ class Options:
     :ivar grace: seconds between planning and collecting (FORMAT 5.3); ``limits.LEAST_GRACE_SECONDS`` at least.
     :ivar compat: refuse what the reference programs could not see (FORMAT 1.6).
     :ivar require_bound: refuse content that nothing binds to its name (FORMAT 1.5).
+    :ivar holder: the name for people in locks that are taken without one.
     """
 
     max_file_size: int = limits.MAX_FILE_SIZE
@@ -50,6 +53,7 @@ class Options:
     grace: float = limits.GRACE_SECONDS
     compat: bool = False
     require_bound: bool = False
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """The view, the reader and the writer of one open folder."""
+    """The view, the reader, the writer and the locks of one open folder."""
 
     view: View
     reader: Reader
     writer: Writer
+    book: LockBook
+    locking: Locking
     budget: Budget
     worker: Worker
     options: Options
@@ -203,7 +209,18 @@ class Desk:
 
     def entry(self, path: str, placed: Placed) -> Entry:
         """The entry of a version that was just written."""
-        return entry_of(self.view.index.history(path), placed)
+        return entry_of(self.view.index.history(path), placed, locked=self.view.locked(path))
+
+    def entry_of(self, found: Found) -> Entry:
+        """The entry of a version that was found."""
+        return replace(found.entry, locked=self.view.locked(found.placed.version.path))
+
+    def with_locks(self, entries: list[Entry]) -> list[Entry]:
+        """The same entries, those of locked paths with their locks."""
+        locked = {path: lock for path in self.book.paths() if (lock := self.view.locked(path)) is not None}
+        if not locked:
+            return entries
+        return [replace(entry, locked=locked[entry.path]) if entry.path in locked else entry for entry in entries]
 
 
 def as_before(found: Found, **changes: object) -> Change:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from ifap_twisted.core import paths
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.index import Index
-from ifap_twisted.core.values import Entry
+from ifap_twisted.core.values import Entry, Lock
 
 BESIDE = "~file"
 """Added to the name of a file whose name a directory keeps (FORMAT 11.2)."""
 
 
-def entry_of(history: History, placed: Placed, *, path: str | None = None) -> Entry:
-    """The entry of one version; ``path`` where it is shown under another name."""
+def entry_of(history: History, placed: Placed, *, path: str | None = None, locked: Lock | None = None) -> Entry:
+    """The entry of one version; ``path`` where it is shown under another name, ``locked`` where a lock holds on it."""
     version = placed.version
     directory = version.directory and not version.deleted
     return Entry(
@@ -29,6 +29,7 @@ def entry_of(history: History, placed: Placed, *, path: str | None = None) -> En
         mime=None if directory else version.mime or paths.suggested_mime(version.path),
         writer=version.writer,
         conflict=history.in_conflict,
+        locked=locked,
         bound=version.bound,
         missing=placed.missing,
         sha256=version.sha256,

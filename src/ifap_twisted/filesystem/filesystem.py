@@ -10,9 +10,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ifap_twisted.core import paths, planning, snapshot
+from ifap_twisted.core import limits, paths, planning, snapshot
 from ifap_twisted.core.collection import Collection
-from ifap_twisted.core.values import Entry, Event, Expect, Notice, Record, Status
+from ifap_twisted.core.values import Entry, Event, Expect, Lock, Notice, Record, Status
 from ifap_twisted.deferreds import deferred, detach
 from ifap_twisted.errors import CallerError, IFAPError, NotFound, Renumbered
 from ifap_twisted.filesystem import conflicts, entries, removal, renaming
@@ -21,6 +21,7 @@ from ifap_twisted.filesystem.collecting import Collector
 from ifap_twisted.filesystem.desk import Desk, Found, as_before
 from ifap_twisted.filesystem.files import Opening
 from ifap_twisted.filesystem.lasting import Lasting, closed_error
+from ifap_twisted.filesystem.leasing import Leasing
 from ifap_twisted.filesystem.notices import notices
 from ifap_twisted.filesystem.putting import Putting
 from ifap_twisted.filesystem.recovery import Recovery
@@ -179,6 +180,34 @@ class Filesystem:
             lambda: conflicts.resolve(self.desk, paths.clean_file(path), version=version, both=both, expect=expect)
         )
 
+    def lock(
+        self,
+        path: RemotePath,
+        *,
+        seconds: int = limits.LEASE_SECONDS,
+        holder: str | None = None,
+        renew: str | None = None,
+    ) -> Leasing:
+        """Take or renew a lock; see :mod:`ifap_twisted.filesystem.leasing`."""
+        taking = _Taking(self.desk, lambda: self._lock(path, seconds, holder, renew))
+        return Leasing(
+            self._lasting.begin(taking.run, taking.give_up),
+            renew=lambda lock: self.lock(path, seconds=seconds, renew=lock.id),
+            give_back=lambda _lock: self.unlock(path),
+            clock=self._clock,
+        )
+
+    async def _lock(self, path: RemotePath, seconds: int, holder: str | None, renew: str | None) -> Lock:
+        name = paths.clean_file(path)
+        await self._settled_batch()
+        await self.desk.view.current()
+        self.desk.check_place(name)
+        return await self.desk.locking.lock(name, seconds=seconds, holder=holder, renew=renew)
+
+    def unlock(self, path: RemotePath, *, force: bool = False) -> Deferred[Lock]:
+        """End the lock on a path."""
+        return self._after_batch(lambda: self.desk.locking.unlock(paths.clean_file(path), force=force))
+
     def batch(self) -> Batch:
         """Let many puts go out together; see :mod:`ifap_twisted.filesystem.batches`."""
         return Batch(self)
@@ -209,7 +238,7 @@ class Filesystem:
         if found.placed.version.deleted:
             raise NotFound(f"That version of /{found.path} is its removal.", path=found.path)
         async with self.desk.admitted(found.placed.version.size):
-            return Record(entry=found.entry, data=await self.desk.reader.content(found.placed))
+            return Record(entry=self.desk.entry_of(found), data=await self.desk.reader.content(found.placed))
 
     @deferred
     async def stat(self, path: RemotePath, *, version: str | None = None) -> Entry:
@@ -222,7 +251,7 @@ class Filesystem:
             name = self.desk.any_file(path, version)
         if version is None and self.desk.view.index.is_directory(name):
             return entries.directory_entry(self.desk.view.index, name)
-        return self.desk.file(name, version).entry
+        return self.desk.entry_of(self.desk.file(name, version))
 
     @deferred
     async def list(
@@ -239,13 +268,13 @@ class Filesystem:
         if not index.is_directory(name):
             if hidden and not index.is_file(name):
                 return _sorted(hidden if recursive else entries.directly_in(hidden, name))
-            return [self.desk.file(name).entry]
+            return [self.desk.entry_of(self.desk.file(name))]
         shown = entries.descendants(index, name) if recursive else entries.children(index, name)
         if not recursive:
             above = entries.implied_directories(hidden, name)
             known = {entry.path for entry in shown}
             hidden = [entry for entry in entries.directly_in([*hidden, *above], name) if entry.path not in known]
-        return _sorted([*shown, *hidden])
+        return _sorted(self.desk.with_locks([*shown, *hidden]))
 
     def _listed_as_of(self, name: str, at: float, *, recursive: bool) -> Sequence[Entry]:
         found = entries.as_of(self.desk.view.index, name, at)
@@ -265,12 +294,17 @@ class Filesystem:
         history = self.desk.view.index.history(name) or self.desk.view.index.history(name.removesuffix(entries.BESIDE))
         if not history:
             raise NotFound(f"There is no file /{name}, and no version of it.", path=name)
-        return [Found(history, placed, placed.version.path).entry for placed in reversed(history.versions)]
+        return [self.desk.entry_of(Found(history, one, one.version.path)) for one in reversed(history.versions)]
 
     @deferred
     async def conflicts(self, path: RemotePath | None = None) -> Sequence[Entry]:
         """All heads of all files in conflict."""
         return await conflicts.conflicts(self.desk, None if path is None else paths.clean(path))
+
+    @deferred
+    async def locks(self, path: RemotePath | None = None) -> Sequence[Lock]:
+        """The locks that hold."""
+        return await self.desk.locking.locks("" if path is None else paths.clean(path))
 
     @deferred
     async def refresh(self) -> None:
@@ -349,6 +383,7 @@ class Filesystem:
             pending=self.desk.writer.pending + left,
             failing=self.desk.writer.sending.failing + left,
             conflicts=len(view.index.conflicts()),
+            locks=self.desk.book.count(),
             damaged=len(rejected),
             foreign=view.index.foreign(),
             warnings=(*self._warnings, *journalled, *notices(view, rejected, self.desk.writer.unseen)),
@@ -407,6 +442,27 @@ class Filesystem:
 
 async def _none_unfinished() -> frozenset[str]:
     return frozenset()
+
+
+class _Taking:
+    """A lock on its way: what nobody waits for any more is given back."""
+
+    def __init__(self, desk: Desk, take: Callable[[], Coroutine[Deferred[Any], Any, Lock]]) -> None:
+        self._desk = desk
+        self._take = take
+        self._given_up = False
+
+    def give_up(self) -> bool:
+        """The caller does not want it; it cannot be stopped without a trace."""
+        self._given_up = True
+        return False
+
+    async def run(self) -> Lock:
+        """Take it."""
+        lock = await self._take()
+        if self._given_up:
+            await self._desk.locking.unlock(lock.path, force=False)
+        return lock
 
 
 class _OvertakenError(Exception):

@@ -17,6 +17,8 @@ from ifap_twisted.filesystem.desk import Desk, Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.founding import check_complete, home_of
 from ifap_twisted.filesystem.listing import EarlyNews
+from ifap_twisted.filesystem.lockbook import LockBook
+from ifap_twisted.filesystem.locking import Locking
 from ifap_twisted.filesystem.objects import Objects
 from ifap_twisted.filesystem.reading import Reader
 from ifap_twisted.filesystem.recovery import Place, Recovery
@@ -181,8 +183,13 @@ def _desk(
         compat=options.compat,
     )
     reader = Reader(view, worker=worker, require_bound=options.require_bound)
+    book = LockBook(view, identity=identity, elapsed=surroundings.elapsed or clock.seconds, watchers=watchers)
+    locking = Locking(view, writer, book, random=surroundings.random, holder=options.holder)
+    writer.guard = locking
     return Desk(
         view=view,
+        book=book,
+        locking=locking,
         reader=reader,
         writer=writer,
         budget=Budget(limits.FILES_IN_FLIGHT * options.max_file_size),

@@ -57,7 +57,7 @@ class Putting:
             await self.batch.arrived()
         await desk.view.current()
         desk.check_place(name)
-        planning.check_expectation(desk.view.index.history(name), self.expect, name)
+        planning.check_expectation(desk.view.index.history(name), self.expect, name, locked=desk.locking.holds(name))
         held = limit if length is None else length
         await desk.budget.acquire(held)
         try:

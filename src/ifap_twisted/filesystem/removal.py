@@ -115,7 +115,7 @@ async def undelete(desk: Desk, path: str, *, expect: Expect) -> Entry:
         else:
             desk.check_place(path)
 
-    return await desk.rewrite(path, found, as_before(found), expect=expect, check=check)
+    return await desk.rewrite(path, found, as_before(found, late_too=True), expect=expect, check=check)
 
 
 def _before_removal(desk: Desk, path: str) -> Found:
@@ -139,4 +139,4 @@ async def restore(desk: Desk, path: str, version: str, *, expect: Expect) -> Ent
         if not found.placed.version.directory:
             desk.check_place(path)
 
-    return await desk.rewrite(path, found, as_before(found), expect=expect, check=check)
+    return await desk.rewrite(path, found, as_before(found, late_too=True), expect=expect, check=check)

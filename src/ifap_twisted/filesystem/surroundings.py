@@ -17,6 +17,7 @@ from ifap_twisted.workers import Worker
 class Surroundings:
     """Where a filesystem lives: everything that is an argument.
 
+    :ivar elapsed: seconds that run while the machine sleeps, and that nobody sets (FORMAT 10.1); None: of ``clock``.
     :ivar journal: opens the journal with the keys of the folder; None keeps nothing over the end of the process.
     """
 
@@ -25,3 +26,4 @@ class Surroundings:
     random: Random
     identity: IWriterIdentity
     journal: Callable[[Sequence[Key]], IJournal] | None = None
+    elapsed: Callable[[], float] | None = None

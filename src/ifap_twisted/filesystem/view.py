@@ -20,7 +20,7 @@ from ifap_twisted.core.history import History
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.records import Records
-from ifap_twisted.core.values import Event, FolderState, HeaderBlock, Sealed, Version
+from ifap_twisted.core.values import Event, FolderState, HeaderBlock, Lock, Sealed, Version
 from ifap_twisted.deferreds import deferred, detach
 from ifap_twisted.errors import DataError, ForeignFolder, Renumbered, StoreError
 from ifap_twisted.filesystem.events import news
@@ -55,6 +55,8 @@ class View:
     :ivar own: our own messages that are being read back.
     :ivar state: ``connecting``, ``connected``, ``offline`` or ``stopped``.
     :ivar read_records: called at the end of each refresh, for collection records that are new.
+    :ivar lock_news: told of the paths of which lock objects came or went.
+    :ivar locked: the lock that holds on a path, as far as is known.
     :ivar incomplete: the last listing did not agree with EXISTS; nothing was taken for deleted.
     """
 
@@ -79,6 +81,8 @@ class View:
         self.state = "connecting"
         self.incomplete = False
         self.last_refresh: float | None = None
+        self.lock_news: Callable[[Collection[str]], None] = lambda _paths: None
+        self.locked: Callable[[str], Lock | None] = lambda _path: None
         self._clock = clock
         self._worker = worker
         self._watchers = watchers
@@ -292,8 +296,9 @@ class View:
         fresh.forget(self._gone)
         if not self._absorbing:
             self._gone.clear()
-        self.index = fresh
+        before, self.index = self.index, fresh
         self._index_generation = generation
+        self._tell_of_locks({*before.locked_paths(), *fresh.locked_paths()})
 
     async def absorb(self, blocks: Mapping[int, HeaderBlock]) -> None:
         """Decode headers and note what they say; watchers hear what changed."""
@@ -337,10 +342,17 @@ class View:
             return None if envelope.is_foreign(block.fields, self.dialect) else error
 
     def _note(self, decoded: Mapping[int, Decoded]) -> None:
-        before = self._before({found.path for found in decoded.values() if isinstance(found, Version)})
+        versions = [found for found in decoded.values() if isinstance(found, Version)]
+        locked = _locked(versions)
+        before = self._before({*locked, *(found.path for found in versions)})
         now = self._clock.seconds()
         fill(self.index, decoded, lambda _version: now)
+        self._tell_of_locks(locked)
         self._announce(before)
+
+    def _tell_of_locks(self, touched: Collection[str]) -> None:
+        if touched:
+            self.lock_news(touched)
 
     def _before(self, touched: Iterable[str]) -> dict[str, History]:
         """What watchers are told the difference to."""
@@ -349,7 +361,7 @@ class View:
     def _announce(self, before: Mapping[str, History]) -> None:
         for path, old in before.items():
             if not paths.is_reserved(path):
-                for event in news(old, self.index.history(path)):
+                for event in news(old, self.index.history(path), self.locked(path)):
                     self._watchers.tell(event)
 
     async def remove(self, uids: Collection[int]) -> None:
@@ -398,10 +410,13 @@ class View:
             self._gone.update(uids)
         if self.renumbering:
             return  # the index has the old numbers until everything was read anew
-        before = self._before({version.path for uid in uids if (version := self.index.at(uid)) is not None})
+        versions = [version for uid in uids if (version := self.index.at(uid)) is not None]
+        locked = _locked(versions)
+        before = self._before({*locked, *(version.path for version in versions)})
         self._claimed -= sum(uid in self.index for uid in uids)
         self.index.discard(self._removing.intersection(uids))
         self.index.forget(uids, moment)
+        self._tell_of_locks(locked)
         self._announce(before)
 
     def renumbered(self, uidvalidity: int) -> None:
@@ -453,3 +468,8 @@ class View:
 
 async def _nothing() -> None:
     """No records are read yet."""
+
+
+def _locked(versions: Iterable[Version]) -> set[str]:
+    """The paths that lock objects among these are about."""
+    return {version.lease.path for version in versions if version.lease is not None}

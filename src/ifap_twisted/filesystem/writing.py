@@ -9,16 +9,16 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
-from ifap_twisted.core import capacity, envelope, limits, planning
+from ifap_twisted.core import capacity, envelope, leases, limits, paths, planning
 from ifap_twisted.core.history import History, Placed
-from ifap_twisted.core.values import JSON, Draft, Event, Expect, Sealed
+from ifap_twisted.core.values import JSON, Draft, Event, Expect, Lease, Sealed
 from ifap_twisted.deferreds import Waiters
-from ifap_twisted.errors import Conflict, InvalidPath, NotSupported, StoredAsConflict, StoreError, TooLarge
+from ifap_twisted.errors import Conflict, InvalidPath, LeaseLost, NotSupported, StoredAsConflict, StoreError, TooLarge
 from ifap_twisted.filesystem.queues import Queues
 from ifap_twisted.filesystem.sending import Sending, unknown_error
 from ifap_twisted.filesystem.slices import Slices
@@ -34,7 +34,8 @@ Random = Callable[[int], bytes]
 class Change:
     """What a new version says otherwise than the version it replaces; None inherits.
 
-    :ivar replaced: the vids of the heads that it descends from; None: all (FORMAT 5.2).
+    :ivar replaced: the vids of the heads that it descends from; None: all (FORMAT 5.2), but under a lock not those that
+        came too late under an older one, unless ``late_too`` (FORMAT 10.2).
     """
 
     modified: float | None = None
@@ -46,6 +47,53 @@ class Change:
     moved_from: str | None = None
     extra: Mapping[str, JSON] | None = None
     replaced: Collection[str] | None = None
+    late_too: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """That a path may be written to now.
+
+    :ivar lock: the lock under which it is written, or None.
+    :ivar passing: it was taken for this write only.
+    """
+
+    lock: str | None = None
+    passing: bool = False
+
+
+class Guard(Protocol):
+    """Who knows the locks."""
+
+    async def admit(self, path: str, *, adding: bool) -> Admission:
+        """Let a write begin.
+
+        :param adding: nothing live is there: that never waits for a lock (P7).
+        :raises Locked: somebody else holds a lock on the path.
+        :raises LeaseLost: the lock that this device held is over.
+        """
+
+    async def leave(self, path: str, admission: Admission) -> None:
+        """The write has ended."""
+
+    def lost(self, path: str) -> LeaseLost:
+        """The write came when its lock had been taken over: what its writer is told."""
+
+
+class Unguarded:
+    """There are no locks."""
+
+    async def admit(self, path: str, *, adding: bool) -> Admission:
+        """Let everybody write."""
+        del path, adding
+        return Admission()
+
+    async def leave(self, path: str, admission: Admission) -> None:
+        """Nothing."""
+
+    def lost(self, path: str) -> LeaseLost:
+        """As for every lock."""
+        return LeaseLost(path=path)
 
 
 class Writer:
@@ -55,6 +103,7 @@ class Writer:
     :param compat: refuse what the reference programs would not see (FORMAT 1.6).
     :ivar sending: brings what is sealed to the server.
     :ivar pending: writes that have begun and not ended.
+    :ivar guard: lets writes begin, or not, because of locks.
     :ivar unseen: paths written that the reference programs do not see.
     """
 
@@ -82,6 +131,7 @@ class Writer:
         self._compat = compat
         self._slices = Slices(clock)
         self._queues = Queues()
+        self.guard: Guard = Unguarded()
         self.pending = 0
         self.unseen: set[str] = set()
         self._idle = Waiters()
@@ -124,22 +174,80 @@ class Writer:
                 await turn
             try:
                 await self._view.current()
-                if check is not None:
-                    check()
-                history = self._view.index.history(path)
-                planning.check_expectation(history, expect, path)
-                replaced = _replaced(history, change)
-                planning.check_understood(replaced, path)
-                began = self._clock.seconds()
-                sealed = await self._sealed(await self._draft(path, history, replaced, change), content)
-                placed, certain = await self.sending.journalled(sealed, sent)
-                if expect is not None:
-                    known = {head.version.vid for head in replaced}
-                    await self._check_overtaken(sealed, placed, known, expect, began, certain=certain)
-                self._view.index.acknowledge(placed.version)
-                return placed
+                if paths.is_reserved(path):
+                    return await self._write(path, content, change, expect, check, sent, None)
+                return await self._write_guarded(path, content, change, expect, check, sent)
             finally:
                 self._queues.leave(path)
+        finally:
+            self._end()
+
+    async def _write_guarded(
+        self,
+        path: str,
+        content: bytes,
+        change: Change,
+        expect: Expect,
+        check: Callable[[], None] | None,
+        sent: Callable[[Sealed], None] | None,
+    ) -> Placed:
+        """As far as the locks on the path allow it (FORMAT 10.2).
+
+        :raises Locked, LeaseLost:
+        """
+        admission = await self.guard.admit(path, adding=not self._view.index.history(path).live)
+        try:
+            return await self._write(path, content, change, expect, check, sent, admission.lock)
+        finally:
+            await self.guard.leave(path, admission)
+
+    async def _write(
+        self,
+        path: str,
+        content: bytes,
+        change: Change,
+        expect: Expect,
+        check: Callable[[], None] | None,
+        sent: Callable[[Sealed], None] | None,
+        lock: str | None,
+    ) -> Placed:
+        if check is not None:
+            check()
+        history = self._view.index.history(path)
+        planning.check_expectation(history, expect, path, locked=lock is not None)
+        replaced = _replaced(history, change, locked=lock is not None)
+        planning.check_understood(replaced, path)
+        began = self._clock.seconds()
+        sealed = await self._sealed(await self._draft(path, history, replaced, change, lock), content)
+        placed, certain = await self.sending.journalled(sealed, sent)
+        if self._view.index.history(path).is_late(placed):
+            raise self.guard.lost(path)
+        if expect is not None:
+            known = {head.version.vid for head in replaced}
+            await self._check_overtaken(sealed, placed, known, expect, began, certain=certain)
+        self._view.index.acknowledge(placed.version)
+        return placed
+
+    async def add_lease(self, vid: str, lease: Lease) -> Placed:
+        """Add a lock object, and wait until it was read back (FORMAT 10.1).
+
+        :raises InvalidPath: it would be too long for the reference programs, which plaintext of that kind stops.
+        """
+        self._begin()
+        try:
+            number = await self._number()
+            draft = Draft(
+                path=leases.object_path(vid),
+                vid=vid,
+                writer=self._identity.writer,
+                clock={self._identity.writer: number},
+                home=self._view.home or "",
+                modified=float(int(self._clock.seconds())),
+                lease=lease,
+            )
+            if not self._view.keys and envelope.exceeds_reference(draft, self._view.dialect, length=0):
+                raise InvalidPath("A path of this length cannot be locked in an unencrypted folder.", path=lease.path)
+            return (await self.sending.stored(await self._seal(draft, b""), None))[0]
         finally:
             self._end()
 
@@ -171,11 +279,20 @@ class Writer:
 
     # Preparing
 
-    async def _draft(self, path: str, history: History, replaced: list[Placed], change: Change) -> Draft:
+    async def _number(self) -> int:
+        """This device's next number; of a new writer when the folder knows a greater one (FORMAT 3.2)."""
         number = await self._identity.take(1)
-        behind = number <= self._view.index.greatest(self._identity.writer)
-        if behind or planning.would_hide_own(history, replaced, self._identity.writer):
-            await self._identity.renew()  # FORMAT 3.2: its record is older than the folder's, or this is a sibling
+        if number > self._view.index.greatest(self._identity.writer):
+            return number
+        await self._identity.renew()
+        return await self._identity.take(1)
+
+    async def _draft(
+        self, path: str, history: History, replaced: list[Placed], change: Change, lock: str | None
+    ) -> Draft:
+        number = await self._number()
+        if planning.would_hide_own(history, replaced, self._identity.writer):
+            await self._identity.renew()  # FORMAT 3.2: this is a sibling
             number = await self._identity.take(1)
         place = planning.ancestry(history, replaced, writer=self._identity.writer, number=number)
         before = history.current.version if history.current is not None else None
@@ -194,6 +311,7 @@ class Writer:
             deleted=change.deleted,
             keep=_first(change.keep, known.keep if known and (known.ours or known.keep > 1) else None, self._keep),
             moved_from=change.moved_from,
+            lock=lock,
             extra=_first(change.extra, known.extra if known else None, {}),
         )
 
@@ -204,6 +322,9 @@ class Writer:
                     "The reference programs could not see a path of this length (compat).", path=draft.path
                 )
             self.unseen.add(draft.path)
+        return await self._seal(draft, content)
+
+    async def _seal(self, draft: Draft, content: bytes) -> Sealed:
         key = self._view.keys[0] if self._view.keys else None
         now = self._clock.seconds()
 
@@ -272,9 +393,9 @@ class Writer:
             self._idle.tell()
 
 
-def _replaced(history: History, change: Change) -> list[Placed]:
+def _replaced(history: History, change: Change, *, locked: bool) -> list[Placed]:
     if change.replaced is None:
-        return list(history.heads)
+        return list(history.timely_heads if locked and not change.late_too else history.heads)
     return [placed for placed in history.versions if placed.version.vid in change.replaced]
 
 

@@ -25,6 +25,7 @@ from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Opened, Surroundings, open_folder
 from ifap_twisted.interfaces import IFilesystem, IMessageStore
+from ifap_twisted.platforms import elapsed_seconds, user_and_host
 from ifap_twisted.secrecy import Credentials, Secret
 from ifap_twisted.server.service import EmbeddedServer
 from ifap_twisted.service.collecting import Schedule, policy_of
@@ -257,6 +258,7 @@ class IFAPService(Service):
             random=self._random,
             identity=await remembering.identity(self._random),
             journal=remembering.journal(self._random),
+            elapsed=elapsed_seconds,
         )
         opened = await open_folder(
             self._store,
@@ -269,6 +271,7 @@ class IFAPService(Service):
                 grace=self.settings.retention_grace,
                 compat=self.settings.compat,
                 require_bound=self.settings.require_bound,
+                holder=user_and_host(),
             ),
             make_key=self._make_key,
             remember=remembering.remember,

@@ -13,13 +13,14 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from ifap_twisted.core.collection import Collection
-from ifap_twisted.core.limits import CONNECT_SECONDS
-from ifap_twisted.core.values import Entry, Expect, Record, Status
+from ifap_twisted.core.limits import CONNECT_SECONDS, LEASE_SECONDS
+from ifap_twisted.core.values import Entry, Expect, Lock, Record, Status
 from ifap_twisted.deferreds import deferred, within
 from ifap_twisted.errors import IFAPError, TimedOut, Unavailable
 from ifap_twisted.filesystem.batches import Batch
 from ifap_twisted.filesystem.files import Opening
 from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.filesystem.leasing import Leasing
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.interfaces import IFilesystem, Listener, RemotePath
 
@@ -108,6 +109,22 @@ class Standby:
     def open(self, path: RemotePath, mode: str = "r", *, expect: Expect = None) -> Opening:
         """Open a file."""
         return Opening(self, path, mode, expect)
+
+    def lock(
+        self,
+        path: RemotePath,
+        *,
+        seconds: int = LEASE_SECONDS,
+        holder: str | None = None,
+        renew: str | None = None,
+    ) -> Leasing:
+        """Take or renew a lock."""
+        return Leasing(
+            self._call_later("lock", (path,), {"seconds": seconds, "holder": holder, "renew": renew}),
+            renew=lambda lock: self.lock(path, seconds=seconds, renew=lock.id),
+            give_back=lambda _lock: self.unlock(path),
+            clock=self._opener.clock,
+        )
 
     def batch(self) -> Batch:
         """Let many puts go out together."""
@@ -206,6 +223,16 @@ class Standby:
     def resolve(self, *args: Any, **kwargs: Any) -> Deferred[Entry]:
         """End a conflict."""
         work: Deferred[Entry] = self._call("resolve", args, kwargs)
+        return work
+
+    def unlock(self, *args: Any, **kwargs: Any) -> Deferred[Lock]:
+        """End the lock on a path."""
+        work: Deferred[Lock] = self._call("unlock", args, kwargs)
+        return work
+
+    def locks(self, *args: Any, **kwargs: Any) -> Deferred[Sequence[Lock]]:
+        """The locks that hold."""
+        work: Deferred[Sequence[Lock]] = self._call("locks", args, kwargs)
         return work
 
     def refresh(self, *args: Any, **kwargs: Any) -> Deferred[None]:

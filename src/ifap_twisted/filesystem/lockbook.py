@@ -1,0 +1,161 @@
+"""What one device knows of the locks of a folder: who holds, for how long, and which are its own (FORMAT 10.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from ifap_twisted.core.leases import Claim, Locks, Observations
+from ifap_twisted.core.values import Entry, Event, Lock
+from ifap_twisted.filesystem.entries import entry_of
+from ifap_twisted.filesystem.view import View
+from ifap_twisted.filesystem.watching import Watchers
+from ifap_twisted.interfaces import IWriterIdentity
+
+NEWEST = 3
+"""Of so many of the last messages of ours the dates are asked for: they tell the server's time."""
+FAR = 200
+"""So far below the highest UID such messages are looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A lock that this process took; its last renewal was sent at ``sent`` on the elapsed clock."""
+
+    id: str
+    sent: float
+    seconds: int
+
+    def has_run_out(self, now: float) -> bool:
+        """Whether it may be over for others; a little early, because their dates have no fractions."""
+        return now - self.sent >= self.seconds - min(1.0, self.seconds / 10)
+
+
+class LockBook:
+    """The locks as far as they are known; it writes nothing.
+
+    :param elapsed: seconds that run while the machine sleeps.
+    :ivar own: the locks that this process took, by path.
+    """
+
+    def __init__(
+        self, view: View, *, identity: IWriterIdentity, elapsed: Callable[[], float], watchers: Watchers
+    ) -> None:
+        self._view = view
+        self._identity = identity
+        self.elapsed = elapsed
+        self._watchers = watchers
+        self._observed = Observations()
+        self._validity = view.index.validity
+        self._told: dict[str, str] = {}
+        self.own: dict[str, Own] = {}
+        self._see(view.index.locked_paths())
+        view.lock_news = self._noticed
+        view.locked = self.locked
+
+    def at(self, path: str) -> Locks:
+        """What the lock objects of a path say."""
+        return self._view.index.locks(path)
+
+    def holding(self, path: str) -> Claim | None:
+        """The lock that holds on a path; its lease may have run out without anybody knowing."""
+        return self._observed.holding(self.at(path), self.elapsed())
+
+    def locked(self, path: str) -> Lock | None:
+        """The same, for callers."""
+        claim = self.holding(path)
+        return None if claim is None else self.lock_of(path, claim)
+
+    def lock_of(self, path: str, claim: Claim) -> Lock:
+        """A lock as callers see it."""
+        return Lock(
+            path=path,
+            id=claim.id,
+            holder=claim.last.lease.holder,
+            writer=claim.writer,
+            mine=self.is_mine(claim),
+            seconds=claim.last.lease.seconds,
+            renewed=self._observed.renewed(claim),
+        )
+
+    def paths(self) -> list[str]:
+        """The paths of which lock objects are there, sorted."""
+        return sorted(self._view.index.locked_paths())
+
+    def count(self) -> int:
+        """On how many paths a lock holds."""
+        return sum(self.holding(path) is not None for path in self._view.index.locked_paths())
+
+    def is_mine(self, claim: Claim) -> bool:
+        """This device took it: in this process, or before under the same name in the history."""
+        return claim.writer == self._identity.writer or any(own.id == claim.id for own in self.own.values())
+
+    def has_ended(self, claim: Claim) -> bool:
+        """Whether its lease has run out, as far as can be told."""
+        return self._observed.has_ended(claim, self.elapsed())
+
+    def surely_lasts(self, claim: Claim) -> bool:
+        """Whether it is certain that its lease has not run out."""
+        return self._observed.surely_lasts(claim, self.elapsed())
+
+    # Dates of the server
+
+    async def ask_dates(self, paths: Iterable[str]) -> None:
+        """Learn when the server received what the locks of some paths depend on."""
+        claims = [claim for path in paths for claim in self.at(path).open]
+        if not claims:
+            return
+        wanted = self._observed.undated([*(claim.last.rank for claim in claims), *self._newest()])
+        if wanted:
+            validity = self._view.index.validity
+            self._date(await self._view.store.dates(wanted), validity)
+
+    async def ask_date_of(self, uid: int, sent: float) -> None:
+        """Learn when the server received a message that was sent no earlier than ``sent``."""
+        validity = self._view.index.validity
+        dates = await self._view.store.dates([uid])
+        self._date(dates, validity)
+        if uid in dates:
+            self._observed.sent(dates[uid], sent)
+
+    def _date(self, dates: Mapping[int, float], validity: int) -> None:
+        if validity == self._view.index.validity:
+            self._observed.date(dates, self.elapsed())
+
+    def _newest(self) -> list[int]:
+        """The UIDs of the last messages of ours; others may have any date (FORMAT 10.1)."""
+        index = self._view.index
+        near = range(index.highest, max(0, index.highest - FAR), -1)
+        found = [uid for uid in near if (version := index.at(uid)) is not None and version.ours]
+        return found[:NEWEST]
+
+    # News
+
+    def _noticed(self, paths: Collection[str]) -> None:
+        """Lock objects of these paths came or went."""
+        if self._validity != self._view.index.validity:  # the UIDs are others
+            self._validity = self._view.index.validity
+            self._observed = Observations()
+        before = {path: self._told.get(path) for path in paths}
+        self._see(paths)
+        for path in paths:
+            if self._told.get(path) != before[path]:
+                self._watchers.tell(Event(kind="lock", entry=self._entry(path)))
+
+    def _see(self, paths: Iterable[str]) -> None:
+        for path in list(paths):
+            messages = [message.rank for claim in self.at(path).claims for message in claim.messages]
+            self._observed.see(messages, self.elapsed())
+            held = self.holding(path)
+            if held is None:
+                self._told.pop(path, None)
+            else:
+                self._told[path] = held.id
+        self._observed.trim(self._view.index)
+
+    def _entry(self, path: str) -> Entry:
+        """What a lock is about: the file, or a name under which there is none yet."""
+        history = self._view.index.history(path)
+        if history.current is None:
+            return Entry(path=path, versions=0, locked=self.locked(path))
+        return entry_of(history, history.current, locked=self.locked(path))
