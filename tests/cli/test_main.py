@@ -31,6 +31,8 @@ DESIGN_4_2 = {
     "mkdir": "-p",
     "rm": "-r",
     "restore": "--version",
+    "lock": "--seconds",
+    "unlock": "--force",
     "resolve": "--keep --both",
 }
 """What each verb of this version takes, beside the options of ifap itself."""

@@ -16,7 +16,7 @@ from tests.control.scripted import Scripted
 from tests.control.wire import PORT, TOKEN, Node, parse, request
 
 ALL_METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "CONNECT")
-READING = frozenset({"stat", "read", "get", "list", "versions", "conflicts", "status", "watch"})
+READING = frozenset({"stat", "read", "get", "list", "versions", "conflicts", "locks", "status", "watch"})
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Origin": "http://evil.example"}
 
 
@@ -149,7 +149,7 @@ class AbuseTests(SynchronousTestCase):
             "/healthz/x",
             "/v1/filesx/a",
             "/open",
-            "/v1/locks/a",
+            "/v1/lock/a",
         ):
             reply = self.node.ask("GET", url)
             self.assertEqual((reply.status, reply.json()["code"]), (404, "no-such-route"), url)
@@ -236,7 +236,7 @@ class TableTests(SynchronousTestCase):
     def test_no_route_waits_for_later(self):
         """There is no route for what this version does not do."""
         for route in ROUTES:
-            self.assertFalse(re.search("lock|check|collect|open$", route.url), route.url)
+            self.assertFalse(re.search("check|collect|open$", route.url), route.url)
 
     def test_nosniff_everywhere(self):
         """No answer may be sniffed or cached."""
