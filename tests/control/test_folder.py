@@ -25,6 +25,7 @@ VERBS = {
     "resolve": {"path": "a", "both": True},
     "sync": {},
     "snapshot": {},
+    "collect": {"dry_run": True},
 }
 
 
@@ -220,7 +221,7 @@ class BodyTests(FolderCase):
     def test_missing_key(self):
         """A key that is needed must be there."""
         for name, body in VERBS.items():
-            for key in set(body) - {"both"}:
+            for key in set(body) - {"both", "dry_run"}:
                 rest = {other: value for other, value in body.items() if other != key}
                 self.assertEqual(self.code(self.node.post(f"/v1/{name}", rest)), (400, "bad-request"), (name, key))
 
@@ -228,7 +229,7 @@ class BodyTests(FolderCase):
         """A value of another type is refused."""
         for name, body in VERBS.items():
             for key in body:
-                for value in (None, [], {}, 1.5, [1], *(["x"] if key in {"count", "both"} else [1, True])):
+                for value in (None, [], {}, 1.5, [1], *(["x"] if key in {"count", "both", "dry_run"} else [1, True])):
                     reply = self.node.post(f"/v1/{name}", {**body, key: value})
                     self.assertEqual(self.code(reply), (400, "bad-request"), (name, key, value))
         for count in (0, -1, True):
