@@ -1,7 +1,9 @@
 """The name of this device in a folder's history, and its ascending numbers (FORMAT 3.1, 3.2).
 
 Numbers are reserved on the disk in blocks: one durable write buys many, and after a crash the next start begins above
-the block, so that no number is ever used twice. It is not decided here when a device has to draw a new name.
+the block, so that no number is ever used twice. A copy of a basedir, restored or cloned, is told by a file that nobody
+ever writes to, and draws a new name at its first start: the numbers in it may be used by the original. When else a
+device has to draw a new name is not decided here.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from ifap_twisted.workers import Worker
 __all__ = ["FileWriter", "MemoryWriter", "new_writer"]
 
 NAME: Final = "writer.json"
+MARK: Final = "writer.mark"
+"""Never written to after it was made: its inode and change time are the place's own."""
 FORMAT: Final = 1
 UPGRADES: Final[Upgrades] = {}
 WRITER: Final = re.compile(r"[A-Za-z0-9_-]{6}", re.ASCII)
@@ -88,7 +92,7 @@ class _Shelf:
         self._latest = 0
 
     def read(self) -> tuple[str, int] | None:
-        """The writer and the first number that is not reserved; None before the first write."""
+        """The writer and the first number that is not reserved; None before the first write, and in a copy."""
         content = read_versioned(self._directory, NAME, FORMAT, UPGRADES)
         if content is None:
             return None
@@ -96,15 +100,21 @@ class _Shelf:
         following: JSON = content.get("next")
         named = isinstance(writer, str) and WRITER.fullmatch(writer)
         if named and type(following) is int and 1 <= following <= limits.WRITER_NUMBER + 1:
-            return writer, following
+            return (writer, following) if content.get("place") == self._mark() else None
         place = self._directory.path / NAME
         raise BadSettings(f"{place} is damaged: move it away, and this device gets a new name in the history.")
+
+    def _mark(self) -> list[int]:
+        """What tells this place from every copy of it."""
+        self._directory.write_new(MARK, b"")
+        return list(self._directory.identity(MARK) or ())
 
     def write(self, ticket: int, writer: str, following: int) -> None:
         """Store durably what the ticket's owner decided, unless somebody with a later ticket has."""
         with self._guard:
             if ticket > self._latest:
-                write_versioned(self._directory, NAME, {"writer": writer, "next": following}, FORMAT)
+                content = {"writer": writer, "next": following, "place": self._mark()}
+                write_versioned(self._directory, NAME, content, FORMAT)
                 self._latest = ticket
 
 
@@ -126,7 +136,7 @@ class FileWriter:
     @classmethod
     @deferred
     async def open(cls, basedir: Basedir, random: Random, worker: Worker) -> FileWriter:
-        """Read ``journal/writer.json``, or draw a new writer, which the first :meth:`take` stores.
+        """Read ``journal/writer.json``, or draw a new writer, which the first :meth:`take` stores (FORMAT 3.2).
 
         :raises BadSettings: the file is damaged or of a newer version.
         """
