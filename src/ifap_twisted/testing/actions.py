@@ -73,8 +73,10 @@ async def _append(filesystem: Filesystem, call: Call) -> Entry:
 
 
 def _content(call: Call, number: int) -> bytes:
-    """Unlike that of every other call; sometimes longer than a block."""
+    """Unlike that of every other call; sometimes longer than a block, or than what a transport takes at once."""
     call.content = b"call %d of device %d" % (call.number, call.device)
     if number % 7 == 0:
         call.content += b"." * 3000
+    if number % 50 == 1:
+        call.content += b"." * 100_000
     return call.content

@@ -276,5 +276,5 @@ class WireWorld:
 
 
 def _bytes(number: int) -> int:
-    """Few or many: in a line, in a literal, or between."""
-    return (number // 2) ** 2 % 5000
+    """Few or many: in a line, in a literal small or large, or between."""
+    return (number // 2) ** 2 % (5000 if number % 5 else 150_000)
