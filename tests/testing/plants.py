@@ -17,12 +17,15 @@ def loses_what_it_acknowledged(filesystem: Any) -> None:
     append = line.store.append
     seen: list[int] = []
 
+    def forget(shelf: Any, message: bytes) -> None:
+        shelf.forget(*[uid for uid, stored in shelf.messages.items() if stored == message])
+
     @deferred
     async def losing(message: bytes) -> Any:
         receipt = await append(message)
         seen.append(receipt.uid)
         if len(seen) == 2 and receipt.uid is not None:
-            line._lifetime.callLater(1.0, line.store.shelf.forget, receipt.uid)
+            line._lifetime.callLater(1.0, forget, line.store.shelf, message)
         return receipt
 
     line.store.append = losing

@@ -11,7 +11,7 @@ class PowerTests(SynchronousTestCase):
     """What is there when the power fails in the middle of a change."""
 
     def setUp(self) -> None:
-        self.disk = Disk()
+        self.disk = Disk("one")
         self.disk.write("a", b"old")
 
     def cut(self, changes: int) -> bytes | None:
@@ -50,15 +50,18 @@ class CopyTests(SynchronousTestCase):
 
     def test_a_clone_goes_its_own_way(self) -> None:
         """What one changes the other does not see."""
-        disk = Disk()
+        disk = Disk("one")
         disk.write("a", b"1")
-        clone = disk.copy()
+        clone = disk.copy("two")
         disk.write("a", b"2")
         self.assertEqual((disk.read("a"), clone.read("a")), (b"2", b"1"))
+        self.assertNotEqual(disk.identity("a"), clone.identity("a"))
 
     def test_a_backup_is_an_earlier_state(self) -> None:
         """As it was found after a cut at that moment."""
-        disk = Disk()
+        disk = Disk("one")
         disk.write("a", b"1")
         disk.write("a", b"2")
-        self.assertEqual([disk.copy(behind).read("a") for behind in (0, 1, 2, 3, 99)], [b"2", b"1", b"1", None, None])
+        self.assertEqual(
+            [disk.copy("two", behind).read("a") for behind in (0, 1, 2, 3, 99)], [b"2", b"1", b"1", None, None]
+        )

@@ -25,7 +25,7 @@ from ifap_twisted.testing.scenario import Place, Scenario, Step, draw
 from ifap_twisted.testing.shrinking import shrink
 from ifap_twisted.testing.simulate import replay, run_campaign
 from ifap_twisted.testing.simulation import simulate
-from ifap_twisted.testing.trace import Trace
+from ifap_twisted.testing.trace import SITUATIONS, Trace
 from ifap_twisted.testing.worlds import WORLDS
 from tests.reference_reader import ReferenceReader
 from tests.testing.plants import PLANTS, loses_what_it_acknowledged
@@ -45,9 +45,11 @@ class CampaignTests(SynchronousTestCase):
         print(out.getvalue())
         self.assertTrue(kept, out.getvalue())
         done = {name.removesuffix(" done") for name in campaign.coverage.actions if name.endswith(" done")}
-        self.assertEqual(scenario.ACTIONS - done - {"crash", "restored", "cancel"}, set())
-        met = scenario.FAULTS | {*scenario.QUIRKS, *scenario.PROFILE, "crash", "restored", "cancel"}
+        lives = {"crash", "cancel", "backup", *scenario.REPLACING}
+        self.assertEqual(scenario.ACTIONS - done - lives, set())
+        met = scenario.FAULTS | {*scenario.QUIRKS, *scenario.PROFILE} | lives
         self.assertEqual(met - set(campaign.coverage.faults), set())
+        self.assertEqual([name for name in SITUATIONS if not campaign.coverage.situations[name]], [])
         self.assertTrue(campaign.coverage.conflicts)
         self.assertGreaterEqual(min(campaign.coverage.worlds[name] for name in WORLDS), CI_SEEDS / 3)
 

@@ -52,6 +52,8 @@ async def begin(filesystem: Filesystem, call: Call, number: int) -> Any:
             return await filesystem.refresh()
         case "snapshot":
             return await filesystem.snapshot()
+        case "collect":
+            return await filesystem.collect()
         case "close":
             return await filesystem.close()
     raise ValueError(f"no such action: {call.verb}")

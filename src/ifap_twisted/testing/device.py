@@ -13,18 +13,20 @@ from twisted.internet.task import Clock
 from ifap_twisted.basedir.basedir import Basedir
 from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.basedir.writer import FileWriter
+from ifap_twisted.core import limits
 from ifap_twisted.core.keys import Key
-from ifap_twisted.core.values import Version
 from ifap_twisted.deferreds import deferred
+from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Membership, Surroundings, open_folder
 from ifap_twisted.interfaces import IMessageStore
 from ifap_twisted.testing.disk import Disk
 from ifap_twisted.testing.journalling import NotedJournal, kept_on
-from ifap_twisted.testing.process import Lifetime, Line, Threads
+from ifap_twisted.testing.process import Lifetime, Line, Notes, Threads
 from ifap_twisted.testing.scenario import Place
 
 KEY = Key.from_text("a key for simulations")
+OPTIONS = Options(keep=2, grace=limits.LEAST_GRACE_SECONDS)
 Plant = Callable[[Any], None]
 """Breaks a filesystem that was just opened, so that the judgement can be seen to find it."""
 
@@ -61,7 +63,8 @@ class Device:
     """One of them.
 
     :ivar incarnation: how often it was started; ``filesystem``: None while it is not open.
-    :ivar disk: its basedir, which outlives its processes.
+    :ivar skew: by how much its clock is off.
+    :ivar disk: its basedir, which outlives its processes; ``backup``: a copy of it.
     """
 
     def __init__(self, number: int, place: Place, world: Network, clock: Clock, keyring: Keyring, *, seed: int) -> None:
@@ -70,8 +73,10 @@ class Device:
         self.incarnation = 0
         self.opening = False
         self.filesystem: Filesystem | None = None
-        self.lifetime = Lifetime(clock, skew=place.skew)
-        self.disk = Disk()
+        self.skew = place.skew
+        self.lifetime = Lifetime(clock, skew=self.skew)
+        self.disk = Disk(f"machine {number}")
+        self.backup: Disk | None = None
         self._keyring = keyring
         self._membership = keyring.membership()
         self._world = world
@@ -81,19 +86,19 @@ class Device:
         self._threads: Threads | None = None
         self._lines: list[Line] = []
 
-    def start(self, noted: Callable[[Version, frozenset[str]], None]) -> Deferred[Filesystem]:
+    def start(self, notes: Notes) -> Deferred[Filesystem]:
         """Open the folder; a process that was left in the middle of closing is killed."""
         self.incarnation += 1
         random = Random(f"device {self._seed} {self.number} {self.incarnation}")  # noqa: S311 -- repeatable
         self._world.hang_up(self.number, before=False)
         self._die()
         self.opening = True
-        self.lifetime = lifetime = Lifetime(self._clock, skew=self.place.skew)
+        self.lifetime = lifetime = Lifetime(self._clock, skew=self.skew)
         self._line = line = Line(
             self._world.connect(self.number, self.place, lifetime),
             lifetime,
             key=lambda: self._keyring.key,
-            noted=noted,
+            notes=notes,
         )
         self._threads = Threads(lifetime, random, self.disk)
         return self._open(line, lifetime, self._threads, random.randbytes)
@@ -112,7 +117,12 @@ class Device:
             self._membership = self._keyring.membership()  # the user was told that it is another, and gives it
         try:
             opened = await open_folder(
-                line, self._membership, surroundings, make_key=self._keyring.key is None, remember=self._remember
+                line,
+                self._membership,
+                surroundings,
+                options=OPTIONS,
+                make_key=self._keyring.key is None,
+                remember=self._remember,
             )
         except Exception:
             await line.close()
@@ -138,6 +148,11 @@ class Device:
         """
         self._world.hang_up(self.number, before=before)
         self._die()
+
+    def jump(self, seconds: float) -> None:
+        """Let its clock jump."""
+        self.skew += seconds
+        self.lifetime.skew = self.skew
 
     def replace(self, disk: Disk) -> None:
         """Give it another basedir while it is dead; with an empty one it is another device in the folder's history."""

@@ -6,6 +6,7 @@ or the new, and perhaps the temporary file of a write that was not finished.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +24,12 @@ class PowerCutError(BaseException):
 class Disk:
     """What a basedir is to the journal and to the identity of the writer, and its one directory.
 
+    :param machine: tells it from every copy of it.
     :ivar files: by name, as they would be found after a cut at this moment.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, machine: str) -> None:
+        self.machine = machine
         self.path = Path("/simulated")
         self.files: dict[str, bytes] = {}
         self._past: list[dict[str, bytes]] = [{}]
@@ -44,6 +47,10 @@ class Disk:
 
     # What a Directory has
 
+    def identity(self, name: str) -> tuple[str] | None:
+        """What no copy of a file on another machine has in common with it."""
+        return (self.machine,) if name in self.files else None
+
     def names(self) -> list[str]:
         """Of all files."""
         return sorted(self.files)
@@ -60,6 +67,13 @@ class Disk:
         temporary = f".{name}.1-{len(self._past)}.tmp"
         self._change({**self.files, temporary: b"".join(content)[:-1]})
         self._change({**self.files, name: b"".join(content)}, without=temporary)
+
+    def write_new(self, name: str, content: bytes) -> bool:
+        """Make a file that is not there yet."""
+        absent = name not in self.files
+        if absent:
+            self._change({**self.files, name: content})
+        return absent
 
     def remove(self, name: str) -> bool:
         """Remove a file; False when there was none."""
@@ -81,15 +95,21 @@ class Disk:
         self.files = {name: content for name, content in files.items() if name != without}
         self._past = [*self._past[-KEPT:], self.files]
 
+    @property
+    def writer(self) -> str | None:
+        """The name that its device has in the history; None before it had one."""
+        content = self.files.get("writer.json")
+        return None if content is None else str(json.loads(content)["writer"])
+
     # Orders
 
     def cut_after(self, changes: int | None) -> None:
         """Let so many changes happen, and then none; None: all."""
         self._changes_left = changes
 
-    def copy(self, behind: int = 0) -> Disk:
+    def copy(self, machine: str, behind: int = 0) -> Disk:
         """As it is, or as it was so many changes ago: a cloned machine, a restored backup."""
-        other = Disk()
+        other = Disk(machine)
         other.files = self._past[max(0, len(self._past) - 1 - behind)]
         other._past = [other.files]
         return other

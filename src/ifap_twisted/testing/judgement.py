@@ -68,8 +68,8 @@ def _acknowledged(trace: Trace) -> Iterator[Violation]:
             if call.outcome != DONE or not call.version or call.verb in {"read", "stat"}:
                 continue
             places = [one for found in seen.versions.values() for one in found if one.vid == call.version]
-            destroyed = any(vid == call.version for _path, vid in trace.destroyed)
-            if len(places) != 1 and not (destroyed and not places):
+            gone = any(vid == call.version for _path, vid in trace.destroyed | trace.collected)
+            if len(places) != 1 and not (gone and not places):
                 yield Violation("no acknowledged write is lost or doubled", f"{_name(call)}: {len(places)} places")
             elif places and call.verb in PUTTING and places[0].content != call.content:
                 yield Violation("an acknowledged write has its content", f"{_name(call)}: {_shown(places[0])}")
@@ -105,7 +105,7 @@ def _finished(trace: Trace) -> Iterator[Violation]:
     """What was in the journal of a device that died is finished by the next one (FORMAT 4.1)."""
     for seen in _whole(trace):
         there = {(path, one.vid) for path, found in seen.versions.items() for one in found}
-        for path, vid in sorted(trace.journalled - there - trace.destroyed):
+        for path, vid in sorted(trace.journalled - there - trace.destroyed - trace.collected):
             yield Violation("what was journalled is finished", f"/{path}: {vid} is not there for {seen.who}")
 
 
@@ -210,12 +210,24 @@ def _shown_right(seen: Observation, path: str, family: Family) -> Iterator[Viola
         yield Violation("what was removed is not shown", f"/{path} for {seen.who}: {sorted(listed)}")
 
 
+def _collected(trace: Trace) -> Iterator[Violation]:
+    """What was collected was needed by nobody: a version that is there descends from it (FORMAT 5.3)."""
+    fresh = _fresh(trace)
+    for path, vid in sorted(trace.collected if fresh is not None else ()):
+        found = fresh.versions.get(path, ()) if fresh is not None else ()
+        versions = {one.vid: trace.sent[path, one.vid].version for one in found if (path, one.vid) in trace.sent}
+        family = Family({name: sent.version for (at, name), sent in trace.sent.items() if at == path}, {})
+        if vid not in versions and not any(family.descends(later, vid) for later in versions):
+            yield Violation("only what has a descendant is collected", f"/{path}: {vid}")
+
+
 def _family(trace: Trace, seen: Observation, path: str) -> Family | None:
     vids = [one.vid for one in seen.versions[path]]
     if any((path, vid) not in trace.sent for vid in vids):
         return None  # told by _explained
-    versions = {vid: trace.sent[path, vid].version for vid in vids}
-    return Family(versions, {vid: seen.ranks[path, vid] for vid in vids})
+    here = [vid for vid in vids if (path, vid) not in trace.collected] or vids
+    versions = {vid: trace.sent[path, vid].version for vid in here}
+    return Family(versions, {vid: seen.ranks[path, vid] for vid in here})
 
 
 def _unhidden(trace: Trace) -> Iterator[Violation]:
@@ -292,6 +304,7 @@ JUDGES: Final = (
     _remembered,
     _reported,
     _unhidden,
+    _collected,
     _agreed,
     _others,
 )

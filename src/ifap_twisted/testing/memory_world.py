@@ -31,6 +31,10 @@ ERRORS: tuple[Callable[[], Exception], ...] = (
 )
 
 
+DAYS = 90_000.0
+"""Seconds that pass on every clock while nothing happens: more than the least grace."""
+
+
 class Session:
     """One session of a device: the store, and how long its answers take."""
 
@@ -67,15 +71,31 @@ class Session:
         self.store.shelf.detach(self.store)
 
 
+class Shelf(MemoryShelf):
+    """A shelf that counts what it drops.
+
+    :ivar dropped: messages that it said it had stored.
+    """
+
+    dropped = 0
+
+    def drops(self, message: bytes) -> bool:
+        """Whether it says OK to this message without storing it."""
+        found = super().drops(message)
+        self.dropped += found
+        return found
+
+
 class MemoryWorld:
     """One folder on the shelf, and the sessions that devices have of it."""
 
     def __init__(self, seed: int, clock: IReactorTime, quirks: Collection[str]) -> None:
-        self.shelf = MemoryShelf(drops_known="drops-known" in quirks)
+        self.shelf = Shelf(drops_known="drops-known" in quirks)
         self._seed = seed
         self._clock = clock
         self._sessions: dict[int, Session] = {}
         self._count = 0
+        self._days = 0.0
 
     @property
     def messages(self) -> Mapping[int, bytes]:
@@ -99,6 +119,11 @@ class MemoryWorld:
         if device in self._sessions:
             self._sessions.pop(device).hang_up(before=before)
 
+    @property
+    def dropped(self) -> int:
+        """How many messages the server said it had stored, and did not, because it knew their Message-ID."""
+        return self.shelf.dropped
+
     def is_hiding(self, device: int) -> bool:
         """Whether messages are left out of the listings of a device."""
         return device in self._sessions and self._sessions[device].hiding
@@ -119,6 +144,10 @@ class MemoryWorld:
             return True
         if step.verb == "deliver":
             self.shelf.deliver_late()
+            return True
+        if step.verb == "days":
+            self._days += DAYS
+            self.shelf.passed(self._clock.seconds() + self._days)
             return True
         session = self._sessions.get(step.who)
         if session is None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -35,18 +35,21 @@ MOVING: ContextVar[bool] = ContextVar("MOVING", default=False)
 
 @implementer(IReactorTime)
 class Lifetime:
-    """The clock of a process, which may be off; it stops when the process dies."""
+    """The clock of a process, which stops when the process dies.
+
+    :ivar skew: by how much it is off; it may jump.
+    """
 
     def __init__(self, clock: Clock, *, skew: float = 0.0) -> None:
         self.dead = False
         self._starved: float | None = None
         self._clock = clock
-        self._skew = skew
+        self.skew = skew
         self._calls: list[IDelayedCall] = []
 
     def seconds(self) -> float:
         """Now, as this process believes."""
-        return self._clock.seconds() + self._skew
+        return self._clock.seconds() + self.skew
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> IDelayedCall:  # noqa: A002 -- IReactorTime
         """As ``IReactorTime`` says."""
@@ -162,11 +165,24 @@ class Threads:
         self._disk.cut_after(None)
 
 
+class Notes(Protocol):
+    """Who writes down what a process does."""
+
+    def sent(self, version: Version, known: frozenset[str]) -> None:
+        """It sends a version; ``known``: the ids of those of its path that it can possibly descend from."""
+
+    def removed(self, versions: Sequence[Version]) -> None:
+        """It removes messages that hold these versions."""
+
+    def founding(self) -> None:
+        """It sends a folder object."""
+
+
 @implementer(IMessageStore)
 class Line:
     """A store as one process sees it: notes what is sent, and is dumb when the process is dead.
 
-    :param noted: told of each append: the version, and the ids that its device knew of the path.
+    :param notes: told of what it does.
     :ivar filesystem: that of the process, once it is open.
     """
 
@@ -176,13 +192,13 @@ class Line:
         lifetime: Lifetime,
         *,
         key: Callable[[], Key | None],
-        noted: Callable[[Version, frozenset[str]], None],
+        notes: Notes,
     ) -> None:
         self.store = store
         self.filesystem: Filesystem | None = None
         self._lifetime = lifetime
         self._key = key
-        self._noted = noted
+        self._notes = notes
         self._moved: dict[str, set[str]] = {}
         self._open: dict[int, Deferred[Any]] = {}
 
@@ -221,7 +237,10 @@ class Line:
         return self._pass(lambda: self.store.find(sealed_id))
 
     def remove(self, uids: Collection[int]) -> Deferred[None]:
-        """Remove messages."""
+        """Remove messages, and note which versions."""
+        if self.filesystem is not None and not self._lifetime.dead:
+            index = self.filesystem.desk.view.index
+            self._notes.removed([version for uid in uids if (version := index.at(uid)) is not None])
         return self._pass(lambda: self.store.remove(uids))
 
     def append(self, message: bytes) -> Deferred[Receipt]:
@@ -270,7 +289,8 @@ class Line:
         """A message is about to be sent, or kept until it is: note what it can possibly descend from."""
         key = self._key()
         if self.filesystem is None or key is None:
-            return  # a folder object: no file is written before (FORMAT 8.2)
+            self._notes.founding()  # no file is written before (FORMAT 8.2)
+            return
         version = envelope.read_header(message, dialect=IFAP, keys=(key,), home=None)
         index = self.filesystem.desk.view.index
         known = {placed.version.vid for placed in index.history(version.path).versions}
@@ -278,7 +298,7 @@ class Line:
             known &= self._moved.get(version.path, set())
         if version.moved_from is not None:
             self._note_moved(version.moved_from)
-        self._noted(version, frozenset(known))
+        self._notes.sent(version, frozenset(known))
 
     def _note_moved(self, vid: str) -> None:
         """What the tombstone of a move may descend from: the version that was moved, and its ancestors."""

@@ -27,17 +27,19 @@ WRITING: Final = (
     "resolve",
     "both",
 )
-PLACING: Final = ("move", "copy", "remove", "remove", "remove-tree", "mkdir", "rmdir", "refresh", "snapshot")
-LIVING: Final = ("close", "crash", "crash", "cancel")
-NETWORK: Final = ("offline", "offline", "hide", "slow", "fail", "lose", "late", "answer-lost", "drop", "double")
+PLACING: Final = ("move", "copy", "remove", "remove", "remove-tree", "mkdir", "rmdir", "refresh", "snapshot", "collect")
+LIVING: Final = ("close", "crash", "crash", "cancel", "backup")
+NETWORK: Final = ("offline", "offline", "hide", "slow", "fail", "lose", "late", "answer-lost", "drop", "double", "jump")
 WIRE: Final = ("cut", "cut", "cut", "mute", "bye", "lag", "miscount", "misplace")
-SERVER: Final = ("renumber", "deliver", "mail")
+SERVER: Final = ("renumber", "deliver", "mail", "days")
 WIRE_SERVER: Final = ("restart",)
 REFERENCE: Final = ("reference-save", "reference-twice", "reference-remove", "reference-cleanup")
+REPLACING: Final = ("restored", "restored", "cloned")
+"""A device goes on with another disk: an earlier state of its own, or a copy of another device's."""
 QUIRKS: Final = ("drops-known", "no-key")
 PROFILE: Final = ("literal-", "synchronising", "multiappend", "slow-search", "shatters")
 """Quirks of a server, or of a network, that is right."""
-ACTIONS: Final = frozenset(READING + WRITING + PLACING + LIVING + ("open", "restored"))
+ACTIONS: Final = frozenset(READING + WRITING + PLACING + LIVING + ("open", *REPLACING))
 FAULTS: Final = frozenset(NETWORK + SERVER + REFERENCE + WIRE + WIRE_SERVER)
 
 
@@ -124,6 +126,10 @@ def draw(seed: int, worlds: Sequence[str] = ("memory",)) -> Scenario:
     openings = [Step(_opening(random), who, "open") for who in range(count)]
     begun = [Step(round(random.uniform(0.2, 3), 3), random.randrange(count), "put", path) for path in paths[::2]]
     deaths = [] if calm else [step for _ in range(random.choice((0, 0, 1, 2))) for step in _death(random, count, paths)]
+    if not calm and random.random() < 0.3:
+        deaths += _collection(random, count, paths)
+    if not calm and random.random() < 0.2:
+        deaths += _old_copy(random, count, paths)
     faults = (NETWORK + WIRE, SERVER + WIRE_SERVER) if world == "wire" else (NETWORK, SERVER)
     steps = begun + deaths + [_step(random, moment, count, paths, faults, calm=calm) for moment in moments]
     quirks = tuple(quirk for quirk in QUIRKS if not calm and random.random() < 0.25)
@@ -180,10 +186,39 @@ BORN_AGAIN = 1.1
 """Seconds after which a device lives again that died with the number 1 or 16."""
 
 
+def _collection(random: Random, count: int, paths: Sequence[str]) -> list[Step]:
+    """A file with old versions is collected, while it is written to; then an old version arrives once more."""
+    path, at, first = random.choice(paths), random.uniform(5, 30), random.randrange(count)
+    verbs = [
+        (0.0, "late"),
+        (0.0, "put"),
+        *((5.0 + n, random.choice(("put", "put", "append", "edit"))) for n in range(5)),
+    ]
+    again = 13.0 + random.choice((0.5, 70.0))
+    verbs += [(11.0, "collect"), (12.0, "days"), (again, "collect"), (again + 20.0, "deliver")]
+    beside = random.choices(("put", "put", "restore", "undelete", "renumber", "crash", "read"), k=random.randint(0, 3))
+    verbs += [(again + random.choice((-0.01, 0.0, 0.001, 0.1)), verb) for verb in beside]
+    whose = [first, first, *random.choices(range(count), k=len(verbs))]
+    return [
+        Step(round(at + moment, 3), who, verb, path, path, 2 * random.randrange(9))
+        for who, (moment, verb) in zip(whose, verbs, strict=False)
+    ]
+
+
+def _old_copy(random: Random, count: int, paths: Sequence[str]) -> list[Step]:
+    """A device goes on from a backup, or from the disk of another one, when it has written more than that knows of."""
+    path, at, who = random.choice(paths), random.uniform(5, 40), random.randrange(count)
+    verb, other = random.choice((("restored", 0), ("restored", 0), ("cloned", random.randrange(count))))
+    verbs = [(0.0, "put", 0), (3.0, "backup", 0), (4.0, "crash", 1), (6.0, "put", 0), (9.0, verb, other)]
+    verbs += [(11.0 + random.uniform(0, 9), random.choice(("put", "edit", "remove")), 0) for _ in range(3)]
+    steps = [Step(round(at + moment, 3), who, verb, path, path, number) for moment, verb, number in verbs]
+    return [*steps, Step(steps[-1].at, other, "put", path)]
+
+
 def _step(
     random: Random, at: float, count: int, paths: Sequence[str], faults: Sequence[Sequence[str]], *, calm: bool
 ) -> Step:
-    kinds = (READING, WRITING, PLACING, LIVING, *faults, REFERENCE, ("open",), ("restored",))
+    kinds = (READING, WRITING, PLACING, LIVING, *faults, REFERENCE, ("open",), REPLACING)
     weights = (20, 45, 25, 0, 0, 0, 0, 2, 0) if calm else (15, 40, 18, 5, 12, 3, 4, 4, 1)
     verb = random.choice(random.choices(kinds, weights)[0])
     who = 0 if verb in SERVER + WIRE_SERVER + REFERENCE else random.randrange(count)

@@ -15,16 +15,18 @@ from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
-from ifap_twisted.core.values import Entry, Record, Version
+from ifap_twisted.core.values import Entry, Record
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.testing import actions
 from ifap_twisted.testing.device import KEY, Device, Keyring, Plant
 from ifap_twisted.testing.disk import Disk
+from ifap_twisted.testing.memory_world import DAYS
 from ifap_twisted.testing.observing import observe
 from ifap_twisted.testing.process import CALL, MOVING, code_of
+from ifap_twisted.testing.recording import Notebook
 from ifap_twisted.testing.reference_program import ReferenceProgram
-from ifap_twisted.testing.scenario import FAULTS, REFERENCE, Place, Scenario, Step
-from ifap_twisted.testing.trace import CANCELLED, CRASHED, DONE, Call, Observation, Sent, Trace
+from ifap_twisted.testing.scenario import FAULTS, REFERENCE, REPLACING, WRITING, Place, Scenario, Step
+from ifap_twisted.testing.trace import CANCELLED, CRASHED, DONE, Call, Observation, Trace
 from ifap_twisted.testing.worlds import WORLDS
 
 START = 1_800_000_000.0
@@ -36,6 +38,8 @@ LEFT_BEHIND = 100_000
 """Events in which everything that died runs out."""
 AGAIN = 7.0
 """Seconds after which a device that could not be opened is started again."""
+JUMPS = (-600.0, 600.0, -60.0, 90_000.0)
+"""Seconds by which a device's clock jumps."""
 MAIL = b"From: a@b.example\r\nSubject: none of ours\r\n\r\n%d\r\n"
 
 
@@ -56,10 +60,13 @@ class Simulation:
         self._guests: list[Device] = []
         self._running: dict[int, tuple[Device, Deferred[Any]]] = {}
         self._mail: list[bytes] = []
+        self._disks = 0
         self.devices = [
             Device(number, place, self.world, self.clock, self._keyring, seed=scenario.seed)
             for number, place in enumerate(scenario.places)
         ]
+        self._notes = [Notebook(self.trace, device.number, self.clock.seconds) for device in self.devices]
+        self._saved = Notebook(self.trace, -1, self.clock.seconds)
         self._reference = ReferenceProgram(
             lambda: self.world.messages,
             self.world.add,
@@ -112,6 +119,14 @@ class Simulation:
             self._mail.append(MAIL % len(self._mail))
             self.world.add(self._mail[-1])
             self._trouble(step, struck=True)
+        elif step.verb == "jump":
+            device = self.devices[step.who]
+            device.jump(JUMPS[step.number % len(JUMPS)])
+            self._trouble(step, struck=device.filesystem is not None)
+        elif step.verb == "days":
+            for device in self.devices:
+                device.jump(DAYS)
+            self._trouble(step, struck=self.world.strike(step))
         elif step.verb in FAULTS:
             self._trouble(step, struck=self.world.strike(step))
         else:
@@ -122,6 +137,8 @@ class Simulation:
             return
         self.trace.troubles[step.verb] += 1
         if step.verb == "renumber":
+            if any(self.trace.calls[number].verb in WRITING for number in self._running):
+                self.trace.situations["renumbered while somebody wrote"] += 1
             self.trace.shuffled = self.trace.shuffled or step.number % 3 == 0
             self.trace.blind.update((d.number, d.incarnation) for d in self.devices if self.world.is_hiding(d.number))
 
@@ -136,19 +153,12 @@ class Simulation:
         if step.verb == "reference-remove":
             removed = self._reference.remove(step.path)
             if removed is not None:
-                self._note(removed, None, content=b"")
+                self._saved.saved(removed, b"")
             return removed is not None
         for count in range(2 if step.verb == "reference-twice" else 1):
             content = b"reference %d %d %.3f" % (step.number, count, step.at)
-            self._note(self._reference.save(step.path, content), None, content=content)
+            self._saved.saved(self._reference.save(step.path, content), content)
         return True
-
-    def _note(self, version: Version, known: frozenset[str] | None, content: bytes | None = None) -> None:
-        """A version was sent; one of the reference, which sees everything, without ``known``."""
-        place = (version.path, version.vid)
-        if known is None:
-            known = frozenset(vid for path, vid in self.trace.sent if path == version.path)
-        self.trace.sent.setdefault(place, Sent(version, self.clock.seconds(), CALL.get(), known, content))
 
     # Devices
 
@@ -156,8 +166,11 @@ class Simulation:
         if step.verb == "open":
             if not (device.filesystem or device.opening):
                 self._start(device)
-        elif step.verb in {"crash", "restored"}:
+        elif step.verb in {"crash", *REPLACING}:
             self._kill(device, step)
+        elif step.verb == "backup":
+            device.backup = device.disk.copy(device.disk.machine)
+            self.trace.troubles["backup"] += 1
         elif step.verb == "cancel":
             mine = [work for owner, work in self._running.values() if owner is device]
             if mine:
@@ -172,7 +185,7 @@ class Simulation:
         call.incarnation += 1
         if self.world.is_hiding(device.number):
             self.trace.blind.add((device.number, call.incarnation))
-        self._follow(device, call, device.start(self._note))
+        self._follow(device, call, device.start(self._notes[device.number]))
 
     def _kill(self, device: Device, step: Step) -> None:
         if not (device.filesystem or device.opening):
@@ -181,20 +194,30 @@ class Simulation:
         self._crash_calls(device)
         if step.verb == "restored":  # from a backup: what the old machine had on its way never arrives
             device.kill(before=True)
-            self._replace(device, device.disk.copy(behind=1 + step.number % 40))
-            self.trace.restored.update(device.journalled())
+            saved = device.backup or device.disk.copy(device.disk.machine, behind=1 + step.number % 40)
+            self._replace(device, saved.copy(device.disk.machine if step.number % 2 else self._machine()))
+        elif step.verb == "cloned":
+            device.kill(before=True)
+            self._replace(device, self.devices[step.number % len(self.devices)].disk.copy(self._machine()))
         else:
             device.kill(before=step.number % 2 == 0)
             if step.number % 5 == 0:  # it has no basedir
-                self._replace(device, Disk())
+                self._replace(device, Disk(self._machine()))
             self._note_journalled(device)
         self.clock.callLater(0.1 + step.number % 15, self._restart, device)
+
+    def _machine(self) -> str:
+        """The identity of a new disk."""
+        self._disks += 1
+        return f"disk {self._disks}"
 
     def _replace(self, device: Device, disk: Disk) -> None:
         """Give a dead device another disk; nobody finishes what only the old one held."""
         lost = device.journalled()
         device.replace(disk)
         self.trace.journalled -= lost - device.journalled()
+        self.trace.restored.update(device.journalled())
+        self._notes[device.number].old_writer = disk.writer
 
     def _note_journalled(self, device: Device) -> None:
         """What the journal of a dead device holds the next process finishes, if nobody was told that it failed."""
@@ -240,6 +263,8 @@ class Simulation:
                 self._tell_result(call, outcome)
                 self._ended(call, DONE)
             self._after(device, call)
+            if device.filesystem is not None and device.filesystem.desk.view.incomplete:
+                self.trace.situations["an incomplete listing"] += 1
 
         work.addBoth(ended).addErrback(self._failed)  # type: ignore[unused-awaitable]
 
@@ -293,6 +318,7 @@ class Simulation:
                         break
                 self._observe(f"device {device.number}", device.filesystem, contents=False)
         self._look_afresh("fresh again")
+        self._count_situations()
         kept = list(self.world.messages.values())
         self.trace.mail = len(self._mail)
         self.trace.touched = sum(message not in kept for message in self._mail)
@@ -301,6 +327,16 @@ class Simulation:
                 self._wait(device.filesystem.close())
         self.trace.messages = dict(self.world.messages)
         self.trace.wires = self.world.fingerprint
+
+    def _count_situations(self) -> None:
+        situations = self.trace.situations
+        situations["a known Message-ID was dropped"] += self.world.dropped
+        seen = self.trace.observations[0].versions if self.trace.observations else {}
+        present = {(path, one.vid) for path, found in seen.items() for one in found}
+        situations["a collected version came back"] += len(present & self.trace.collected)
+        situations["versions were collected"] += len(self.trace.collected)
+        skews = [device.skew for device in self.devices]
+        situations["clocks ten minutes apart"] += max(skews) - min(skews) >= 600
 
     def _bury(self) -> None:
         """Let what is dead run out, in its order, and nothing of it count."""
@@ -317,7 +353,7 @@ class Simulation:
         number = len(self.devices) + len(self.trace.observations)
         device = Device(number, Place(), self.world, self.clock, self._keyring, seed=self._scenario.seed)
         self._guests.append(device)
-        opened = self._wait(device.start(self._note))
+        opened = self._wait(device.start(Notebook(self.trace, number, self.clock.seconds)))
         if isinstance(opened, Failure) or opened is None:
             reason = "" if opened is None else opened.getErrorMessage()
             self.trace.logged.append(f"a fresh client cannot open the folder: {reason}")

@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from ifap_twisted.core.values import Version
 from ifap_twisted.testing.scenario import Scenario
@@ -19,6 +20,20 @@ CRASHED = "crashed"
 """The outcome of a call whose device died before it answered."""
 CANCELLED = "cancelled"
 UNENDED = "unended"
+
+SITUATIONS: Final = (
+    "a collected version came back",
+    "a known Message-ID was dropped",
+    "a new writer after an old copy",
+    "an incomplete listing",
+    "clocks ten minutes apart",
+    "collected while somebody did something else",
+    "died with a write in the journal",
+    "renumbered while somebody wrote",
+    "two devices at their first login",
+    "versions were collected",
+)
+"""What faults can lead to, and a campaign has to meet."""
 
 
 @dataclass(slots=True)
@@ -98,6 +113,8 @@ class Trace:
 
     :ivar sent: by path and version id, in the order in which they were first sent.
     :ivar destroyed: paths and ids of versions that a reference program expunged.
+    :ivar collected: those that a device removed in a collection.
+    :ivar founders: the devices that wrote a folder object.
     :ivar journalled: those in the journal of a device when it died, before anybody was told what became of them.
     :ivar restored: those in a journal that came back from a backup: they are sent again, however they had ended.
     :ivar blind: devices and incarnations that may know less than they knew, because the server hid messages from a
@@ -107,13 +124,15 @@ class Trace:
     :ivar logged: errors that were logged, and failures that nobody handled.
     :ivar key: that of the folder in the end; a simulation's is no secret.
     :ivar wires: the same for two runs in which the same bytes were delivered at the same moments.
-    :ivar troubles: how often each fault struck; ``situations``: how often what they can lead to was met.
+    :ivar troubles: how often each fault struck; ``situations``: how often each of :data:`SITUATIONS` was met.
     """
 
     scenario: Scenario
     calls: list[Call] = field(default_factory=list)
     sent: dict[tuple[str, str], Sent] = field(default_factory=dict)
     destroyed: set[tuple[str, str]] = field(default_factory=set)
+    collected: set[tuple[str, str]] = field(default_factory=set)
+    founders: set[int] = field(default_factory=set)
     journalled: set[tuple[str, str]] = field(default_factory=set)
     restored: set[tuple[str, str]] = field(default_factory=set)
     blind: set[tuple[int, int]] = field(default_factory=set)

@@ -58,6 +58,19 @@ class MemoryDatabase(Database):
         self.user = storage.user_id(self.connection, USER)
 
 
+class AheadShelf(Shelf):
+    """One on which days pass at once.
+
+    :ivar ahead: by so many seconds.
+    """
+
+    ahead = 0.0
+
+    def now(self) -> int:
+        """Seconds since 1970."""
+        return int(self.clock.seconds() + self.ahead)
+
+
 class Told(Exception):
     """A command is answered NO with this text."""
 
@@ -167,13 +180,16 @@ class SimulatedServer:
 
     :param drops_known: it answers OK to a message whose Message-ID it has ever seen, and does not store it.
     :ivar closed_until: no connection is accepted before that moment.
+    :ivar dropped: how many messages it answered OK to and did not store.
     """
 
     def __init__(self, clock: IReactorTime, *, drops_known: bool = False) -> None:
         self.database = MemoryDatabase()
-        self.shelf = Shelf(self.database, clock)
+        self._calendar = AheadShelf(self.database, clock)
+        self.shelf: Shelf = self._calendar
         self.portal = Portal(AccountRealm(self.shelf), [])
         self.closed_until = 0.0
+        self.dropped = 0
         self._drops_known = drops_known
         self._known: set[bytes] = set()
         self._late: list[bytes] = []
@@ -235,6 +251,10 @@ class SimulatedServer:
         if box is not None:
             self._delete(box.id, [uid])
 
+    def pass_days(self, seconds: float) -> None:
+        """Let so much time pass at once."""
+        self._calendar.ahead += seconds
+
     def renumber(self, order: Sequence[int]) -> None:
         """Make the folder anew with the same messages, in this order; who has it selected is thrown out."""
         box, contents = self.box, self.messages
@@ -272,7 +292,7 @@ class SimulatedServer:
                 self._late.append(data)
             account.cut()
             return Appended(0, 0, 0)
-        if self._drops_known and message_id(data) in self._known:
+        if self._drops(data):
             fate = Fate.DROPPED
         if fate is Fate.DROPPED:
             return self._drop(account.user, name, data)
@@ -290,7 +310,7 @@ class SimulatedServer:
         """Store what was on its way, in its order."""
         late, self._late = self._late, []
         for message in late:
-            if not (self._drops_known and message_id(message) in self._known):
+            if not self._drops(message):
                 self.add(message)
 
     @deferred
@@ -306,6 +326,12 @@ class SimulatedServer:
         self._times[outcome.mailbox, outcome.uid] = self.shelf.clock.seconds()
         self.shelf.watchers.arrived(outcome.mailbox, [outcome.uid])
         return outcome
+
+    def _drops(self, message: bytes) -> bool:
+        """Whether a message is not stored, although the answer will be OK."""
+        found = self._drops_known and message_id(message) in self._known
+        self.dropped += found
+        return found
 
     def _drop(self, user: int, name: str, data: bytes) -> Appended:
         """Give it a UID, and not keep it."""

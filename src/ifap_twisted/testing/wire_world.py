@@ -15,7 +15,7 @@ from ifap_twisted.imap.security import Security
 from ifap_twisted.interfaces import IMessageStore
 from ifap_twisted.store.imap import ImapStore
 from ifap_twisted.store.polite import PoliteStore
-from ifap_twisted.testing.memory_world import FATES
+from ifap_twisted.testing.memory_world import DAYS, FATES
 from ifap_twisted.testing.network import Endpoint, Record, Road
 from ifap_twisted.testing.scenario import Place, Step
 from ifap_twisted.testing.wire_account import Order, Treatment
@@ -136,6 +136,11 @@ class WireWorld:
             session.road.bury()
             detach(session.store.close(), self._log, "closing the store of a dead device")
 
+    @property
+    def dropped(self) -> int:
+        """How many messages the server said it had stored, and did not, because it knew their Message-ID."""
+        return self.server.dropped
+
     def is_hiding(self, device: int) -> bool:
         """Whether a device is shown less than there is."""
         return device in self._sessions and self._sessions[device].treatment.incomplete
@@ -180,6 +185,9 @@ class WireWorld:
 
     def _deliver(self, _number: int) -> None:
         self.server.deliver_late()
+
+    def _days(self, _number: int) -> None:
+        self.server.pass_days(DAYS)
 
     def _restart(self, number: int) -> None:
         self.server.closed_until = self._clock.seconds() + number % 9
@@ -259,6 +267,7 @@ class WireWorld:
     _SERVER: Mapping[str, Callable[[WireWorld, int], None]] = {
         "renumber": _renumber,
         "deliver": _deliver,
+        "days": _days,
         "restart": _restart,
     }
     _STRIKES: Mapping[str, Callable[[WireWorld, Session, int], bool]] = {

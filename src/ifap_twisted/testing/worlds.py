@@ -24,6 +24,10 @@ class World(Network, Protocol):
     def fingerprint(self) -> str:
         """The same for two runs in which the same happened on every wire; empty where there is none."""
 
+    @property
+    def dropped(self) -> int:
+        """How many messages the server said it had stored, and did not, because it knew their Message-ID."""
+
     def is_hiding(self, device: int) -> bool:
         """Whether messages are left out of the listings of a device."""
 
