@@ -17,6 +17,7 @@ from ifap_twisted.core.values import Version
 from ifap_twisted.errors import DataError
 
 _NO_HISTORY = History()
+_NO_LOCKS = leases.Locks()
 
 
 class Index:
@@ -292,12 +293,13 @@ class Index:
 
     def locks(self, path: str) -> leases.Locks:
         """What the lock objects of a path say."""
+        names = self._locks.get(path)
+        if not names:  # by far the most
+            return _NO_LOCKS
         known = self._locks_known.get(path)
         if known is None:
-            objects = (copies for name in self._locks.get(path, ()) for copies in self._paths.get(name, ()))
-            known = leases.Locks((copies.placed() for copies in objects), self.validity)
-            if known.claims or known.void:
-                self._locks_known[path] = known
+            objects = (copies for name in names for copies in self._paths.get(name, ()))
+            known = self._locks_known[path] = leases.Locks((copies.placed() for copies in objects), self.validity)
         return known
 
     def greatest(self, writer: str) -> int:
