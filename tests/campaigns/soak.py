@@ -34,9 +34,9 @@ from tests.campaigns.servers import Servers
 
 SERVERS = ("embedded", "dovecot")
 HASTE = 30
-ROUND = 1_000
+ROUND = 2_000
 """Operations between two rests."""
-WARM = 6
+WARM = 4
 """Rounds after which nothing grows any more."""
 
 

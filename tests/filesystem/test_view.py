@@ -138,6 +138,24 @@ class ViewTests(SynchronousTestCase):
         turnstile.release()
         self.assertEqual((self.names(), self.missing()), (["a", "b", "c", "d"], ["a", "b"]))
 
+    def test_a_message_that_comes_between_listing_and_counting_makes_no_listing_incomplete(self) -> None:
+        """In a busy folder there is one all the time; it is looked again, so that a snapshot can be written."""
+        store = self.folder.store(traits=Traits(reports_uid=True, expunges_by_uid=True, pushes=False))
+        filesystem = self.folder.device(store=store)
+        store.hide(2)
+        result(filesystem.refresh())
+        store.go_offline()
+        store.go_online()
+        store.reveal()
+        store.gate = turnstile = Turnstile("poll")
+        writing = filesystem.snapshot()
+        turnstile.release(1)
+        self.folder.shelf.add(b"Subject: a letter\r\n\r\n")
+        turnstile.release(1)
+        turnstile.release()
+        result(writing)
+        self.assertFalse(filesystem.desk.view.incomplete)
+
     def test_a_message_that_was_garbled_is_read_again(self) -> None:
         """A refresh that is asked for heals what was damaged (FORMAT 2.6)."""
         good = self.folder.shelf.messages[2]

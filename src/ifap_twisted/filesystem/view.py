@@ -233,6 +233,14 @@ class View:
         self._watchers.tell(Event(kind="renewed"))
 
     async def _compare_with_listing(self, now: FolderState) -> FolderState:
+        """Compare until the listing is complete, or does not become so although nothing changes meanwhile."""
+        for _ in range(TRIES):
+            before, now = now, await self._compare_once()
+            if not self.incomplete or (now.exists, now.uidnext) == (before.exists, before.uidnext):
+                break
+        return now
+
+    async def _compare_once(self) -> FolderState:
         """Read what was missed; forget what is not listed only if the count agrees with EXISTS (FORMAT 2.5).
 
         A listing of a server that is behind is not complete, whatever it counts.
