@@ -105,6 +105,16 @@ class Sender:
                 raise ConnectionResetError
             count -= self._sent.note(line)
 
+    def ask(self, command: bytes) -> list[bytes]:
+        """Give a command when all before are answered; what is answered."""
+        self._socket.sendall(b"x " + command + b"\r\n")
+        lines = []
+        while not lines or not lines[-1].startswith(b"x "):
+            lines.append(self._answers.readline())
+            if not lines[-1]:
+                raise ConnectionResetError
+        return lines
+
     def hear_rest(self) -> None:
         """What had been answered when the server died."""
         try:
