@@ -15,7 +15,7 @@ from functools import cached_property
 from ifap_twisted.errors import Damaged, IFAPError, NotFound, QuotaExceeded
 from ifap_twisted.server import limits
 from ifap_twisted.server.checksums import PIECE, is_intact, piece_checksums
-from ifap_twisted.server.rows import Box, Row, find_row, insert_row, share, write_mailbox
+from ifap_twisted.server.rows import Row, find_row, insert_row, share, write_mailbox
 from ifap_twisted.server.schema import transaction
 from ifap_twisted.server.storage import add_to_total, find_mailbox, places
 
@@ -184,12 +184,13 @@ def _append(connection: sqlite3.Connection, draft: Draft) -> Appended | IFAPErro
         return error
     if box.uidnext > limits.NUMBER:
         return QuotaExceeded("The mailbox has no UID left.")
-    _insert(connection, box, draft)
+    added = insert(connection, (box.id << limits.UID_BITS) + box.uidnext, draft)
+    write_mailbox(connection, replace(box, uidnext=box.uidnext + 1, total=box.total + added))
     return Appended(box.id, box.uidvalidity, box.uidnext)
 
 
-def _insert(connection: sqlite3.Connection, box: Box, draft: Draft) -> None:
-    place = (box.id << limits.UID_BITS) + box.uidnext
+def insert(connection: sqlite3.Connection, place: int, draft: Draft) -> int:
+    """Store a message at a place; what it adds to the total of its mailbox, which is the caller's."""
     view = memoryview(draft.data)
     end = header_size(draft.data)
     starts = range(end, len(view), limits.PART)
@@ -202,4 +203,4 @@ def _insert(connection: sqlite3.Connection, box: Box, draft: Draft) -> None:
         "INSERT INTO parts (place, number, text) VALUES (?, ?, ?)",
         ((place, number, part) for number, part in enumerate(parts, 1)),
     )
-    write_mailbox(connection, replace(box, uidnext=box.uidnext + 1, total=box.total + share(place, row.checksum)))
+    return share(place, row.checksum)

@@ -148,7 +148,7 @@ def damage_report(path: Path, detail: str) -> str:
     """What a person is told of a damaged database, in one sentence."""
     return (
         f"{path} is damaged ({' '.join(detail.split())}); nothing was changed in it. Keep a copy of it and of its -wal "
-        "file, then put a backup in its place: see 'Damaged mail' in the documentation."
+        "file, then put a backup in its place, or save what is left of it: see 'Damaged mail' in the documentation."
     )
 
 
