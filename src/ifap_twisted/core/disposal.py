@@ -132,8 +132,14 @@ def _unsettled(path: str, history: History) -> Disposal:
 
 
 def _judged(history: History, known: Knowledge) -> list[tuple[Placed, str, bool]]:
+    """What the policy says; a copy of what was collected once may stay for it, but never takes the place of another."""
     judged = judge(history, known.time, known.policy, known.now)
-    return [(placed, reason, reason.keeps) for placed, reason in judged]
+    kept: dict[float, Reason] = {}
+    if any(history.bygone):
+        rest = history.of(one for one in history.versions if not _is_bygone(one, history))
+        kept = {one.rank: reason for one, reason in judge(rest, known.time, known.policy, known.now) if reason.keeps}
+    settled = [(placed, reason if reason.keeps else kept.get(placed.rank, reason)) for placed, reason in judged]
+    return [(placed, reason, reason.keeps) for placed, reason in settled]
 
 
 def _not_heads(history: History, reason: str) -> list[tuple[Placed, str, bool]]:

@@ -1,0 +1,210 @@
+"""Collecting on real servers: exactly what was planned goes, and nobody else's mail (FORMAT 5.3, 5.4; promise P6)."""
+
+from __future__ import annotations
+
+import imaplib
+import os
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from twisted.internet import reactor  # noqa: TID251 -- real connections
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.trial.unittest import TestCase
+
+from ifap_twisted.basedir.writer import MemoryWriter
+from ifap_twisted.core.collection import COLLECTED, KEPT, PLANNED
+from ifap_twisted.deferreds import deferred
+from ifap_twisted.filesystem.desk import Options
+from ifap_twisted.filesystem.opening import Membership, Surroundings, open_folder
+from ifap_twisted.imap.connector import Connector
+from ifap_twisted.imap.sasl import password
+from ifap_twisted.imap.security import Security
+from ifap_twisted.server.service import EmbeddedServer
+from ifap_twisted.store.imap import ImapStore
+from ifap_twisted.workers import InlineWorker
+from tests.filesystem.folders import KEY
+from tests.live.servers import fresh_folder, server
+from tests.live.stores import imap_store
+from tests.messages import mail
+
+DAY = 86400.0
+FOREIGN = 20
+FILES = 8
+VERSIONS = 3
+
+
+class CollectingContract:
+    """A folder with files of several versions between other people's mail, some of it marked as deleted."""
+
+    addCleanup: Any
+    assertEqual: Any
+    assertLessEqual: Any
+    assertTrue: Any
+
+    async def store_of(self) -> Any:
+        """Another connection to the folder."""
+        raise NotImplementedError
+
+    async def device(self) -> Any:
+        """A filesystem that keeps one version of each file, on a server whose clock can be set forward."""
+        store = await self.store_of()
+        dates = store.dates
+
+        async def earlier(uids: Any) -> Any:
+            found = await dates(uids)
+            return {uid: date - (DAY * 8 if uid <= self.mark else 0.0) for uid, date in found.items()}
+
+        store.dates = deferred(earlier)
+        opened = await open_folder(
+            store,
+            Membership(keys=(KEY,)),
+            Surroundings(clock=reactor, worker=InlineWorker(), random=os.urandom, identity=MemoryWriter(os.urandom)),
+            options=Options(keep=1),
+        )
+        self.addCleanup(opened.filesystem.close)
+        return opened.filesystem
+
+    async def later(self, filesystem: Any) -> Any:
+        """Eight days go by since the last message, as far as the dates tell; a device that did not see them before."""
+        await filesystem.refresh()
+        self.mark = filesystem.desk.view.index.highest
+        return await self.device()
+
+    async def test_exactly_what_was_planned(self) -> None:
+        """All but the newest version of each file goes; all foreign mail stays, the marked one too."""
+        self.mark = 0
+        other = await self.store_of()
+        await other.open()
+        one = await self.device()
+        for number in range(max(FILES, FOREIGN)):
+            if number < FOREIGN:
+                await other.append(mail(b"%d\r\n" % number))
+            if number < FILES:
+                for version in range(VERSIONS):
+                    await one.put(f"d/{number}", b"%d %d" % (number, version))
+        await one.remove("d/0")
+        await one.refresh()
+        index = one.desk.view.index
+        foreign = {uid for uid in index.uids() if index.at(uid) is None}
+        self.assertEqual(FOREIGN, len(foreign))
+        await self.mark_deleted(sorted(foreign)[::5])
+
+        planned = (await one.collect()).counts()
+        self.assertEqual((FILES * (VERSIONS - 1), 0), (planned[PLANNED], planned[COLLECTED]))
+        collected = await (await self.later(one)).collect()
+        self.assertEqual((), collected.messages)
+        self.assertEqual(FILES * (VERSIONS - 1), collected.counts()[COLLECTED])
+
+        fresh = await self.device()
+        left = set(fresh.desk.view.index.uids())
+        self.assertLessEqual(foreign, left)
+        for number in range(1, FILES):
+            versions = await fresh.versions(f"d/{number}")
+            self.assertEqual(1, len(versions))
+            self.assertEqual(b"%d %d" % (number, VERSIONS - 1), await fresh.get(f"d/{number}"))
+        self.assertEqual([True, False], [entry.deleted for entry in await fresh.versions("d/0")])
+        self.assertTrue(all(fresh.desk.view.index.is_collected(v.vid) for v in collected.verdicts if v.fate == COLLECTED))
+        self.assertEqual({KEPT}, {v.fate for v in (await fresh.collect(dry_run=True)).verdicts if v.path[:2] == "d/"})
+
+    async def mark_deleted(self, uids: list[int]) -> None:
+        """Another client marks mail as deleted, and does not expunge it."""
+        raise NotImplementedError
+
+
+class LiveCollecting(CollectingContract):
+    """On a server of its own process."""
+
+    server = "dovecot"
+
+    async def setUp(self) -> None:
+        """Choose the folder."""
+        self.folder, self.live = fresh_folder(), server(self.server)
+
+    async def store_of(self) -> Any:
+        """Another connection."""
+        store = imap_store(self.live, self.folder)
+        self.addCleanup(store.close)
+        return store
+
+    async def mark_deleted(self, uids: list[int]) -> None:
+        """By Python's own client."""
+        client = imaplib.IMAP4(self.live.host, self.live.port, timeout=10)
+        client.login(self.live.user, self.live.password)
+        client.select(self.live.prefix + self.folder)
+        client.uid("STORE", ",".join(map(str, uids)), "+FLAGS", "(\\Deleted)")
+        client.logout()
+
+
+class DovecotTests(LiveCollecting, TestCase):
+    """Dovecot."""
+
+
+class CyrusTests(LiveCollecting, TestCase):
+    """Cyrus."""
+
+    server = "cyrus"
+
+
+class CourierTests(LiveCollecting, TestCase):
+    """Courier, which shows appends after NOOP and tells no UIDNEXT."""
+
+    server = "courier"
+
+
+class MailutilsTests(TestCase):
+    """GNU mailutils, which has no UIDPLUS."""
+
+    async def test_nothing_is_removed(self) -> None:
+        """The collection says why, and writes nothing."""
+        case = LiveCollecting()
+        case.addCleanup, case.server, case.mark = self.addCleanup, "mailutils", 0  # type: ignore[attr-defined]
+        await case.setUp()
+        one = await case.device()
+        await one.put("a", b"1")
+        await one.put("a", b"2")
+        before = len(one.desk.view.index)
+        found = await one.collect()
+        self.assertEqual(["no-uidplus"], [notice.code for notice in found.messages])
+        await one.refresh()
+        self.assertEqual(before, len(one.desk.view.index))
+
+
+class EmbeddedTests(CollectingContract, TestCase):
+    """Our own server, over its UNIX socket."""
+
+    async def setUp(self) -> None:
+        """Start it."""
+        base = Path(self.mktemp())
+        base.mkdir(mode=0o700)
+        self.socket = base / "socket"
+        self.service = EmbeddedServer(base / "embedded.sqlite", reactor, socket_path=self.socket)
+        self.service.startService()
+        self.addCleanup(self.service.stopService)
+        await self.service.when_ready()
+        await self.service.add_user("me", "secret")
+
+    async def store_of(self) -> Any:
+        """Another connection."""
+        connector = Connector(
+            reactor,
+            UNIXClientEndpoint(reactor, str(self.socket)),
+            security=Security.plain(),
+            authenticate=password("me", "secret"),
+            folder="IFAP_DATA",
+            random=Random(0).random,
+        )
+        store = ImapStore(connector)
+        self.addCleanup(store.close)
+        return store
+
+    async def mark_deleted(self, uids: list[int]) -> None:
+        """By a second connection of ours: its wire sends what it is told."""
+        store = await self.store_of()
+        await store.open()
+        session = await store._session()  # noqa: SLF001 -- no other client speaks over this socket
+        await session.folder._change(  # noqa: SLF001
+            session.folder.state.uidvalidity,
+            b"UID STORE %b +FLAGS (\\Deleted)" % ",".join(map(str, uids)).encode(),
+            "mark mail",
+        )
