@@ -104,7 +104,9 @@ class CollectingContract:
             self.assertEqual(1, len(versions))
             self.assertEqual(b"%d %d" % (number, VERSIONS - 1), await fresh.get(f"d/{number}"))
         self.assertEqual([True, False], [entry.deleted for entry in await fresh.versions("d/0")])
-        self.assertTrue(all(fresh.desk.view.index.is_collected(v.vid) for v in collected.verdicts if v.fate == COLLECTED))
+        self.assertTrue(
+            all(fresh.desk.view.index.is_collected(v.vid) for v in collected.verdicts if v.fate == COLLECTED)
+        )
         self.assertEqual({KEPT}, {v.fate for v in (await fresh.collect(dry_run=True)).verdicts if v.path[:2] == "d/"})
 
     async def mark_deleted(self, uids: list[int]) -> None:
@@ -173,10 +175,15 @@ class MailutilsTests(TestCase):
 class EmbeddedTests(CollectingContract, TestCase):
     """Our own server, over its UNIX socket."""
 
-    async def setUp(self) -> None:
-        """Start it."""
+    def directory(self) -> Path:
+        """A directory that nobody else can read."""
         base = Path(self.mktemp())
         base.mkdir(mode=0o700)
+        return base
+
+    async def setUp(self) -> None:
+        """Start it."""
+        base = self.directory()
         self.socket = base / "socket"
         self.service = EmbeddedServer(base / "embedded.sqlite", reactor, socket_path=self.socket)
         self.service.startService()
@@ -202,8 +209,8 @@ class EmbeddedTests(CollectingContract, TestCase):
         """By a second connection of ours: its wire sends what it is told."""
         store = await self.store_of()
         await store.open()
-        session = await store._session()  # noqa: SLF001 -- no other client speaks over this socket
-        await session.folder._change(  # noqa: SLF001
+        session = await store._session()
+        await session.folder._change(
             session.folder.state.uidvalidity,
             b"UID STORE %b +FLAGS (\\Deleted)" % ",".join(map(str, uids)).encode(),
             "mark mail",
