@@ -251,6 +251,8 @@ def shown(what: str | None) -> str:
     }
     if what in words:
         return words[what]
+    if what is not None and " or " in what:
+        return " or ".join(shown(one) for one in what.split(" or "))
     return f":ref:`{what} <json-{str(what).lower()}>`"
 
 

@@ -160,7 +160,13 @@ class IJournal(Interface):
         """Let go of a message that is on the server, or certainly not and never to be; soon, not at once."""
 
     def left() -> Deferred[JournalContent]:
-        """What an earlier process left behind, in the order in which it was kept."""
+        """What is kept and not settled, in the order in which it was kept: of each message the head."""
+
+    def load(frozen: Frozen) -> Deferred[Frozen]:
+        """The whole of a message that is kept and that was let go from memory.
+
+        :raises DataError: it cannot be read any more.
+        """
 
     def close() -> Deferred[None]:
         """Fires when what was let go is gone from the disk. Never raises."""
@@ -271,11 +277,17 @@ class IFilesystem(Interface):
         mime: str | None = None,
         modified: float | None = None,
         size: int | None = None,
+        queue: bool = False,
     ) -> Deferred[Entry]:
         """Store a file as a new version; what is not given is inherited (``modified``: now).
 
         :param size: the length of a stream, when known: a larger one than can be stored is refused before it is read,
             one of another length fails and nothing is stored.
+        :param queue: while the server is away, keep it in the journal of the basedir, durably, and send it when the
+            server is back: the entry then says ``pending``. It descends from what this device knew; where it meets
+            another change, both stay and the conflict is reported, whatever was expected. Reading shows it when it
+            has arrived.
+        :raises NotSupported: ``queue`` without a basedir.
         :raises InvalidPath, IsADirectory, NotADirectory, Conflict, StoredAsConflict, TooLarge, NewerVersionNeeded:
         """
 

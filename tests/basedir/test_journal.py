@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ifap_twisted.basedir import Basedir
 from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.core.frozen import Frozen
 from ifap_twisted.core.keys import Key
-from ifap_twisted.errors import IFAPError
+from ifap_twisted.errors import IFAPError, Malformed
 from ifap_twisted.interfaces import IJournal
 from ifap_twisted.workers import InlineWorker
 from tests.basedir.places import Drawing, LaterWorker, PlacedTestCase
@@ -132,6 +133,67 @@ class FileJournalTests(PlacedTestCase):
             worker.run()
         self.successResultOf(closing)
         self.assertEqual(self.files(), [])
+
+    def test_the_whole_of_what_is_kept(self) -> None:
+        """A message is given back by its head, and whole when it is asked for; not when it was settled."""
+        long = replace(entry("b"), message=b"Subject: x\r\n\r\n" + b"body" * 1000)
+        self.successResultOf(self.journal().begin(long))
+        journal = self.journal()
+        (left,) = self.successResultOf(journal.left()).frozen
+        self.assertLess(len(left.message), 20)
+        self.assertEqual(self.successResultOf(journal.load(left)), long)
+        journal.settle(left)
+        self.failureResultOf(journal.load(left), Malformed)
+
+    def test_damaged_after_it_was_found(self) -> None:
+        """It is not taken for another message."""
+        journal = self.journal()
+        self.successResultOf(journal.begin(entry("a")))
+        (file,) = self.files()
+        file.write_bytes(file.read_bytes()[:-1] + b"!")
+        self.failureResultOf(journal.load(entry("a")), Malformed)
+
+    def test_what_is_left_in_the_same_process(self) -> None:
+        """What was not settled, in its order; what has ended and waits for others of its file is not found again."""
+        worker = LaterWorker()
+        journal = self.journal(worker=worker)
+        for name in "abcd":
+            journal.begin(entry(name))
+        while worker.waiting:
+            worker.run()
+        for name in "ac":
+            journal.settle(entry(name))
+        left = journal.left()
+        while worker.waiting:
+            worker.run()
+        self.assertEqual(self.successResultOf(left).frozen, (entry("b"), entry("d")))
+
+    def test_read_while_it_is_written(self) -> None:
+        """One after the other, so that nothing that is half written is taken for a remainder."""
+        worker = LaterWorker()
+        journal = self.journal(worker=worker)
+        begun = journal.begin(entry("a"))
+        left = journal.left()
+        while not begun.called:
+            self.assertEqual(len(worker.waiting), 1)
+            worker.run()
+        other = journal.begin(entry("b"))
+        self.assertEqual(len(worker.waiting), 1)
+        worker.run()
+        self.assertEqual(self.successResultOf(left).frozen, (entry("a"),))
+        while worker.waiting:
+            worker.run()
+        self.successResultOf(other)
+
+    def test_an_entry_of_a_later_release_stays(self) -> None:
+        """It is counted, and not touched."""
+        self.successResultOf(self.journal().begin(entry("a")))
+        (file,) = self.files()
+        data = file.read_bytes().replace(b"IFAPJ2", b"IFAPJ7")
+        file.write_bytes(data)
+        left = self.left()
+        self.assertEqual((left.frozen, left.foreign, left.damaged), ((), 1, 0))
+        self.assertEqual(file.read_bytes(), data)
 
     def test_a_damaged_entry_is_set_aside(self) -> None:
         """It is counted until somebody takes it away, and the others in the same file are found."""

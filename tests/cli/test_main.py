@@ -25,7 +25,7 @@ DESIGN_4_2 = {
     "gc": "--dry-run",
     "info": "--show-key --show-password --settings",
     "ls": "-l -a -R --at -0",
-    "put": "-r --if-absent --if-match --always --exclude --dry-run",
+    "put": "-r --if-absent --if-match --always --queue --exclude --dry-run",
     "get": "-r -f --version",
     "cat": "--version",
     "mkdir": "-p",

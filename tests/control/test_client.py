@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -232,6 +232,32 @@ class SameTests(ClientCase):
         self.assertEqual(self.result(self.there.read(path)), Record(entry=entry, data=b"here"))
         entry = self.result(self.there.put(path, b"there", expect=entry.version))
         self.assertEqual(self.result(self.here.stat(path)), entry)
+
+
+class QueueTests(ClientCase):
+    """Puts that may wait in the journal of the node."""
+
+    def test_accepted(self):
+        """The node is told so, and the entry says that it is pending; also inside a batch, where it is not early."""
+        asked = []
+
+        def put(path, _data, **more):
+            asked.append(more["queue"])
+            return succeed(Entry(path=path, version="v", pending=True))
+
+        self.script(put=put)
+        entry = self.result(self.there.put("a", b"1", queue=True))
+        self.assertEqual((entry.path, entry.pending, asked), ("a", True, [True]))
+
+        async def many():
+            async with self.there.batch():
+                return await self.there.put("b", b"1", queue=True)
+
+        self.assertTrue(self.run_async(many()).pending)
+
+    def test_refused(self):
+        """A node without a journal accepts nothing."""
+        self.error(self.there.put("a", b"1", queue=True), errors.NotSupported)
 
 
 class ErrorTests(ClientCase):

@@ -12,8 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.control.files import disposition, parse_range
 from ifap_twisted.core import limits
-from ifap_twisted.core.values import Entry, Record
-from ifap_twisted.errors import OutcomeUnknown, Tampered, Throttled
+from ifap_twisted.core.values import ABSENT, Entry, Record
+from ifap_twisted.errors import OutcomeUnknown, Tampered, Throttled, Unavailable
 from tests.control.scripted import Held, Scripted, failing
 from tests.control.wire import Node, parse, request
 
@@ -130,6 +130,35 @@ class PutTests(FilesCase):
         first, second = [json.loads(line) for line in reply.body.splitlines()]
         self.assertEqual((reply.status, second), (202, {"problem": None}))
         self.assertEqual(first["entry"]["version"], json.loads(self.get()["X-IFAP-Entry"])["version"])
+
+    def test_queue(self):
+        """With ``queue`` a file that is stored is 201 or 200, one that was only accepted 202; its Entry says so."""
+        asked = []
+        entries = [
+            Entry(path="a.txt", version="v"),
+            Entry(path="a.txt", version="w", parents=("v",)),
+            Entry(path="a.txt", version="x", pending=True),
+        ]
+
+        def put(*_args, **more):
+            asked.append(more)
+            return succeed(entries[len(asked) - 1])
+
+        self.scripted(put=put, stat=failing(Unavailable("The mail server is away.")))
+        headers = {"If-None-Match": "*", "X-IFAP-Mode": "600"}
+        replies = [self.put("a.txt?queue=1", headers=headers) for _entry in entries]
+        self.assertEqual([reply.status for reply in replies], [201, 200, 202])
+        self.assertEqual([reply.json()["pending"] for reply in replies], [False, False, True])
+        self.assertEqual(replies[2]["ETag"], '"x"')
+        self.assertEqual((asked[0]["queue"], asked[0]["expect"], asked[0]["mode"]), (True, ABSENT, 0o600))
+
+    def test_queue_refused(self):
+        """It is for files, and not for those that want to be told early; a refusal is a problem."""
+        self.assertEqual(self.code(self.put("d/?queue=1", b"")), (400, "bad-request"))
+        self.assertEqual(self.code(self.put("a?queue=1&early=1")), (400, "bad-request"))
+        self.assertEqual(self.code(self.put("a?queue=1")), (501, "not-supported"))  # without a journal
+        self.scripted(put=failing(Unavailable("The mail server is away.")))
+        self.assertEqual(self.code(self.put("a?queue=1")), (503, "unavailable"))
 
     def test_early_refused(self):
         """With ``early`` what is refused at once is an ordinary problem."""

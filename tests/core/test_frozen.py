@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.core.frozen import MAGIC, Frozen, freeze, thaw
+from ifap_twisted.core.frozen import EARLIER, MAGIC, Frozen, _facts, freeze, thaw
 from ifap_twisted.core.keys import Key
-from ifap_twisted.errors import ForeignKey, Malformed
+from ifap_twisted.core.values import ABSENT
+from ifap_twisted.errors import ForeignKey, Malformed, NewerVersionNeeded
 
 KEY, OTHER = Key.from_text("correct horse"), Key.from_text("battery staple")
 RANDOM = random.Random(1).randbytes
@@ -26,6 +29,9 @@ ENTRIES = st.builds(
     dialect=st.sampled_from(["ifap", "mailfile"]),
     sealed_id=st.text(max_size=22),
     message=st.binary(max_size=300) | st.just(MAGIC * 3),
+    accepted=st.booleans(),
+    expect=st.none() | st.just(ABSENT) | st.text(max_size=22),
+    replaced=st.lists(st.text(max_size=22), max_size=3).map(tuple),
 )
 
 
@@ -79,3 +85,41 @@ class FrozenTests(SynchronousTestCase):
         pieces = list(thaw(data, [KEY]))
         self.assertEqual(b"".join(piece for piece, _found in pieces), data)
         self.assertTrue(all(isinstance(found, (Frozen, Malformed, ForeignKey)) for _piece, found in pieces))
+
+
+class FormatTests(SynchronousTestCase):
+    """Records of other releases."""
+
+    @given(ENTRIES)
+    def test_of_the_first_format(self, entry: Frozen) -> None:
+        """It is read as what it was: nothing was promised, and what was expected is not known."""
+        (found,) = [found for _record, found in thaw(record_of_the_first(entry), [KEY])]
+        self.assertEqual(found, replace(entry, accepted=False, expect=None, replaced=()))
+
+    def test_of_a_later_format(self) -> None:
+        """It is left as it is, and those around it are found."""
+        later = b"IFAPJ3\r\n" + b"whatever that is"
+        pieces = list(thaw(record_of(ENTRY) + later + record_of(ENTRY), [KEY]))
+        self.assertEqual([found for _piece, found in pieces if isinstance(found, Frozen)], [ENTRY, ENTRY])
+        (record, error) = pieces[1]
+        self.assertEqual(record, later)
+        self.assertIsInstance(error, NewerVersionNeeded)
+
+    def test_facts_of_a_wrong_kind(self) -> None:
+        """They are damage, not an exception."""
+        for wrong in ({"accepted": 1}, {"expect": "x"}, {"expect": ["a", "b"]}, {"replaced": [1]}, {"replaced": None}):
+            with patch("ifap_twisted.core.frozen._facts", lambda entry, wrong=wrong: _facts(entry) | wrong):
+                data = record_of(ENTRY)
+            ((_record, found),) = thaw(data, [KEY])
+            self.assertIsInstance(found, Malformed)
+
+
+def record_of_the_first(entry: Frozen) -> bytes:
+    """As the first format had it: without what was promised and expected."""
+    newer = ("accepted", "expect", "replaced")
+
+    def facts(frozen: Frozen) -> dict[str, Any]:
+        return {name: value for name, value in _facts(frozen).items() if name not in newer}
+
+    with patch("ifap_twisted.core.frozen._facts", facts), patch("ifap_twisted.core.frozen.MAGIC", EARLIER):
+        return record_of(entry)

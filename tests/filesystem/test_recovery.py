@@ -199,8 +199,8 @@ class UnknownTests(Recovering):
         """A write that was taken up again is pending all the time until it has ended."""
         worker = Switching()
         store, device = self.unknown(worker=worker)
-        store.go_online()
         worker.holds = True
+        store.go_online()
         finishing = device.refresh()
         self.assertEqual(len(worker.waiting), 1)
         self.assertEqual(self.status(device).pending, 1)
@@ -233,9 +233,8 @@ class UnknownTests(Recovering):
         """It stays, with a warning that names the file; nothing else is held up by it."""
         store, device = self.unknown()
         self.folder.shelf.remove([uid for uid in self.folder.shelf.messages if uid > 1])
-        store.go_online()
         store.fail_next("append", QuotaExceeded("The mailbox is full."))
-        result(device.refresh())
+        store.go_online()
         (notice,) = [one for one in self.status(device).warnings if one.code == "write-pending"]
         self.assertEqual(notice.path, "a")
         self.assertIn("The mailbox is full.", notice.text)

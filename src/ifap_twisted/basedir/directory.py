@@ -162,6 +162,15 @@ class Directory:
             raise BadSettings(f"{self._place(name)} is longer than {limit} bytes.")
         return content
 
+    def read_part(self, name: str, offset: int, length: int) -> bytes:
+        """Up to ``length`` bytes of a file from an offset on; none of a file that is not there."""
+        descriptor = self.open_file(name, os.O_RDONLY)
+        if descriptor is None:
+            return b""
+        with as_local_error("read", self._place(name)), os.fdopen(descriptor, "rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
     def write(self, name: str, *content: bytes) -> None:
         """Replace a file (0600) by new content in any number of pieces, which is on the disk when this returns.
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -22,7 +23,7 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.frozen import Frozen, JournalContent, freeze, thaw
 from ifap_twisted.core.keys import Key
 from ifap_twisted.deferreds import Waiters, deferred, detach
-from ifap_twisted.errors import ForeignKey
+from ifap_twisted.errors import DataError, Malformed
 from ifap_twisted.interfaces import IJournal
 from ifap_twisted.workers import Worker
 
@@ -37,13 +38,22 @@ _LARGEST: Final = 2 * limits.LITERAL
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What one file holds."""
+class _Place:
+    """Where the record of a message lies."""
 
-    frozen: tuple[Frozen, ...] = ()
-    foreign: int = 0
-    damaged: tuple[bytes, ...] = ()
-    good: tuple[bytes, ...] = ()
+    file: str
+    offset: int
+    length: int
+
+
+@dataclass(slots=True)
+class _Found:
+    """What files hold, each message by its head; ``foreign`` are files with records that cannot be opened here."""
+
+    frozen: list[tuple[Frozen, _Place]]
+    foreign: dict[str, int]
+    damaged: int = 0
+    unread: int = 0
 
 
 @implementer(IJournal)
@@ -65,10 +75,14 @@ class FileJournal:
         self._waiting: list[tuple[Frozen, Deferred[None]]] = []
         self._let_go: set[str] = set()
         self._members: dict[str, set[str]] = {}
-        self._file_of: dict[str, str] = {}
+        self._places: dict[str, _Place] = {}
         self._spent: list[str] = []
         self._working = False
         self._idle = Waiters()
+
+    def use(self, keys: Sequence[Key]) -> None:
+        """Take these keys from now on; the first seals."""
+        self._keys = tuple(keys)
 
     # IJournal
 
@@ -81,26 +95,54 @@ class FileJournal:
 
     def settle(self, frozen: Frozen) -> None:
         """Let go of a message."""
-        name = self._file_of.pop(frozen.sealed_id, None)
-        if name is None:  # it is being written just now
+        place = self._places.pop(frozen.sealed_id, None)
+        if place is None:  # it is being written just now
             if any(waiting.sealed_id == frozen.sealed_id for waiting, _kept in self._waiting) or self._working:
                 self._let_go.add(frozen.sealed_id)
             return
-        self._leave(name, frozen.sealed_id)
+        self._leave(place.file, frozen.sealed_id)
         self._work_on()
 
     @deferred
     async def left(self) -> JournalContent:
-        """What an earlier process left behind."""
-        found, damaged = await self._worker(self._read_all)
-        content: list[Frozen] = []
-        foreign = 0
-        for name, file in found.items():
-            foreign += file.foreign
-            content += file.frozen
-            self._members[name] = {frozen.sealed_id for frozen in file.frozen} | ({""} if file.foreign else set())
-            self._file_of.update((frozen.sealed_id, name) for frozen in file.frozen)
-        return JournalContent(frozen=tuple(content), foreign=foreign, damaged=damaged)
+        """What is kept and not settled."""
+        found = await self._alone()
+        ours = {file: set(members) for file, members in self._members.items()}
+        frozen = []
+        for one, place in found.frozen:
+            if place.file in ours and one.sealed_id not in ours[place.file]:
+                continue  # it has ended, and waits for the others of its file
+            self._members.setdefault(place.file, set()).add(one.sealed_id)
+            self._places[one.sealed_id] = place
+            frozen.append(one)
+        for file in found.foreign:
+            self._members.setdefault(file, set()).add("")
+        return JournalContent(
+            frozen=tuple(frozen), foreign=sum(found.foreign.values()), damaged=found.damaged, unread=found.unread
+        )
+
+    async def _alone(self) -> _Found:
+        """Read everything while nothing is written: what is half written would be swept away."""
+        while self._working:
+            await self._idle.wait()
+        self._working = True
+        try:
+            return await self._worker(self._read_all)
+        finally:
+            self._working = False
+            self._idle.tell()
+            self._work_on()
+
+    @deferred
+    async def load(self, frozen: Frozen) -> Frozen:
+        """The whole message of one that is kept."""
+        place = self._places.get(frozen.sealed_id)
+        found = None if place is None else await self._worker(partial(self._load, place))
+        if isinstance(found, DataError):
+            raise found
+        if found is None or found.sealed_id != frozen.sealed_id:
+            raise Malformed("A journal entry is not where it was.", section="journal")
+        return found
 
     def close(self) -> Deferred[None]:
         """Fires when what was let go is gone from the disk."""
@@ -144,14 +186,14 @@ class FileJournal:
                 self._number = max(await self._worker(self._numbers), default=0)
             self._number += 1
             name = f"{self._number:012}.pending"
-            await self._worker(partial(self._store, name, members))
+            places = await self._worker(partial(self._store, name, members))
         except Exception as error:  # noqa: BLE001 -- it is the answer of those who wait
             for _frozen, kept in batch:
                 if not kept.called:
                     kept.errback(error)
             return
         self._members[name] = {frozen.sealed_id for frozen in members}
-        self._file_of.update((frozen.sealed_id, name) for frozen in members)
+        self._places.update(zip((frozen.sealed_id for frozen in members), places, strict=True))
         for frozen, kept in batch:
             if frozen.sealed_id in self._let_go:
                 self.settle(frozen)
@@ -177,10 +219,11 @@ class FileJournal:
     def _directory(self) -> Directory:
         return self._basedir.journal
 
-    def _store(self, name: str, members: Sequence[Frozen]) -> None:
+    def _store(self, name: str, members: Sequence[Frozen]) -> list[_Place]:
         key = self._keys[0] if self._keys else None
-        pieces = [piece for frozen in members for piece in freeze(frozen, key, self._random)]
-        self._directory().write(name, *pieces)
+        records = [freeze(frozen, key, self._random) for frozen in members]
+        self._directory().write(name, *(piece for record in records for piece in record))
+        return _places(name, [sum(map(len, record)) for record in records])
 
     def _remove(self, names: Sequence[str]) -> None:
         for name in names:
@@ -189,32 +232,44 @@ class FileJournal:
     def _numbers(self) -> list[int]:
         return sorted(int(match[1]) for name in self._directory().names() if (match := _NUMBERED.fullmatch(name)))
 
-    def _read_all(self) -> tuple[dict[str, _Found], int]:
+    def _read_all(self) -> _Found:
         directory = self._directory()
         directory.sweep()
-        present = sorted(name for name in directory.names() if _NUMBERED.fullmatch(name))
-        pending = [name for name in present if name.endswith(_PENDING) and name not in self._members]
-        found = {name: self._read(directory, name) for name in pending}
-        damaged = sum(name.endswith(_DAMAGED) for name in directory.names() if _NUMBERED.fullmatch(name))
-        return {name: file for name, file in found.items() if file.frozen or file.foreign}, damaged
-
-    def _read(self, directory: Directory, name: str) -> _Found:
-        found = _Found()
-        for record, entry in thaw(directory.read(name, _LARGEST) or b"", self._keys):
-            if isinstance(entry, Frozen):
-                found = replace(found, frozen=(*found.frozen, entry), good=(*found.good, record))
-            elif isinstance(entry, ForeignKey):
-                found = replace(found, foreign=found.foreign + 1, good=(*found.good, record))
-            else:
-                found = replace(found, damaged=(*found.damaged, record))
-        if found.damaged:
-            self._set_aside(directory, name, found)
+        found = _Found([], {})
+        for name in sorted(name for name in directory.names() if _NUMBERED.fullmatch(name)):
+            if name.endswith(_PENDING):
+                self._read(directory, name, found)
+        found.damaged = sum(name.endswith(_DAMAGED) for name in directory.names() if _NUMBERED.fullmatch(name))
         return found
 
-    def _set_aside(self, directory: Directory, name: str, found: _Found) -> None:
+    def _read(self, directory: Directory, name: str, found: _Found) -> None:
+        records = list(thaw(directory.read(name, _LARGEST) or b"", self._keys))
+        good = [(record, entry) for record, entry in records if not isinstance(entry, Malformed)]
+        if len(good) < len(records):
+            damaged = [record for record, entry in records if isinstance(entry, Malformed)]
+            found.unread += len(damaged)
+            self._set_aside(directory, name, damaged, [record for record, _entry in good])
+        places = _places(name, [len(record) for record, _entry in good])
+        for (_record, entry), place in zip(good, places, strict=True):
+            if isinstance(entry, Frozen):
+                found.frozen.append((entry.head(), place))
+            else:
+                found.foreign[name] = found.foreign.get(name, 0) + 1
+
+    def _set_aside(self, directory: Directory, name: str, damaged: Sequence[bytes], good: Sequence[bytes]) -> None:
         """Keep the damaged bytes for whoever can make something of them, and the good ones by themselves."""
-        directory.write(name.removesuffix(_PENDING) + _DAMAGED, *found.damaged)
-        if found.good:
-            directory.write(name, *found.good)
+        directory.write(name.removesuffix(_PENDING) + _DAMAGED, *damaged)
+        if good:
+            directory.write(name, *good)
         else:
             directory.remove(name)
+
+    def _load(self, place: _Place) -> Frozen | DataError:
+        record = self._directory().read_part(place.file, place.offset, place.length)
+        return next((entry for _record, entry in thaw(record, self._keys)), Malformed(section="journal"))
+
+
+def _places(file: str, lengths: Sequence[int]) -> list[_Place]:
+    """Where records of these lengths lie in a file, one behind the other."""
+    ends = list(accumulate(lengths))
+    return [_Place(file, end - length, length) for end, length in zip(ends, lengths, strict=True)]

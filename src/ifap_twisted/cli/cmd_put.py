@@ -25,6 +25,7 @@ async def put(
     if_absent: bool,
     if_match: str | None,
     always: bool,
+    queue: bool,
     exclude: tuple[str, ...],
     dry_run: bool,
 ) -> None:
@@ -41,22 +42,31 @@ async def put(
     warning, as are sockets, FIFOs and devices. A name that is not UTF-8 is refused, and so is a file that changes
     while it is read; the others go on.
 
+    With --queue a file is accepted while the mail server is away: it is kept, sealed, in the journal of the basedir and
+    sent when the server is back; `ifap status` tells what waits. It descends from what this device knew of the file;
+    where somebody changed the file meanwhile both versions stay and the conflict is reported, whatever --if-absent and
+    --if-match said. A running node knows more than this verb by itself: without one, what is accepted is in conflict
+    with any version that is on the server already, and -r accepts all files, those that are there, too. Empty
+    directories are not accepted.
+
     A file is stored when this verb says so: its path and version are printed (with -r only when -v is given). With
-    --json an Entry is printed for each, and with -r at the end the object {"new", "unchanged", "failed"}; with
-    --dry-run objects {"action": "put", "path", "size"} and {"action": "mkdir", "path"}.
+    --json an Entry is printed for each (one that was only accepted has "pending": true), and with -r at the end the
+    object {"new", "unchanged", "failed"}, with --queue also "pending"; with --dry-run objects {"action": "put", "path",
+    "size"} and {"action": "mkdir", "path"}.
 
     Example::
 
         ifap put notes.txt /notes/
         ifap put -r --exclude '*.o' --exclude .git project /backup/
         tar c /etc | ifap put - /backup/etc.tar
+        ifap put --queue diary.txt /diary.txt
     """
     from ifap_twisted.cli.uploading import Upload, Wishes  # noqa: PLC0415 -- imports Twisted
     from ifap_twisted.core.values import ABSENT  # noqa: PLC0415 -- with it
 
     _require_sense(source, if_absent=if_absent, if_match=if_match, recursive=recursive)
     expect = ABSENT if if_absent else if_match
-    wishes = Wishes(recursive=recursive, expect=expect, always=always, exclude=exclude, dry_run=dry_run)
+    wishes = Wishes(recursive=recursive, expect=expect, always=always, queue=queue, exclude=exclude, dry_run=dry_run)
     upload = Upload(filesystem, session, wishes)
     if list(source) == ["-"]:
         await upload.run_stdin(destination)
@@ -83,8 +93,10 @@ command = filesystem_verb(
     click.Option(["--if-absent"], is_flag=True, help="Only where there is no file yet."),
     click.Option(["--if-match"], type=version_prefix, metavar="V", help="Only while this version is the current one."),
     click.Option(["--always"], is_flag=True, help="With -r: store what is unchanged, too."),
+    click.Option(["--queue"], is_flag=True, help="While the mail server is away, accept now and store later."),
     click.Option(
         ["--exclude"], multiple=True, metavar="GLOB", help="Leave out what matches; may be given several times."
     ),
     click.Option(["--dry-run"], is_flag=True, help="Only say what would be stored."),
+    away=lambda values: bool(values["queue"]),
 )

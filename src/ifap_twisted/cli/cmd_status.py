@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 async def status(filesystem: IFilesystem, session: Session) -> None:
     """Say whether everything is uploaded, and what is pending, failing or in conflict.
 
+    The exit status is 0 when everything is uploaded and the mail server was reached, else 8.
+
     With --json the Status is printed: state, account, folder, dialect, pending, failing, conflicts, locks, damaged,
     foreign, warnings (objects with code, text and path), last_refresh.
 
@@ -21,10 +23,14 @@ async def status(filesystem: IFilesystem, session: Session) -> None:
 
         ifap status
         ifap --json status | jq .pending
+        until ifap -q status >/dev/null; do sleep 10; done
     """
+    from ifap_twisted.cli.problems import TEMPORARY  # noqa: PLC0415 -- as below
     from ifap_twisted.cli.reports import status_lines  # noqa: PLC0415 -- with what imports Twisted
 
     found = await filesystem.status()
+    if found.pending or found.state != "connected":
+        session.console.status = TEMPORARY
     if session.console.json:
         session.console.object(found.to_json())
         return
@@ -32,4 +38,4 @@ async def status(filesystem: IFilesystem, session: Session) -> None:
         session.console.line(line)
 
 
-command = filesystem_verb(status)
+command = filesystem_verb(status, away=lambda _values: True)

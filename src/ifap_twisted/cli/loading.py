@@ -7,13 +7,13 @@ are shown as they are.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final
 
 import click
 
-from ifap_twisted.cli.options import Options, common_options
+from ifap_twisted.cli.options import Options, Work, common_options
 
 VERBS: Final = (
     "login",
@@ -115,24 +115,39 @@ def plain_verb(name: str, callback: Callable[..., int | None], *parameters: clic
     )
 
 
-def filesystem_verb(function: Callable[..., Any], *parameters: click.Parameter, name: str | None = None) -> Verb:
-    """A verb ``async def function(filesystem, session, **values)``; its docstring is the help text."""
-    return reactor_verb(function, *parameters, name=name, opens=True)
-
-
-def reactor_verb(
-    function: Callable[..., Any], *parameters: click.Parameter, name: str | None = None, opens: bool = False
+def filesystem_verb(
+    function: Callable[..., Any],
+    *parameters: click.Parameter,
+    name: str | None = None,
+    away: Callable[[Mapping[str, Any]], bool] = lambda _values: False,
 ) -> Verb:
-    """A verb ``async def function(session, **values)`` that needs a reactor, and a filesystem when ``opens``."""
+    """A verb ``async def function(filesystem, session, **values)``; its docstring is the help text.
 
-    def invoke(options: Options, **values: Any) -> int:
+    :param away: whether, with these values, it can do its work while the mail server is away.
+    """
+
+    def begin(options: Options, **values: Any) -> Work:
         from ifap_twisted.cli.session import working_on  # noqa: PLC0415 -- imports Twisted
 
-        if opens:
-            return options.runner(
-                options, working_on(lambda filesystem, session: function(filesystem, session, **values))
-            )
-        return options.runner(options, lambda session: function(session, **values))
+        options.away = away(values)
+        return working_on(lambda filesystem, session: function(filesystem, session, **values))
+
+    return _verb(function, begin, parameters, name)
+
+
+def reactor_verb(function: Callable[..., Any], *parameters: click.Parameter, name: str | None = None) -> Verb:
+    """A verb ``async def function(session, **values)`` that needs a reactor."""
+    return _verb(function, lambda _options, **values: lambda session: function(session, **values), parameters, name)
+
+
+def _verb(
+    function: Callable[..., Any],
+    begin: Callable[..., Work],
+    parameters: Sequence[click.Parameter],
+    name: str | None,
+) -> Verb:
+    def invoke(options: Options, **values: Any) -> int:
+        return options.runner(options, begin(options, **values))
 
     invoke.__doc__ = function.__doc__
     return plain_verb(name or function.__name__, invoke, *parameters)

@@ -56,7 +56,7 @@ async def _open(session: Session, basedir: Basedir) -> IFilesystem:
     if await hold_unless_node_runs(session, basedir):
         from ifap_twisted.service import open_local  # noqa: PLC0415 -- not needed while a node runs
 
-        return await open_local(session.reactor, basedir, settings_of(basedir))
+        return await open_local(session.reactor, basedir, settings_of(basedir), away=session.options.away)
     from ifap_twisted.control.client import HttpFilesystem  # noqa: PLC0415 -- imports treq
 
     def token() -> str:

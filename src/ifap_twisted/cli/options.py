@@ -53,6 +53,7 @@ class Options:
 
     :ivar verbosity: -1 quiet, 0, 1 each file and tracebacks, 2 debugging.
     :ivar wait: seconds to wait for another process that has the account open.
+    :ivar away: the verb can do its work while the mail server is away.
     :ivar opener: gives the filesystem; ``runner`` runs a verb: tests hand in their own.
     """
 
@@ -60,6 +61,7 @@ class Options:
     json: bool = False
     verbosity: int = 0
     wait: float = WAIT_SECONDS
+    away: bool = False
     opener: Opener = field(default=open_for_real)
     runner: Runner = field(default=run_for_real)
 

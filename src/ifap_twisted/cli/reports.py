@@ -30,6 +30,9 @@ def answer(status: Status) -> str:
     """Whether everything is uploaded, in one sentence."""
     if status.failing:
         return f"Not everything is uploaded: {_files(status.failing)} failed and will be tried again."
+    if status.pending and status.state != "connected":
+        verb = "waits" if status.pending == 1 else "wait"
+        return f"Not everything is uploaded: {_files(status.pending)} {verb} for the mail server."
     if status.pending:
         return f"Not everything is uploaded: {_files(status.pending)} on the way."
     if status.conflicts:

@@ -36,11 +36,13 @@ class Wishes:
     """How files are put.
 
     :ivar expect: as for ``IFilesystem.put``; when given, files that are the same are not skipped.
+    :ivar queue: what cannot be stored now is accepted; while the server is away nothing there is looked at.
     """
 
     recursive: bool = False
     expect: Expect = None
     always: bool = False
+    queue: bool = False
     exclude: tuple[str, ...] = ()
     dry_run: bool = False
 
@@ -66,7 +68,7 @@ class Upload:
     """One run of ``put``: plans, transfers and counts."""
 
     def __init__(self, filesystem: IFilesystem, session: Session, wishes: Wishes) -> None:
-        self.new = self.unchanged = self.failures = 0
+        self.new = self.pending = self.unchanged = self.failures = 0
         self._filesystem = filesystem
         self._session = session
         self._console = session.console
@@ -74,16 +76,17 @@ class Upload:
         self._plan = Plan()
         self._targets: set[str] = set()
         self._known: dict[str, Entry] = {}
+        self._away = False
 
     async def run(self, sources: Sequence[str], destination: RemoteName) -> None:
         """Put all sources; each failure is told, and the others go on."""
-        into = destination.slash or len(sources) > 1 or await is_directory(self._filesystem, destination.path)
+        into = destination.slash or len(sources) > 1 or await self._is_directory(destination.path)
         for source in sources:
             try:
                 await self._add(source, destination.path, into=into)
             except EXPECTED as error:
                 self._failed(error)
-        if self._wishes.skips:
+        if self._wishes.skips and not self._away:
             await self._look()
         gate = Gate(FILES_IN_FLIGHT, 0)
         total = sum(file.size for file, _target in self._plan.files)
@@ -93,22 +96,31 @@ class Upload:
 
     async def run_stdin(self, destination: RemoteName) -> None:
         """Put what comes from stdin."""
-        if destination.slash or await is_directory(self._filesystem, destination.path):
+        if destination.slash or await self._is_directory(destination.path):
             raise IsADirectory("Standard input has no name: give DEST one.", path=destination.path)
         if self._wishes.dry_run:
             await self._announce(destination.path, None)
             return
         source = StandardInput(self._session.worker)
         expect = await self._expected(destination.path)
-        putting = self._filesystem.put(destination.path, source, expect=expect)
+        putting = self._filesystem.put(destination.path, source, expect=expect, queue=self._wishes.queue)
         self._stored(await self._session.during("Storing", putting))
 
     def summary(self) -> None:
         """Say how many files were new, unchanged, and failed."""
+        counts = {"new": self.new, "unchanged": self.unchanged, "failed": self.failures}
+        if self._wishes.queue:
+            counts = {"new": self.new, "pending": self.pending, "unchanged": self.unchanged, "failed": self.failures}
         if self._console.json:
-            self._console.object({"new": self.new, "unchanged": self.unchanged, "failed": self.failures})
+            self._console.object(counts)
         elif self._console.verbosity >= 0:
-            self._console.line(f"{self.new} new, {self.unchanged} unchanged, {self.failures} failed")
+            self._console.line(", ".join(f"{count} {name}" for name, count in counts.items()))
+
+    async def _is_directory(self, path: str) -> bool:
+        """Whether DEST exists as one, as far as that can be asked now."""
+        if self._wishes.queue:
+            self._away = (await self._filesystem.status()).state != "connected"
+        return not self._away and await is_directory(self._filesystem, path)
 
     async def _add(self, source: str, destination: str, *, into: bool) -> None:
         name = os.path.basename(source)  # noqa: PTH119 -- a final slash has a meaning that Path forgets
@@ -217,12 +229,13 @@ class Upload:
             mode=found.st_mode & localfiles.PERMISSIONS,
             modified=found.st_mtime,
             size=found.st_size,
+            queue=self._wishes.queue,
         )
 
     async def _expected(self, target: str) -> Expect:
         """What the put shall expect: where the beginning of a version id was given, all of the current one's."""
         wanted = self._wishes.expect
-        if not isinstance(wanted, str):
+        if not isinstance(wanted, str) or self._away:
             return wanted
         current = await find(self._filesystem, target)
         return current.version if current is not None and current.version.startswith(wanted) else wanted
@@ -261,7 +274,13 @@ class Upload:
             self._console.line(text)
 
     def _stored(self, entry: Entry) -> None:
-        self.new += 1
+        if entry.pending:
+            self.pending += 1
+            if not self._console.json:
+                self._console.note(f"/{entry.path} accepted, pending: it is stored when the mail server is back")
+                return
+        else:
+            self.new += 1
         if self._console.json:
             self._console.object(entry.to_json())
         elif self._console.verbosity >= (1 if self._wishes.recursive else 0):

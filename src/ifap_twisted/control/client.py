@@ -77,18 +77,21 @@ class HttpFilesystem:
         mime: str | None = None,
         modified: float | None = None,
         size: int | None = None,
+        queue: bool = False,
     ) -> Deferred[Entry]:
         """Store a file as a new version."""
         headers = _file_headers(expect, mode, mime, modified)
         batch = present_batch(self)
-        if batch is None:
-            return self._put(path, data, size, headers)
+        if batch is None or queue:
+            return self._put(path, data, size, headers, _query(queue=queue))
         early: Deferred[Entry] = Deferred()
         return batch.follow(early, self._put_early(path, data, size, headers, early))
 
     @deferred
-    async def _put(self, path: RemotePath, data: Source, size: int | None, headers: Mapping[str, str]) -> Entry:
-        return entry_from(await self._link.ask(await self._upload(path, data, size, headers)))
+    async def _put(
+        self, path: RemotePath, data: Source, size: int | None, headers: Mapping[str, str], query: Mapping[str, str]
+    ) -> Entry:
+        return entry_from(await self._link.ask(await self._upload(path, data, size, headers, query=query)))
 
     @deferred
     async def _put_early(

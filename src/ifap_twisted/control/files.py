@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 
 from ifap_twisted.control import conditions
 from ifap_twisted.control.answers import Answer, entry_answer, etag_header, start
-from ifap_twisted.control.body import read_whole
+from ifap_twisted.control.body import AnyBody, read_whole
 from ifap_twisted.control.call import Call, parse_time
 from ifap_twisted.control.problems import RequestProblem, bad_request, problem
 from ifap_twisted.core.values import JSON, Entry
@@ -79,6 +79,8 @@ class Files:
             return await self._make_directory(call)
         if call.flag("recursive"):
             raise bad_request("The parameter 'recursive' is for directories: the path must end with a slash.")
+        if call.flag("queue"):
+            return await self._queue(call, body)
         mode, mime, modified = _mode(call), _mime(call), _modified(call)
         expect = await conditions.expectation(call, self._filesystem)
         before = await conditions.present(call, self._filesystem)
@@ -92,6 +94,19 @@ class Files:
             await self._store_early(call, store)
             return None
         return _written(await store(), before)
+
+    async def _queue(self, call: Call, body: AnyBody) -> Answer:
+        """Store a file, or let it wait in the journal of the node while the server is away."""
+        if call.flag("early"):
+            raise bad_request("The parameters 'queue' and 'early' exclude each other.")
+        mode, mime, modified = _mode(call), _mime(call), _modified(call)
+        expect = await conditions.expectation(call, self._filesystem)
+        entry = await self._filesystem.put(
+            call.path, body, expect=expect, mode=mode, mime=mime, modified=modified, size=body.length, queue=True
+        )
+        if entry.pending:
+            return entry_answer(entry, status=HTTPStatus.ACCEPTED)
+        return entry_answer(entry, status=HTTPStatus.OK if entry.parents else HTTPStatus.CREATED)
 
     async def _store_early(self, call: Call, store: Callable[[], Deferred[Entry]]) -> None:
         """Say that a file is on its way, and then how it ended: a batch of one, seen from afar."""
@@ -109,8 +124,9 @@ class Files:
         call.request.write(_line({"problem": found}))
 
     async def _make_directory(self, call: Call) -> Answer:
-        if call.flag("early"):
-            raise bad_request("The parameter 'early' is for files.")
+        for name in ("early", "queue"):
+            if call.flag(name):
+                raise bad_request(f"The parameter '{name}' is for files.")
         await read_whole(call.body(), 0)
         await conditions.expectation(call, self._filesystem, looking=True)
         before = await conditions.present(call, self._filesystem)

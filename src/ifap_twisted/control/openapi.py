@@ -93,7 +93,9 @@ def _parameter(parameter: Parameter) -> JSON:
 def _answer(status: int, name: str | None) -> JSON:
     answer: dict[str, JSON] = {"description": "Nothing." if name is None else f"{name} ({status})."}
     if name is not None:
-        answer["content"] = _content(name, media="application/json")
+        answer["content"] = {}
+        for one in name.split(" or "):
+            answer["content"] |= _content(one, media="application/json")
     return answer
 
 

@@ -30,7 +30,8 @@ class Route:
     """One thing that can be asked for.
 
     :ivar body: the name of the schema of a JSON body, ``bytes`` for a file, None for none.
-    :ivar answers: what comes back: status → the name of a schema, ``bytes``, ``text``, ``events``, or None for nothing.
+    :ivar answers: what comes back: status → the name of a schema, ``bytes``, ``text``, ``events``, or None for nothing;
+        several with ``or`` between them.
     :ivar open: no token is needed.
     """
 
@@ -118,12 +119,17 @@ ROUTES: Final[tuple[Route, ...]] = (
                 schema=BOOLEAN,
                 text="Two lines of JSON: `entry` when it is on its way, `problem` (or null) when it is durable.",
             ),
+            Parameter(
+                name="queue",
+                schema=BOOLEAN,
+                text="While the mail server is away: 202, and the file waits in the journal (`pending`).",
+            ),
             _IF_MATCH,
             _IF_NONE_MATCH,
             *_FILE_HEADERS,
         ),
         body="bytes",
-        answers={200: "Entry", 201: "Entry", 202: "lines"},
+        answers={200: "Entry", 201: "Entry", 202: "Entry or lines"},
     ),
     Route(
         name="delete",

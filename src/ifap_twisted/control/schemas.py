@@ -98,6 +98,7 @@ OBJECTS: Final[Mapping[str, Schema]] = {
             "bound": BOOLEAN,
             "missing": BOOLEAN,
             "sha256": _MAYBE_TEXT,
+            "pending": BOOLEAN,
         }
     ),
     "Entries": _object({"entries": {"type": "array", "items": {"$ref": "#/components/schemas/Entry"}}}),

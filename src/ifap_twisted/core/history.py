@@ -101,6 +101,10 @@ class History:
         """What it would be if just these had been collected once."""
         return History(self.versions, bygone, self._fences)
 
+    def followed_by(self, later: Sequence[Placed]) -> History:
+        """What the history would be if these came, too."""
+        return History([*self.versions, *later], self.bygone, self._fences)
+
     def is_late(self, placed: Placed) -> bool:
         """It was written under a lock that somebody had taken over before it arrived (FORMAT 10.2)."""
         return placed.rank in self._late

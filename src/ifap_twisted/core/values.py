@@ -253,6 +253,7 @@ class Entry:
     :ivar versions: how many versions are there at present; ``keep`` how many are wanted.
     :ivar locked: the lock that holds on the path, as far as is known.
     :ivar missing: its message is gone from the server and nobody is known to have removed it (FORMAT 5.5).
+    :ivar pending: it was accepted, and is not on the server yet.
     """
 
     path: str
@@ -272,6 +273,7 @@ class Entry:
     bound: bool = True
     missing: bool = False
     sha256: str | None = None
+    pending: bool = False
 
     def to_json(self) -> dict[str, JSON]:
         """The object of DESIGN 4.5."""
@@ -293,6 +295,7 @@ class Entry:
             "bound": self.bound,
             "missing": self.missing,
             "sha256": self.sha256,
+            "pending": self.pending,
         }
 
     @classmethod
@@ -316,6 +319,7 @@ class Entry:
             bound=value["bound"],
             missing=value.get("missing", False),
             sha256=value.get("sha256"),
+            pending=value.get("pending", False),
         )
 
 

@@ -208,8 +208,12 @@ class Desk:
         return self.entry(path, placed)
 
     def entry(self, path: str, placed: Placed) -> Entry:
-        """The entry of a version that was just written."""
-        return entry_of(self.view.index.history(path), placed, locked=self.view.locked(path))
+        """The entry of a version that was just written, or accepted."""
+        locked = self.view.locked(path)
+        if not self.writer.waits(placed):
+            return entry_of(self.view.index.history(path), placed, locked=locked)
+        history = self.writer.history(path)
+        return replace(entry_of(history, history.find(placed.version.vid)[0], locked=locked), pending=True)
 
     def entry_of(self, found: Found) -> Entry:
         """The entry of a version that was found."""

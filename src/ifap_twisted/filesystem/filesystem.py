@@ -23,8 +23,9 @@ from ifap_twisted.filesystem.files import Opening
 from ifap_twisted.filesystem.lasting import Lasting, closed_error
 from ifap_twisted.filesystem.leasing import Leasing
 from ifap_twisted.filesystem.notices import notices
-from ifap_twisted.filesystem.putting import Putting
+from ifap_twisted.filesystem.putting import Putting, change_of
 from ifap_twisted.filesystem.recovery import Recovery
+from ifap_twisted.filesystem.sending import no_journal_error
 from ifap_twisted.filesystem.surveying import Surveyor
 from ifap_twisted.filesystem.turns import Turns
 from ifap_twisted.filesystem.watching import Watchers
@@ -91,8 +92,11 @@ class Filesystem:
         mime: str | None = None,
         modified: float | None = None,
         size: int | None = None,
+        queue: bool = False,
     ) -> Deferred[Entry]:
         """Store a file as a new version."""
+        if queue and self._journal is None:
+            return fail(no_journal_error(str(path)))
         batch = present_batch(self)
         putting = Putting(
             desk=self.desk,
@@ -100,11 +104,12 @@ class Filesystem:
             path=path,
             data=data,
             size=size,
-            change=Change(mode=None if mode is None else mode & 0o7777, mime=mime, modified=modified),
+            change=change_of(mode, mime, modified),
             expect=expect,
+            queue=queue,
             batch=batch,
         )
-        if batch is None:
+        if batch is None or queue:  # what may be queued says how it ended, never only that it is on its way
             return self._lasting.begin(putting.run, putting.may_stop)
         putting.early = Deferred(lambda _early: work.cancel())
         work = self._lasting.begin(putting.run, putting.may_stop)
@@ -373,7 +378,7 @@ class Filesystem:
         """The present state."""
         view = self.desk.view
         rejected = view.index.rejected()
-        left = 0 if self._recovery is None else len(self._recovery)
+        left, failing = (0, 0) if self._recovery is None else (len(self._recovery), self._recovery.failing)
         journalled = () if self._recovery is None else self._recovery.notices()
         return Status(
             state=view.state,
@@ -381,7 +386,7 @@ class Filesystem:
             folder=self._folder,
             dialect=view.dialect.name,
             pending=self.desk.writer.pending + left,
-            failing=self.desk.writer.sending.failing + left,
+            failing=self.desk.writer.sending.failing + failing,
             conflicts=len(view.index.conflicts()),
             locks=self.desk.book.count(),
             damaged=len(rejected),
@@ -407,8 +412,8 @@ class Filesystem:
         if self._recovery is not None:
             self._recovery.stop()
         await self._lasting.when_idle()
-        snapshot_path = self.desk.view.dialect.snapshot_path
-        if self._snapshot_due and planning.wants_snapshot(self.desk.view.index, snapshot_path):
+        snapshot_path, there = self.desk.view.dialect.snapshot_path, self.desk.view.state == "connected"
+        if self._snapshot_due and there and planning.wants_snapshot(self.desk.view.index, snapshot_path):
             await self._last_snapshot()
         await self.desk.writer.when_idle()
         self.desk.writer.stop()

@@ -120,6 +120,17 @@ class Locking:
             self._turns.leave(path)
         return Admission(lock=claim.id, passing=True)
 
+    def admit_away(self, path: str, *, adding: bool) -> Admission:
+        """Let a write be accepted while the server is away: under a lock of this device, or where none is known."""
+        own, holding = self._book.own.get(path), self._book.holding(path)
+        if own is not None:
+            return Admission(lock=own.id)
+        if holding is None or adding:
+            return _NOTHING
+        if self._book.is_mine(holding):
+            return Admission(lock=holding.id)
+        raise self._locked_error(path, holding)
+
     async def leave(self, path: str, admission: Admission) -> None:
         """The write has ended: a lock that was taken for it only is given back."""
         if not admission.passing:

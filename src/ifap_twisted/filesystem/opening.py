@@ -13,6 +13,7 @@ from ifap_twisted.core.values import FolderState, HeaderBlock, Notice
 from ifap_twisted.errors import KeyRequired
 from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.admission import Budget
+from ifap_twisted.filesystem.backlog import Backlog
 from ifap_twisted.filesystem.desk import Desk, Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.founding import check_complete, home_of
@@ -37,10 +38,12 @@ class Membership:
     """What a device has to know to open a folder again.
 
     :ivar keys: those that are tried, the one that is written with first; empty with encryption off.
+    :ivar dialect: the one that is asked for; ``found`` the one that the folder had when it was opened last.
     :ivar home: of the folder object, or None when it was never opened before (FORMAT 8.2).
     """
 
     dialect: str | None = None
+    found: str | None = None
     encrypted: bool = True
     keys: tuple[Key, ...] = ()
     home: str | None = None
@@ -83,7 +86,8 @@ async def open_folder(
         decided = await surroundings.worker(lambda: _decide(blocks, membership, make_key, surroundings))
         if decided.made_key:
             check_complete(state, blocks)
-        known = replace(membership, dialect=decided.dialect.name, keys=decided.keys)
+        name_found = decided.dialect.name
+        known = replace(membership, dialect=name_found, found=name_found, keys=decided.keys)
         if remember is not None:
             await remember(known)
         watchers = Watchers()
@@ -104,10 +108,10 @@ async def open_folder(
                 await remember(known)
             place = Place(account=account_key or account, folder=name)
             journal = None if surroundings.journal is None else surroundings.journal(decided.keys)
-            desk = _desk(view, options, surroundings, watchers, journal, place)
+            desk = make_desk(view, options, surroundings, watchers, journal, place)
             view.read_records = desk.objects.read_records
             await desk.objects.read_records()
-            recovery = None if journal is None else await _recovery(journal, desk, surroundings, place)
+            recovery = None if journal is None else await _recovery(journal, desk, surroundings, place, watchers)
         except BaseException:
             view.close()
             raise
@@ -161,7 +165,7 @@ def _decide(
     return _Decided(dialect=dialect, keys=keys, other=other, made_key=made)
 
 
-def _desk(
+def make_desk(
     view: View,
     options: Options,
     surroundings: Surroundings,
@@ -169,8 +173,11 @@ def _desk(
     journal: IJournal | None,
     place: Place,
 ) -> Desk:
+    """What the operations on a folder work with."""
     clock, worker, identity = surroundings.clock, surroundings.worker, surroundings.identity
-    sending = Sending(view, identity=identity, clock=clock, journal=journal, freeze=partial(place.freeze, view))
+    backlog = Backlog() if surroundings.backlog is None else surroundings.backlog
+    freeze = partial(place.freeze, view)
+    sending = Sending(view, identity=identity, clock=clock, journal=journal, freeze=freeze, backlog=backlog)
     writer = Writer(
         view,
         sending,
@@ -181,6 +188,7 @@ def _desk(
         watchers=watchers,
         keep=options.keep,
         compat=options.compat,
+        backlog=backlog,
     )
     reader = Reader(view, worker=worker, require_bound=options.require_bound)
     book = LockBook(view, identity=identity, elapsed=surroundings.elapsed or clock.seconds, watchers=watchers)
@@ -199,15 +207,24 @@ def _desk(
     )
 
 
-async def _recovery(journal: IJournal, desk: Desk, surroundings: Surroundings, place: Place) -> Recovery:
+async def _recovery(
+    journal: IJournal, desk: Desk, surroundings: Surroundings, place: Place, watchers: Watchers
+) -> Recovery:
     """Take over what an earlier process left.
 
     :raises OSError, BadSettings: the journal cannot be read.
     """
     left = await journal.left()
-    recovery = Recovery(journal, desk.view, desk.writer, place, clock=surroundings.clock, worker=surroundings.worker)
-    desk.writer.sending.unknown = recovery.add
-    recovery.begin(left)
+    recovery = Recovery(
+        journal,
+        desk.view,
+        desk.writer,
+        place,
+        clock=surroundings.clock,
+        worker=surroundings.worker,
+        watchers=watchers,
+    )
+    await recovery.begin(left)
     return recovery
 
 

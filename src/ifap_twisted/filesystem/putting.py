@@ -19,10 +19,16 @@ from ifap_twisted.filesystem.writing import Change
 from ifap_twisted.interfaces import RemotePath, Source
 
 
+def change_of(mode: int | None, mime: str | None, modified: float | None) -> Change:
+    """What a put says of a file; of the mode only the permission bits."""
+    return Change(mode=None if mode is None else mode & 0o7777, mime=mime, modified=modified)
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Putting:
     """What is put, where, and how far it is.
 
+    :ivar queue: while the server is away, it is accepted and kept in the journal.
     :ivar batch: what it belongs to; ``early`` then is told when it is on its way.
     :ivar under_way: its message was handed to the shelf: it cannot be stopped without a trace.
     """
@@ -34,7 +40,8 @@ class Putting:
     size: int | None
     change: Change
     expect: Expect
-    batch: Batch | None
+    queue: bool = False
+    batch: Batch | None = None
     early: Deferred[Entry] | None = None
     name: str = ""
     under_way: bool = False
@@ -55,15 +62,21 @@ class Putting:
         check_size(length, limit, name)
         if self.expect is not None and self.batch is not None:
             await self.batch.arrived()
-        await desk.view.current()
+        await (desk.writer.looks_fresh() if self.queue else desk.view.current())
         desk.check_place(name)
-        planning.check_expectation(desk.view.index.history(name), self.expect, name, locked=desk.locking.holds(name))
+        planning.check_expectation(desk.writer.history(name), self.expect, name, locked=desk.locking.holds(name))
         held = limit if length is None else length
         await desk.budget.acquire(held)
         try:
             content = await self._content(limit)
             placed = await desk.writer.write(
-                name, content, self.change, expect=self.expect, check=self._check, sent=self._sent
+                name,
+                content,
+                self.change,
+                expect=self.expect,
+                check=self._check,
+                sent=self._sent,
+                queue=self.queue,
             )
         finally:
             desk.budget.release(held)

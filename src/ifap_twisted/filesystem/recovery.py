@@ -7,20 +7,25 @@ with an edit of somebody else, its clock says: then it is a conflict that is rep
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from ifap_twisted.core import envelope
+from ifap_twisted.core import envelope, planning
 from ifap_twisted.core.frozen import Frozen, JournalContent
-from ifap_twisted.core.values import Notice, Sealed
-from ifap_twisted.deferreds import detach
+from ifap_twisted.core.history import Placed
+from ifap_twisted.core.values import Event, Notice, Sealed, Version
+from ifap_twisted.deferreds import deferred, detach
 from ifap_twisted.errors import DataError, IFAPError
+from ifap_twisted.filesystem.backlog import Backlog, Waiting
+from ifap_twisted.filesystem.entries import entry_of
+from ifap_twisted.filesystem.notices import MOST
 from ifap_twisted.filesystem.turns import Turns
 from ifap_twisted.filesystem.view import View
+from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.filesystem.writing import Writer
 from ifap_twisted.interfaces import IJournal
 from ifap_twisted.workers import Worker
@@ -47,115 +52,170 @@ class Place:
             message=sealed.message,
         )
 
+    def is_of(self, view: View, frozen: Frozen) -> bool:
+        """Whether an entry belongs to this folder."""
+        place = (self.account, self.folder, view.home, view.dialect.name)
+        return place == (frozen.account, frozen.folder, frozen.home, frozen.dialect)
+
 
 class Recovery:
-    """What is left to be finished, and finishes it.
-
-    :ivar running: entries that are being finished just now, and count as pending writes of the writer.
-    """
+    """Finishes what waits, oldest first; of one path nothing overtakes what was accepted before it."""
 
     _log = Logger()
 
     def __init__(
-        self, journal: IJournal, view: View, writer: Writer, place: Place, *, clock: IReactorTime, worker: Worker
+        self,
+        journal: IJournal,
+        view: View,
+        writer: Writer,
+        place: Place,
+        *,
+        clock: IReactorTime,
+        worker: Worker,
+        watchers: Watchers,
     ) -> None:
         self._journal = journal
         self._view = view
         self._writer = writer
+        self._backlog = writer.backlog
         self._place = place
         self._clock = clock
         self._worker = worker
-        self._left: dict[str, Frozen] = {}
+        self._watchers = watchers
         self._reasons: dict[str, Notice] = {}
+        self._met: dict[str, Notice] = {}
         self._held = 0
         self._content = JournalContent()
         self._again: IDelayedCall | None = None
+        self._stop_watching: Callable[[], None] | None = None
         self._rounds = Turns(self._round)
         self._stopped = False
-        self.running = 0
+        self._running: Waiting | None = None
 
-    def begin(self, content: JournalContent) -> None:
-        """Take over what an earlier process left, and begin with it."""
+    @deferred
+    async def begin(self, content: JournalContent) -> None:
+        """Take over what the journal holds, and begin with it."""
         self._content = content
-        for frozen in content.frozen:
-            if self._is_ours(frozen):
-                self._left[frozen.sealed_id] = frozen
-            else:
-                self._held += 1
-        if self._left:
+        ours = [frozen for frozen in content.frozen if self._place.is_of(self._view, frozen)]
+        self._held = len(content.frozen) - len(ours)
+        await fill(self._backlog, content, ours, self._view, self._worker)
+        self._writer.waiting = self.__len__
+        self._backlog.added = self._soon
+        if self._backlog:
             detach(self.next(), self._log, "finishing what was journalled")
-
-    def _is_ours(self, frozen: Frozen) -> bool:
-        place = (frozen.account, frozen.folder, frozen.home, frozen.dialect)
-        return place == (self._place.account, self._place.folder, self._view.home, self._view.dialect.name)
-
-    def add(self, frozen: Frozen) -> None:
-        """Take over a write whose outcome is unknown."""
-        self._left[frozen.sealed_id] = frozen
-        self._soon()
 
     def next(self) -> Deferred[None]:
         """Fires when everything that is left was tried once more, however it ended."""
-        return self._rounds.next() if self._left and not self._stopped else succeed(None)
+        return self._rounds.next() if self._backlog and not self._stopped else succeed(None)
 
     async def paths(self) -> set[str]:
         """The paths of what is left, as far as they can be told."""
-        found = set()
-        for frozen in list(self._left.values()):
-            try:
-                sealed = await self._worker(lambda frozen=frozen: self._sealed(frozen))  # type: ignore[misc]
-            except DataError:
-                self._log.info("a journalled write does not tell its path")
-            else:
-                found.add(sealed.version.path)
-        return found
+        return {waiting.path for waiting in self._backlog if waiting.path is not None}
 
     def stop(self) -> None:
         """Begin nothing any more; what is left stays in the journal."""
         self._stopped = True
-        if self._again is not None and self._again.active():
-            self._again.cancel()
+        self._backlog.added = lambda: None
+        self._rest()
 
     def __len__(self) -> int:
-        return len(self._left) - self.running
+        return len(self._backlog) - self._counted
+
+    @property
+    def _counted(self) -> int:
+        """1 while one of them is being finished, and counts as a pending write of the writer."""
+        return int(self._running is not None and self._running in self._backlog)
+
+    @property
+    def failing(self) -> int:
+        """How many of those that wait were tried in vain."""
+        tried = sum(not one.frozen.accepted or one.frozen.sealed_id in self._reasons for one in self._backlog)
+        return max(0, tried - self._counted)
 
     def _soon(self) -> None:
-        if not self._stopped and (self._again is None or not self._again.active()):
-            self._again = self._clock.callLater(
-                AGAIN_SECONDS, lambda: detach(self.next(), self._log, "finishing what was journalled")
-            )
+        """Try again after a while, or when the server is back."""
+        if self._stopped:
+            return
+        if self._stop_watching is None:
+            self._stop_watching = self._watchers.add(self._heard)
+        if self._again is None or not self._again.active():
+            self._again = self._clock.callLater(AGAIN_SECONDS, self._try)
+
+    def _rest(self) -> None:
+        if self._again is not None and self._again.active():
+            self._again.cancel()
+        if self._stop_watching is not None:
+            self._stop_watching()
+            self._stop_watching = None
+
+    def _heard(self, event: Event) -> None:
+        if event.kind == "connection" and event.detail.get("state") == "connected":
+            self._try()
+
+    def _try(self) -> None:
+        detach(self.next(), self._log, "finishing what was journalled")
 
     async def _round(self) -> None:
-        for frozen in list(self._left.values()):
-            if self._stopped:
-                return
-            await self._finish(frozen)
-        if self._left:
+        tried: set[str] = set()
+        behind: set[str | None] = set()
+        while waiting := self._next_of(tried, behind):
+            tried.add(waiting.frozen.sealed_id)
+            if not await self._finish(waiting):
+                behind.add(waiting.path)
+            self._writer.tell_pending()
+        if self._stopped:
+            return
+        if self._backlog:
             self._soon()
+        else:
+            self._rest()
 
-    async def _finish(self, frozen: Frozen) -> None:
-        path: str | None = None
+    def _next_of(self, tried: Collection[str], behind: Collection[str | None]) -> Waiting | None:
+        """The oldest that was not tried and has none before it at its path; None while the server is away."""
+        if self._stopped or self._view.state != "connected":
+            return None
+        return next(
+            (one for one in self._backlog if one.frozen.sealed_id not in tried and one.path not in behind), None
+        )
+
+    async def _finish(self, waiting: Waiting) -> bool:
+        """Bring one to its end; whether it has come to it."""
+        sealed_id = waiting.frozen.sealed_id
         try:
+            frozen = await self._journal.load(waiting.frozen)
             sealed = await self._worker(lambda: self._sealed(frozen))
-            path = sealed.version.path
-            await self._sent_again(sealed)
+            self._running = waiting
+            try:
+                await self._writer.finish(sealed, lambda placed: self._arrived(waiting, placed))
+            finally:
+                self._running = None
         except IFAPError as error:
             self._log.info("a journalled write is not finished yet: {reason}", reason=str(error))
-            self._reasons[frozen.sealed_id] = _waits(path, error)
+            self._reasons[sealed_id] = _waits(waiting, error)
+            return False
         except Exception as bug:  # noqa: BLE001 -- one entry never holds up the others; it stays, and is reported
             self._log.failure("finishing a journalled write failed")
-            self._reasons[frozen.sealed_id] = _waits(path, bug)
-        else:
-            del self._left[frozen.sealed_id]
-            self._reasons.pop(frozen.sealed_id, None)
-            self._journal.settle(frozen)
+            self._reasons[sealed_id] = _waits(waiting, bug)
+            return False
+        return True
 
-    async def _sent_again(self, sealed: Sealed) -> None:
-        self.running += 1
-        try:
-            await self._writer.finish(sealed)
-        finally:
-            self.running -= 1
+    def _arrived(self, waiting: Waiting, placed: Placed) -> None:
+        self._backlog.remove(waiting)
+        self._reasons.pop(waiting.frozen.sealed_id, None)
+        self._journal.settle(waiting.frozen)
+        self._compare(waiting.frozen, placed)
+
+    def _compare(self, frozen: Frozen, placed: Placed) -> None:
+        """Report what met another change on its way: nobody waits for an answer, so both stay (FORMAT 4.4)."""
+        if frozen.expect is None and not frozen.accepted:
+            return
+        path = placed.version.path
+        history = self._view.index.history(path)
+        overtaken = planning.overtaken(history, placed, set(frozen.replaced)) is not None
+        if history.in_conflict and (overtaken or history.is_late(placed)):
+            text = "A write that came late met another change of the file; both were kept, see 'ifap conflicts'."
+            self._met[path] = Notice(code="stored-as-conflict", text=text, path=path)
+            self._watchers.tell(Event(kind="conflict", entry=entry_of(history, placed)))
 
     def _sealed(self, frozen: Frozen) -> Sealed:
         """The message as it was when it was sealed.
@@ -170,7 +230,7 @@ class Recovery:
 
     def notices(self) -> Collection[Notice]:
         """What a person should know."""
-        found = [*self._reasons.values()]
+        found = [*self._met_still(), *waiting_notices(self._backlog, self._reasons)]
         held = self._held + self._content.foreign
         if held:
             text = (
@@ -182,9 +242,46 @@ class Recovery:
             found.append(Notice(code="journal-damaged", text=text))
         return found
 
+    def _met_still(self) -> list[Notice]:
+        """Without what was resolved since."""
+        self._met = {path: one for path, one in self._met.items() if self._view.index.history(path).in_conflict}
+        return list(self._met.values())
 
-def _waits(path: str | None, error: BaseException) -> Notice:
-    return Notice(code="write-pending", text=f"A write is kept in the journal and tried again: {error}", path=path)
+
+def waiting_notices(backlog: Backlog, reasons: Mapping[str, Notice] | None = None) -> list[Notice]:
+    """Of each write that waits, why; of very many the oldest.
+
+    :param reasons: of those that were tried in vain, by their sealed id.
+    """
+    waiting, known = list(backlog), reasons or {}
+    found = [known.get(one.frozen.sealed_id) or _waits(one, None) for one in waiting[:MOST]]
+    if len(waiting) > MOST:
+        found.append(Notice(code="write-pending", text=f"{len(waiting) - MOST} more writes are kept in the journal."))
+    return found
+
+
+async def fill(backlog: Backlog, content: JournalContent, ours: Sequence[Frozen], view: View, worker: Worker) -> None:
+    """Let what the journal holds of this folder wait; what is there of it already stays as it is."""
+    versions = await worker(lambda: [_version(frozen, view) for frozen in ours])
+    for frozen, version in zip(ours, versions, strict=True):
+        backlog.add(frozen, version)
+    if content.unread or not all(frozen.accepted for frozen in ours):
+        backlog.unclean = True
+
+
+def _version(frozen: Frozen, view: View) -> Version | None:
+    try:
+        return envelope.read_header(frozen.message, dialect=view.dialect, keys=view.keys, home=view.home)
+    except DataError:
+        return None
+
+
+def _waits(waiting: Waiting, error: BaseException | None) -> Notice:
+    what = "A write was accepted and waits for the mail server" if waiting.frozen.accepted else WAITS
+    return Notice(code="write-pending", text=f"{what}." if error is None else f"{WAITS}: {error}", path=waiting.path)
+
+
+WAITS = "A write is kept in the journal and tried again"
 
 
 def _many(count: int, what: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -12,19 +13,22 @@ from twisted.logger import Logger
 from ifap_twisted.core import envelope, limits, paths
 from ifap_twisted.core.frozen import Frozen
 from ifap_twisted.core.history import Placed
-from ifap_twisted.core.values import Sealed
+from ifap_twisted.core.values import Expect, Sealed
 from ifap_twisted.errors import (
     Damaged,
     DataError,
+    NotSupported,
     OutcomeUnknown,
     QuotaExceeded,
     ReadOnly,
     Refused,
     StoreError,
     Throttled,
+    TimedOut,
     TooLarge,
     Unavailable,
 )
+from ifap_twisted.filesystem.backlog import BEYOND, Backlog
 from ifap_twisted.filesystem.readback import ReadBack
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.interfaces import IJournal, IWriterIdentity
@@ -35,12 +39,28 @@ PAUSES = (0.0, 0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 NOT_STORED = (CancelledError, Damaged, QuotaExceeded, ReadOnly, Refused, Throttled, TooLarge, Unavailable)
 """After these a message was certainly not stored; after anything else that is not known."""
 
+AWAY = (OutcomeUnknown, TimedOut, Unavailable)
+"""The server cannot be asked now, or says that it shall not be: what was accepted waits for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Under which a message is sent.
+
+    :ivar expect: what its caller expects (FORMAT 4.4); ``replaced`` the vids of the versions that it descends from.
+    :ivar queue: its caller takes *accepted* for an answer while the server is away.
+    """
+
+    expect: Expect = None
+    replaced: tuple[str, ...] = ()
+    queue: bool = False
+
 
 class Sending:
     """Sends what is sealed, and finds out what became of it.
 
     :param journal: keeps what is on its way, unless None; ``freeze`` makes an entry of a message.
-    :ivar unknown: told of an entry whose outcome is unknown.
+    :param backlog: what has to wait.
     :ivar failing: messages on their way that had to be sent or looked for again.
     """
 
@@ -54,37 +74,67 @@ class Sending:
         clock: IReactorTime,
         journal: IJournal | None = None,
         freeze: Callable[[Sealed], Frozen] | None = None,
+        backlog: Backlog | None = None,
     ) -> None:
         self._view = view
         self._identity = identity
         self._clock = clock
         self._journal = journal
         self._freeze = freeze
+        self._backlog = Backlog() if backlog is None else backlog
         self._read_backs = ReadBack(view.advance, clock)
-        self.unknown: Callable[[Frozen], None] = lambda _frozen: None
         self.failing = 0
 
-    async def journalled(self, sealed: Sealed, sent: Callable[[Sealed], None] | None) -> tuple[Placed, bool]:
-        """As :meth:`stored`; the message is kept until it is known what became of it. No snapshot is worth it (P8)."""
-        journal, freeze = self._journal, self._freeze
-        if journal is None or freeze is None or paths.is_reserved(sealed.version.path):
+    async def journalled(
+        self, sealed: Sealed, sent: Callable[[Sealed], None] | None, terms: Terms
+    ) -> tuple[Placed, bool]:
+        """As :meth:`stored`; the message is kept until it is known what became of it. No snapshot is worth it (P8).
+
+        While the server is away, what may be queued is accepted: it is placed beyond all that is there.
+        """
+        journal = self._journal
+        if journal is None or paths.is_reserved(sealed.version.path):
             return await self.stored(sealed, sent)
-        frozen = freeze(sealed)
+        frozen = await self._kept(journal, sealed, terms)
+        try:
+            stored = await self.stored(sealed, sent)
+        except NOT_STORED as error:
+            if terms.queue and isinstance(error, AWAY):
+                return self._waits(frozen, sealed), False
+            journal.settle(frozen)
+            raise
+        except Exception as error:  # whatever it was: nobody knows what became of the message
+            waiting = self._waits(frozen, sealed)
+            if terms.queue and isinstance(error, AWAY):
+                return waiting, False
+            raise
+        journal.settle(frozen)
+        return stored
+
+    async def accepted(self, sealed: Sealed, terms: Terms) -> Placed:
+        """Keep a message for later; nothing is sent now.
+
+        :raises NotSupported: there is no journal.
+        """
+        if self._journal is None:
+            raise no_journal_error(sealed.version.path)
+        return self._waits(await self._kept(self._journal, sealed, terms), sealed)
+
+    async def _kept(self, journal: IJournal, sealed: Sealed, terms: Terms) -> Frozen:
+        assert self._freeze is not None
+        frozen = replace(
+            self._freeze(sealed), accepted=terms.queue, expect=terms.expect, replaced=tuple(sorted(terms.replaced))
+        )
         try:
             await journal.begin(frozen)
         except BaseException:  # nothing was sent
             journal.settle(frozen)
             raise
-        try:
-            stored = await self.stored(sealed, sent)
-        except NOT_STORED:
-            journal.settle(frozen)
-            raise
-        except Exception:  # whatever it was: nobody knows what became of the message
-            self.unknown(frozen)
-            raise
-        journal.settle(frozen)
-        return stored
+        return frozen
+
+    def _waits(self, frozen: Frozen, sealed: Sealed) -> Placed:
+        self._backlog.add(frozen, sealed.version)
+        return Placed(sealed.version, (BEYOND,))
 
     async def stored(self, sealed: Sealed, sent: Callable[[Sealed], None] | None) -> tuple[Placed, bool]:
         """Append and read back; after an unknown outcome look first, then send the same bytes again.
@@ -112,8 +162,9 @@ class Sending:
                     uid = await self._read_back(sealed, deadline)
                 if uid is not None:
                     return self._placed(sealed, uid), not failing
-        except OutcomeUnknown:
-            # Should it turn up later, the next version must not seem to descend from it (FORMAT 3.2).
+        except NOT_STORED:
+            raise
+        except Exception:  # should it turn up later, the next version must not seem to descend from it (FORMAT 3.2)
             await self._identity.renew()
             raise
         finally:
@@ -192,3 +243,8 @@ def unknown_error(sealed: Sealed) -> OutcomeUnknown:
         "Look with 'ifap versions' before trying again.",
         path=sealed.version.path,
     )
+
+
+def no_journal_error(path: str | None = None) -> NotSupported:
+    """Without a basedir nothing can be promised."""
+    return NotSupported("A write can be queued only with a basedir: without one there is no journal.", path=path)

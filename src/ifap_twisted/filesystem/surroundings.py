@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from twisted.internet.interfaces import IReactorTime
 
 from ifap_twisted.core.keys import Key
+from ifap_twisted.filesystem.backlog import Backlog
 from ifap_twisted.filesystem.writing import Random
 from ifap_twisted.interfaces import IJournal, IWriterIdentity
 from ifap_twisted.workers import Worker
@@ -19,6 +20,7 @@ class Surroundings:
 
     :ivar elapsed: seconds that run while the machine sleeps, and that nobody sets (FORMAT 10.1); None: of ``clock``.
     :ivar journal: opens the journal with the keys of the folder; None keeps nothing over the end of the process.
+    :ivar backlog: what waits already, of a folder that is opened (again) in the same process; None: nothing.
     """
 
     clock: IReactorTime
@@ -27,3 +29,4 @@ class Surroundings:
     identity: IWriterIdentity
     journal: Callable[[Sequence[Key]], IJournal] | None = None
     elapsed: Callable[[], float] | None = None
+    backlog: Backlog | None = None

@@ -9,7 +9,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -19,8 +19,8 @@ from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.values import JSON, Draft, Event, Expect, Lease, Sealed
 from ifap_twisted.deferreds import Waiters
 from ifap_twisted.errors import Conflict, InvalidPath, LeaseLost, NotSupported, StoredAsConflict, StoreError, TooLarge
-from ifap_twisted.filesystem.queues import Queues
-from ifap_twisted.filesystem.sending import Sending, unknown_error
+from ifap_twisted.filesystem.backlog import Backlog
+from ifap_twisted.filesystem.sending import AWAY, Sending, Terms, unknown_error
 from ifap_twisted.filesystem.slices import Slices
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.filesystem.watching import Watchers
@@ -62,6 +62,18 @@ class Admission:
     passing: bool = False
 
 
+class Wish(NamedTuple):
+    """What :meth:`Writer.write` was asked for."""
+
+    path: str
+    content: bytes
+    change: Change
+    expect: Expect
+    check: Callable[[], None] | None
+    sent: Callable[[Sealed], None] | None
+    queue: bool
+
+
 class Guard(Protocol):
     """Who knows the locks."""
 
@@ -71,6 +83,12 @@ class Guard(Protocol):
         :param adding: nothing live is there: that never waits for a lock (P7).
         :raises Locked: somebody else holds a lock on the path.
         :raises LeaseLost: the lock that this device held is over.
+        """
+
+    def admit_away(self, path: str, *, adding: bool) -> Admission:
+        """Let a write be accepted while the server cannot be asked: by the locks that are known here.
+
+        :raises Locked:
         """
 
     async def leave(self, path: str, admission: Admission) -> None:
@@ -88,6 +106,11 @@ class Unguarded:
         del path, adding
         return Admission()
 
+    def admit_away(self, path: str, *, adding: bool) -> Admission:
+        """Let everybody write."""
+        del path, adding
+        return Admission()
+
     async def leave(self, path: str, admission: Admission) -> None:
         """Nothing."""
 
@@ -101,8 +124,9 @@ class Writer:
 
     :param keep: how many versions a file keeps when nobody said otherwise.
     :param compat: refuse what the reference programs would not see (FORMAT 1.6).
+    :param backlog: what was accepted and waits: later versions descend from it.
     :ivar sending: brings what is sealed to the server.
-    :ivar pending: writes that have begun and not ended.
+    :ivar pending: writes that have begun and not ended; ``waiting`` gives how many others the journal keeps.
     :ivar guard: lets writes begin, or not, because of locks.
     :ivar unseen: paths written that the reference programs do not see.
     """
@@ -119,6 +143,7 @@ class Writer:
         watchers: Watchers,
         keep: int = 5,
         compat: bool = False,
+        backlog: Backlog | None = None,
     ) -> None:
         self._view = view
         self.sending = sending
@@ -130,9 +155,10 @@ class Writer:
         self._keep = keep
         self._compat = compat
         self._slices = Slices(clock)
-        self._queues = Queues()
+        self.backlog = Backlog() if backlog is None else backlog
         self.guard: Guard = Unguarded()
         self.pending = 0
+        self.waiting: Callable[[], int] = self.backlog.__len__
         self.unseen: set[str] = set()
         self._idle = Waiters()
 
@@ -143,7 +169,7 @@ class Writer:
     @property
     def in_use(self) -> Collection[str]:
         """The paths that are being written."""
-        return frozenset(self._queues)
+        return frozenset(self.backlog.turns)
 
     def stop(self) -> None:
         """Leave nothing behind, once nothing is pending."""
@@ -158,73 +184,75 @@ class Writer:
         expect: Expect = None,
         check: Callable[[], None] | None = None,
         sent: Callable[[Sealed], None] | None = None,
+        queue: bool = False,
     ) -> Placed:
-        """Add a version and wait until it was read back.
+        """Add a version and wait until it was read back, or accepted.
 
         :param check: called when the view is fresh, before anything is sent; may raise.
         :param sent: called when the message is on its way.
+        :param queue: while the server is away, or others wait for it at this path, let it wait, too (:meth:`waits`).
         :raises Conflict: it is not what was expected; nothing of it stays.
         :raises StoredAsConflict: the same, but it could not be removed.
         :raises OutcomeUnknown: it may or may not have been stored.
         """
+        wish = Wish(path, content, change, expect, check, sent, queue)
         self._begin()
         try:
-            turn = self._queues.enter(path)  # one write to a path at a time on this device
+            turn = self.backlog.turns.enter(path)  # one write to a path at a time on this device
             if turn is not None:
                 await turn
             try:
-                await self._view.current()
+                there = await self.looks_fresh() if queue else await self._look()
                 if paths.is_reserved(path):
-                    return await self._write(path, content, change, expect, check, sent, None)
-                return await self._write_guarded(path, content, change, expect, check, sent)
+                    return await self._write(wish, None, there=there)
+                return await self._write_guarded(wish, there=there)
             finally:
-                self._queues.leave(path)
+                self.backlog.turns.leave(path)
         finally:
             self._end()
 
-    async def _write_guarded(
-        self,
-        path: str,
-        content: bytes,
-        change: Change,
-        expect: Expect,
-        check: Callable[[], None] | None,
-        sent: Callable[[Sealed], None] | None,
-    ) -> Placed:
+    async def _write_guarded(self, wish: Wish, *, there: bool) -> Placed:
         """As far as the locks on the path allow it (FORMAT 10.2).
 
         :raises Locked, LeaseLost:
         """
-        admission = await self.guard.admit(path, adding=not self._view.index.history(path).live)
+        admission, there = await self._admitted(wish, there=there)
         try:
-            return await self._write(path, content, change, expect, check, sent, admission.lock)
+            return await self._write(wish, admission.lock, there=there)
         finally:
-            await self.guard.leave(path, admission)
+            await self.guard.leave(wish.path, admission)
 
-    async def _write(
-        self,
-        path: str,
-        content: bytes,
-        change: Change,
-        expect: Expect,
-        check: Callable[[], None] | None,
-        sent: Callable[[Sealed], None] | None,
-        lock: str | None,
-    ) -> Placed:
-        if check is not None:
-            check()
-        history = self._view.index.history(path)
+    async def _admitted(self, wish: Wish, *, there: bool) -> tuple[Admission, bool]:
+        """That it may be written, and whether the server is still there."""
+        adding = not self._view.index.history(wish.path).live
+        if there:
+            try:
+                return await self.guard.admit(wish.path, adding=adding), True
+            except AWAY:
+                if not wish.queue:
+                    raise
+        return self.guard.admit_away(wish.path, adding=adding), False
+
+    async def _write(self, wish: Wish, lock: str | None, *, there: bool) -> Placed:
+        path, expect = wish.path, wish.expect
+        if wish.check is not None:
+            wish.check()
+        history = self.history(path)
         planning.check_expectation(history, expect, path, locked=lock is not None)
-        replaced = _replaced(history, change, locked=lock is not None)
+        replaced = _replaced(history, wish.change, locked=lock is not None)
         planning.check_understood(replaced, path)
         began = self._clock.seconds()
-        sealed = await self._sealed(await self._draft(path, history, replaced, change, lock), content)
-        placed, certain = await self.sending.journalled(sealed, sent)
+        sealed = await self._sealed(await self._draft(path, history, replaced, wish.change, lock), wish.content)
+        terms = Terms(expect=expect, replaced=tuple(head.version.vid for head in replaced), queue=wish.queue)
+        if not there or (wish.queue and self.backlog.accepted(path)):
+            return await self.sending.accepted(sealed, terms)
+        placed, certain = await self.sending.journalled(sealed, wish.sent, terms)
+        if self.waits(placed):
+            return placed
         if self._view.index.history(path).is_late(placed):
             raise self.guard.lost(path)
         if expect is not None:
-            known = {head.version.vid for head in replaced}
-            await self._check_overtaken(sealed, placed, known, expect, began, certain=certain)
+            await self._check_overtaken(sealed, placed, set(terms.replaced), expect, began, certain=certain)
         self._view.index.acknowledge(placed.version)
         return placed
 
@@ -258,22 +286,46 @@ class Writer:
         """
         return await self.write(kind + new_vid(self._random), content, Change())
 
-    async def finish(self, sealed: Sealed) -> Placed:
+    async def _look(self) -> bool:
+        await self._view.current()
+        return True
+
+    async def looks_fresh(self) -> bool:
+        """Whether the server is there and the view fresh; not, while the server is away."""
+        if self._view.state != "connected":
+            return False
+        try:
+            return await self._look()
+        except AWAY:
+            return False
+
+    def history(self, path: str) -> History:
+        """The history that the next version of a path continues: what is there, and what was accepted."""
+        return self.backlog.history(path, self._view.index.history(path))
+
+    def waits(self, placed: Placed) -> bool:
+        """Whether a version that was written is not there yet, but accepted."""
+        return any(version is placed.version for version in self.backlog.accepted(placed.version.path))
+
+    async def finish(self, sealed: Sealed, arrived: Callable[[Placed], None]) -> None:
         """Bring a message of the journal to its end: find it, or send it again as it is (FORMAT 4.1).
 
+        :param arrived: called when it is there, before the next write to its path.
         :raises OutcomeUnknown, StoreError, DataError: it is not known to be there.
         """
         self._begin()
         try:
             path = sealed.version.path
-            turn = self._queues.enter(path)
+            turn = self.backlog.turns.enter(path)
             if turn is not None:
                 await turn
             try:
                 await self._view.refresh()
-                return await self.sending.found(sealed) or (await self.sending.stored(sealed, None))[0]
+                placed = await self.sending.found(sealed) or (await self.sending.stored(sealed, None))[0]
+                self._view.index.acknowledge(placed.version)
+                arrived(placed)
             finally:
-                self._queues.leave(path)
+                self.backlog.turns.leave(path)
         finally:
             self._end()
 
@@ -281,6 +333,9 @@ class Writer:
 
     async def _number(self) -> int:
         """This device's next number; of a new writer when the folder knows a greater one (FORMAT 3.2)."""
+        if self.backlog.unclean:
+            await self._identity.renew()  # what an earlier life sent and nobody sees may arrive yet
+            self.backlog.unclean = False
         number = await self._identity.take(1)
         if number > self._view.index.greatest(self._identity.writer):
             return number
@@ -384,13 +439,17 @@ class Writer:
     def _begin(self) -> None:
         self.pending += 1
         if self.pending == 1:
-            self._watchers.tell(Event(kind="pending", detail={"pending": 1}))
+            self.tell_pending()
 
     def _end(self) -> None:
         self.pending -= 1
         if not self.pending:
-            self._watchers.tell(Event(kind="pending", detail={"pending": 0}))
+            self.tell_pending()
             self._idle.tell()
+
+    def tell_pending(self) -> None:
+        """Tell those who watch how many writes are not yet known to be on the server."""
+        self._watchers.tell(Event(kind="pending", detail={"pending": self.pending + self.waiting()}))
 
 
 def _replaced(history: History, change: Change, *, locked: bool) -> list[Placed]:

@@ -46,12 +46,18 @@ class OwnFilesystem(Standby):
         return await facts(self._service)
 
 
-async def _ready(service: IFAPService) -> OwnFilesystem:
-    """Start a service and wait until its folder is open; when that fails, everything is stopped again."""
+async def _ready(service: IFAPService, *, away: bool = False) -> OwnFilesystem:
+    """Start a service and wait until its folder is open; when that fails, everything is stopped again.
+
+    :param away: a server that is away is not waited for long, and no failure: what can be done without it is done.
+    """
     service.startService()
     filesystem = OwnFilesystem(service)
     try:
-        filesystem.announce(await filesystem.ready())
+        if away and not await filesystem.is_there():
+            await service.be_ready_to_accept()
+        else:
+            filesystem.announce(await filesystem.ready())
     except BaseException:
         await service.stopService()
         raise
@@ -107,9 +113,13 @@ async def connect(
     return await _ready(service)
 
 
-def open_local(reactor: Any, basedir: Basedir, settings: Settings) -> Deferred[OwnFilesystem]:
-    """Open the account of a basedir in this process; the basedir is held by the caller and stays its own."""
-    return Deferred.fromCoroutine(_ready(IFAPService(settings, reactor=reactor, basedir=basedir, patient=False)))
+def open_local(reactor: Any, basedir: Basedir, settings: Settings, *, away: bool = False) -> Deferred[OwnFilesystem]:
+    """Open the account of a basedir in this process; the basedir is held by the caller and stays its own.
+
+    :param away: while the mail server is away, give a filesystem all the same: for a status, and to queue writes.
+    """
+    service = IFAPService(settings, reactor=reactor, basedir=basedir, patient=False)
+    return Deferred.fromCoroutine(_ready(service, away=away))
 
 
 @deferred

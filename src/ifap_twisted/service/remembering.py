@@ -12,6 +12,7 @@ from ifap_twisted.basedir.keyfile import KeyEntry, KeyFile
 from ifap_twisted.basedir.writer import FileWriter, MemoryWriter
 from ifap_twisted.core.keys import Key
 from ifap_twisted.credentials import read_secret_file
+from ifap_twisted.filesystem.backlog import Backlog
 from ifap_twisted.filesystem.opening import Membership
 from ifap_twisted.filesystem.writing import Random
 from ifap_twisted.interfaces import IJournal, IWriterIdentity
@@ -24,6 +25,7 @@ class Remembering:
     """The memory of one device for one folder; without a basedir it forgets with the process.
 
     :param key: a key that the caller gave; it counts more than one that is remembered.
+    :ivar backlog: what waits in the journal, also while the folder is not open.
     """
 
     def __init__(self, settings: Settings, basedir: Basedir | None, key: Secret | None, worker: Worker) -> None:
@@ -32,6 +34,9 @@ class Remembering:
         self._basedir = basedir
         self._given = key
         self._worker = worker
+        self._identity: IWriterIdentity | None = None
+        self._journal: FileJournal | None = None
+        self.backlog = Backlog()
 
     async def recall(self) -> Membership:
         """What is known of the folder; files are read in the worker."""
@@ -45,6 +50,7 @@ class Remembering:
         keys = [Key.from_text(secret.reveal()) for secret in secrets if secret is not None]
         return Membership(
             dialect=self._settings.dialect or (None if entry is None else entry.dialect),
+            found=None if entry is None else entry.dialect,
             encrypted=self._settings.encryption == "required",
             keys=tuple(dict.fromkeys(keys)),
             home=None if entry is None else entry.home,
@@ -78,14 +84,23 @@ class Remembering:
         )
 
     async def identity(self, random: Random) -> IWriterIdentity:
-        """This device's name in history; a new one each time where nothing is kept."""
+        """This device's name in history, one for the whole process; a new one each time where nothing is kept."""
         if self._basedir is None:
             return MemoryWriter(random)
-        return await FileWriter.open(self._basedir, random, self._worker)
+        if self._identity is None:
+            self._identity = await FileWriter.open(self._basedir, random, self._worker)
+        return self._identity
 
     def journal(self, random: Random) -> Callable[[Sequence[Key]], IJournal] | None:
-        """What opens the journal of the basedir; None where nothing is kept."""
+        """What opens the journal of the basedir, one for the whole process; None where nothing is kept."""
         basedir = self._basedir
         if basedir is None:
             return None
-        return lambda keys: FileJournal(basedir, keys, random=random, worker=self._worker)
+
+        def opened(keys: Sequence[Key]) -> IJournal:
+            if self._journal is None:
+                self._journal = FileJournal(basedir, keys, random=random, worker=self._worker)
+            self._journal.use(keys)
+            return self._journal
+
+        return opened

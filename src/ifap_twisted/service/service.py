@@ -24,13 +24,15 @@ from ifap_twisted.errors import AuthenticationRefused, IFAPError, Unavailable
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Opened, Surroundings, open_folder
+from ifap_twisted.filesystem.recovery import Place
 from ifap_twisted.interfaces import IFilesystem, IMessageStore
 from ifap_twisted.platforms import elapsed_seconds, user_and_host
 from ifap_twisted.secrecy import Credentials, Secret
 from ifap_twisted.server.service import EmbeddedServer
+from ifap_twisted.service.accepting import Accepting
 from ifap_twisted.service.collecting import Schedule, policy_of
 from ifap_twisted.service.remembering import Remembering
-from ifap_twisted.service.shelves import Means, shelf_for
+from ifap_twisted.service.shelves import Means, is_reached, shelf_for
 from ifap_twisted.service.standby import Standby
 from ifap_twisted.settings import Settings
 from ifap_twisted.workers import ThreadWorker
@@ -91,6 +93,18 @@ class IFAPService(Service):
         self._nobody = False
         self._stopped = False
         self._waiting: list[Deferred[IFilesystem]] = []
+        self._remembering: Remembering | None = None
+        self._options = Options(
+            max_file_size=settings.max_file_size,
+            keep=settings.retention_keep,
+            retention=policy_of(settings),
+            grace=settings.retention_grace,
+            compat=settings.compat,
+            require_bound=settings.require_bound,
+            holder=user_and_host(),
+        )
+        place = Place(account=settings.account.key, folder=settings.folder)
+        self.accepting = Accepting(self._standby.watchers, place, self._options)
 
     # For everybody
 
@@ -144,6 +158,11 @@ class IFAPService(Service):
         """The shelf below it, for what is told of the account."""
         return self._store
 
+    @property
+    def reached(self) -> bool:
+        """The mail server answers, so that to open the folder is a matter of time."""
+        return self._store is not None and is_reached(self._store)
+
     @deferred
     async def status(self) -> Status:
         """The present state, at any time."""
@@ -152,7 +171,7 @@ class IFAPService(Service):
         return replace(found, warnings=(*own, *found.warnings))
 
     def _status_of_waiting(self) -> Status:
-        notices = () if self._error is None else (Notice(code=self._error.code, text=self._error.detail),)
+        trouble = () if self._error is None else (Notice(code=self._error.code, text=self._error.detail),)
         if not self.running:
             state = "stopped"
         else:
@@ -162,7 +181,9 @@ class IFAPService(Service):
             account=str(self.settings.account),
             folder=self.settings.folder,
             dialect=self.settings.dialect,
-            warnings=notices,
+            pending=self.accepting.pending,
+            failing=self.accepting.failing,
+            warnings=(*trouble, *self.accepting.notices()),
         )
 
     @deferred
@@ -180,6 +201,13 @@ class IFAPService(Service):
         self._credentials = None
         self._error = AuthenticationRefused("Nobody is logged in.")
         self._nobody = True
+
+    async def be_ready_to_accept(self) -> None:
+        """Know what waits in the journal, for the status and for what comes after it."""
+        try:
+            await self.accepting.offline()
+        except IFAPError as error:
+            self._log.info("nothing can be accepted while the folder is not open: {reason}", reason=error.detail)
 
     # IService
 
@@ -207,6 +235,7 @@ class IFAPService(Service):
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
+        self._remembering = None
         if self._owns_basedir and self._basedir is not None:
             self._basedir.close()
             self._basedir = None
@@ -229,6 +258,8 @@ class IFAPService(Service):
                     elif self._patient:
                         self._log.warn("the folder cannot be opened: {error}", error=error.detail)
                     self._error = error
+                    if error.retryable:
+                        await self.be_ready_to_accept()
                     if not (error.retryable and self._patient):
                         if not self._nobody:
                             self._fail(error)
@@ -248,7 +279,9 @@ class IFAPService(Service):
         assert self._worker is not None
         basedir = await self._held_basedir()
         await self._serve_embedded(basedir)
-        remembering = Remembering(self.settings, basedir, self._key, self._worker)
+        if self._remembering is None:
+            self._remembering = Remembering(self.settings, basedir, self._key, self._worker)
+        remembering = self._remembering
         membership = await remembering.recall()
         if self._store is None:
             self._store = await self._shelf(basedir)
@@ -259,20 +292,14 @@ class IFAPService(Service):
             identity=await remembering.identity(self._random),
             journal=remembering.journal(self._random),
             elapsed=elapsed_seconds,
+            backlog=remembering.backlog,
         )
+        self.accepting.prepare(self._store, membership, surroundings)
         opened = await open_folder(
             self._store,
             membership,
             surroundings,
-            options=Options(
-                max_file_size=self.settings.max_file_size,
-                keep=self.settings.retention_keep,
-                retention=policy_of(self.settings),
-                grace=self.settings.retention_grace,
-                compat=self.settings.compat,
-                require_bound=self.settings.require_bound,
-                holder=user_and_host(),
-            ),
+            options=self._options,
             make_key=self._make_key,
             remember=remembering.remember,
             account=str(self.settings.account),
@@ -338,6 +365,7 @@ class IFAPService(Service):
             self._schedule = None
         opened, self._opened = self._opened, None
         store, self._store = self._store, None
+        await self.accepting.close()
         if opened is not None:
             await opened.filesystem.close()
             self._standby.retire()

@@ -72,6 +72,12 @@ def shelf_for(
     return store if account.kind == "embedded" else _polite(store, settings, reactor, random)
 
 
+def is_reached(store: IMessageStore) -> bool:
+    """Whether the server behind a shelf answers at present."""
+    inner = store.inner if isinstance(store, PoliteStore) else store
+    return isinstance(inner, ImapStore) and inner.state == "connected"
+
+
 def _polite(store: IMessageStore, settings: Settings, clock: Any, random: Random) -> IMessageStore:
     """A provider's bounds are kept by default (promise P10); our own server in this process has none."""
     politeness = Politeness(
@@ -118,4 +124,4 @@ async def _preauthenticated(_session: Dancer) -> None:
     """For a socket whose server knows who we are."""
 
 
-__all__ = ["Means", "shelf_for"]
+__all__ = ["Means", "is_reached", "shelf_for"]

@@ -16,13 +16,17 @@ from ifap_twisted.core.collection import Collection
 from ifap_twisted.core.limits import CONNECT_SECONDS, LEASE_SECONDS
 from ifap_twisted.core.values import Entry, Expect, Lock, Record, Status
 from ifap_twisted.deferreds import deferred, within
-from ifap_twisted.errors import IFAPError, TimedOut, Unavailable
+from ifap_twisted.errors import IFAPError, StoreError, TimedOut, Unavailable
 from ifap_twisted.filesystem.batches import Batch
 from ifap_twisted.filesystem.files import Opening
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.leasing import Leasing
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.interfaces import IFilesystem, Listener, RemotePath
+from ifap_twisted.service.accepting import Accepting
+
+QUEUE_SECONDS = 5.0
+"""How long a write that may be queued waits for a folder that is just being opened."""
 
 
 class Opener(Protocol):
@@ -47,18 +51,30 @@ class Opener(Protocol):
     def when_ready(self) -> Deferred[IFilesystem]:
         """Fires with the filesystem."""
 
+    @property
+    def reached(self) -> bool:
+        """The mail server answers: to open the folder is a matter of time."""
+
+    @property
+    def accepting(self) -> Accepting:
+        """What can be accepted while it is not open."""
+
     def status(self) -> Deferred[Status]:
         """The present state."""
 
 
 @implementer(IFilesystem)
 class Standby:
-    """The filesystem of a service, at any time."""
+    """The filesystem of a service, at any time.
+
+    :ivar watchers: told also of what happens while the folder is not open.
+    """
 
     def __init__(self, opener: Opener) -> None:
         self._opener = opener
-        self._watchers = Watchers()
+        self.watchers = Watchers()
         self._filesystem: IFilesystem | None = None
+        self._away = False
         self._stop: Callable[[], None] | None = None
 
     def _call(self, name: str, args: Any, kwargs: Any) -> Any:
@@ -69,8 +85,8 @@ class Standby:
     async def _call_later(self, name: str, args: Any, kwargs: Any) -> Any:
         return await getattr(await self.ready(), name)(*args, **kwargs)
 
-    async def ready(self) -> IFilesystem:
-        """The open filesystem, waited for.
+    async def ready(self, seconds: float = CONNECT_SECONDS) -> IFilesystem:
+        """The open filesystem, waited for at most so long.
 
         :raises Unavailable: it could not be opened in time.
         :raises IFAPError: why it cannot be opened at all, or why the last attempt failed: that is not waited for again.
@@ -83,7 +99,7 @@ class Standby:
         if self._opener.trouble is not None:
             raise copy.copy(self._opener.trouble)
         try:
-            return await within(self._opener.when_ready(), CONNECT_SECONDS, self._opener.clock, "Opening the folder")
+            return await within(self._opener.when_ready(), seconds, self._opener.clock, "Opening the folder")
         except TimedOut as error:
             state = await self._opener.status()
             reason = state.warnings[0].text if state.warnings else "The mail server was not reached in time."
@@ -92,15 +108,16 @@ class Standby:
     def announce(self, filesystem: IFilesystem) -> None:
         """A filesystem was opened: those who watch this one hear of it."""
         self._filesystem = filesystem
-        if self._watchers:
+        if self.watchers:
             self._attach()
 
     def _attach(self) -> None:
         if self._filesystem is not None and self._stop is None:
-            self._stop = self._filesystem.watch(self._watchers.tell)
+            self._stop = self._filesystem.watch(self.watchers.tell)
 
     def retire(self) -> None:
         """The filesystem is about to be closed."""
+        self._away = False
         stop, self._stop = self._stop, None
         self._filesystem = None
         if stop is not None:
@@ -133,7 +150,7 @@ class Standby:
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """Tell a callable of every event, also of those after the folder was opened anew."""
-        stop = self._watchers.add(listener)
+        stop = self.watchers.add(listener)
         self._attach()
         return stop
 
@@ -145,10 +162,46 @@ class Standby:
     async def close(self) -> None:
         """Nothing: the service that owns the filesystem closes it."""
 
-    def put(self, *args: Any, **kwargs: Any) -> Deferred[Entry]:
-        """Store a file as a new version."""
+    def put(self, *args: Any, queue: bool = False, **kwargs: Any) -> Deferred[Entry]:
+        """Store a file as a new version; with ``queue`` it is accepted while the folder is not open."""
+        if queue and self._opener.opened is None:
+            return self._queued(args, kwargs)
+        kwargs["queue"] = queue
         work: Deferred[Entry] = self._call("put", args, kwargs)
         return work
+
+    @deferred
+    async def _queued(self, args: Any, kwargs: Any) -> Entry:
+        if await self.is_there():
+            return await (await self.ready()).put(*args, queue=True, **kwargs)
+        offline = await self._opener.accepting.offline()
+        opened = self._opener.opened
+        if opened is not None:
+            return await opened.put(*args, queue=True, **kwargs)
+        if offline is None:  # it is not known yet what the folder is opened with
+            return await (await self.ready()).put(*args, queue=True, **kwargs)
+        return await offline.put(*args, **kwargs)
+
+    async def is_there(self) -> bool:
+        """Whether the folder is open, which is waited for a moment, and once; longer when the server answers.
+
+        :raises IFAPError: it cannot be opened at all.
+        """
+        if self._opener.opened is None and self._away and self._opener.problem is None:
+            return False
+        for seconds in (QUEUE_SECONDS, CONNECT_SECONDS):
+            try:
+                await self.ready(seconds)
+            except StoreError as error:
+                if not error.retryable:
+                    raise
+            else:
+                self._away = False
+                return True
+            if not self._opener.reached:
+                break
+        self._away = True
+        return False
 
     def get(self, *args: Any, **kwargs: Any) -> Deferred[bytes]:
         """The content of a version."""

@@ -37,8 +37,12 @@ class NotedJournal:
         self._journal.settle(frozen)
 
     def left(self) -> Deferred[JournalContent]:
-        """What an earlier process left behind."""
+        """What is kept and not settled."""
         return self._journal.left()
+
+    def load(self, frozen: Frozen) -> Deferred[Frozen]:
+        """The whole of a message that is kept."""
+        return self._journal.load(frozen)
 
     def close(self) -> Deferred[None]:
         """Fires when what was let go is gone from the disk."""

@@ -1,0 +1,83 @@
+"""Writes that the journal keeps until they are on the server, and what the next writes make of them (FORMAT 4.1).
+
+Two kinds wait here: those whose outcome is unknown, and those that were *accepted* while the server was away. Whoever
+writes to a path descends from what was accepted for it, as if it were there: so they may arrive in any order, late or
+twice, and none is ever a sibling of its own device's next write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from ifap_twisted.core.frozen import Frozen
+from ifap_twisted.core.history import History, Placed
+from ifap_twisted.core.values import Version
+from ifap_twisted.filesystem.queues import Queues
+
+BEYOND = 1 << 32
+"""The rank of what waits: behind every message that is there."""
+
+
+class Waiting(NamedTuple):
+    """One write that waits: its entry in the journal, by its head, and its version, unless that cannot be told."""
+
+    frozen: Frozen
+    version: Version | None
+
+    @property
+    def path(self) -> str | None:
+        """What it is a version of."""
+        return None if self.version is None else self.version.path
+
+
+class Backlog:
+    """What waits, oldest first.
+
+    :ivar turns: one write to a path at a time, also while the folder is being opened.
+    :ivar unclean: an earlier life of this device may have messages on their way that nobody can tell of (FORMAT 3.2).
+    :ivar added: called when something begins to wait.
+    """
+
+    def __init__(self) -> None:
+        self.turns = Queues()
+        self.unclean = False
+        self.added: Callable[[], None] = lambda: None
+        self._waiting: dict[str, Waiting] = {}
+        self._accepted: dict[str, dict[str, Version]] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __contains__(self, waiting: Waiting) -> bool:
+        return waiting.frozen.sealed_id in self._waiting
+
+    def __iter__(self) -> Iterator[Waiting]:
+        return iter(self._waiting.values())
+
+    def add(self, frozen: Frozen, version: Version | None) -> None:
+        """Let one more wait; the journal has it already."""
+        self._waiting[frozen.sealed_id] = Waiting(frozen.head(), version)
+        if frozen.accepted and version is not None:
+            self._accepted.setdefault(version.path, {})[frozen.sealed_id] = version
+        self.added()
+
+    def remove(self, waiting: Waiting) -> None:
+        """It has arrived."""
+        sealed_id, path = waiting.frozen.sealed_id, waiting.path
+        self._waiting.pop(sealed_id, None)
+        if path is not None and sealed_id in self._accepted.get(path, {}):
+            del self._accepted[path][sealed_id]
+            if not self._accepted[path]:
+                del self._accepted[path]
+
+    def accepted(self, path: str) -> tuple[Version, ...]:
+        """The versions of a path that were accepted and have not arrived, oldest first."""
+        return tuple(self._accepted.get(path, {}).values())
+
+    def history(self, path: str, known: History) -> History:
+        """What is known of a path, and what was accepted for it: whom the next version descends from."""
+        late = [version for version in self.accepted(path) if not known.find(version.vid)]
+        if not late:
+            return known
+        return known.followed_by([Placed(one, (BEYOND + number,)) for number, one in enumerate(late)])

@@ -1,0 +1,475 @@
+"""Writes that are accepted while the server is away (DESIGN 4.2 ``put --queue``; FORMAT 3.2, 4.1, 4.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ifap_twisted.core.values import ABSENT, Event
+from ifap_twisted.errors import (
+    Conflict,
+    IFAPError,
+    IsADirectory,
+    NotSupported,
+    OutcomeUnknown,
+    ProtocolViolation,
+    QuotaExceeded,
+    Throttled,
+    Unavailable,
+)
+from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.filesystem.recovery import AGAIN_SECONDS
+from ifap_twisted.store.memory import Fate, Turnstile
+from tests.filesystem.folders import result
+from tests.filesystem.test_recovery import Recovering
+
+
+class Queueing(Recovering):
+    """A device whose server goes away and comes back."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.store = self.folder.store()
+        self.mine = self.device(self.store)
+
+    def queue(self, path: str, data: bytes, device: Filesystem | None = None, **more: Any) -> Any:
+        """Put with ``queue``; the entry."""
+        return result((device or self.mine).put(path, data, queue=True, **more))
+
+    def others(self) -> Filesystem:
+        """Somebody else's device."""
+        return self.folder.device()
+
+    def contents(self, path: str) -> list[bytes]:
+        """Of all versions of a path on the server, oldest first."""
+        other = self.others()
+        entries = list(reversed(result(other.versions(path))))
+        return [result(other.get(path, version=entry.version)) for entry in entries]
+
+    def restarted(self) -> Filesystem:
+        """The device after it was killed, with the server there again."""
+        self.crash(self.store)
+        self.store = self.folder.store()
+        self.mine = self.device(self.store)
+        return self.mine
+
+
+class AcceptedTests(Queueing):
+    """What is accepted while the server is away arrives, once, when it is back."""
+
+    def test_there(self) -> None:
+        """With the server there it is a put."""
+        entry = self.queue("a", b"1")
+        self.assertFalse(entry.pending)
+        self.assertEqual(self.contents("a"), [b"1"])
+        self.assertEqual(self.pending(), 0)
+
+    def test_away(self) -> None:
+        """The answer says that it is pending, it is on the disk, and not on the server."""
+        self.store.go_offline()
+        entry = self.queue("a", b"1")
+        self.assertTrue(entry.pending)
+        self.assertEqual(self.pending(), 1)
+        self.assertEqual(result(self.others().list("/")), [])
+
+    def test_it_arrives_at_once_when_the_server_is_back(self) -> None:
+        """Nobody has to ask, and it has the version id that was told."""
+        self.store.go_offline()
+        entry = self.queue("a", b"1")
+        self.store.go_online()
+        self.assertEqual(result(self.mine.stat("a")).version, entry.version)
+        self.assertEqual(self.contents("a"), [b"1"])
+        self.assertEqual(self.pending(), 0)
+        self.assertEqual(self.status(self.mine).pending, 0)
+        recovery = self.mine._recovery
+        self.assertNotIn(recovery._try, [call.func for call in self.folder.clock.getDelayedCalls()])
+
+    def test_after_an_hour(self) -> None:
+        """An hour without network is nothing special."""
+        self.store.go_offline()
+        for number in range(5):
+            self.queue(f"{number}", b"1")
+            self.pass_time(600)
+        self.assertEqual(self.status(self.mine).pending, 5)
+        self.store.go_online()
+        self.assertEqual([entry.path for entry in result(self.others().list("/"))], list("01234"))
+
+    def test_after_a_crash(self) -> None:
+        """The process that accepted it is killed: the next one sends it, once."""
+        self.store.go_offline()
+        self.queue("a", b"1")
+        device = self.restarted()
+        self.assertEqual(result(device.get("a")), b"1")
+        self.restarted()
+        self.assertEqual(self.contents("a"), [b"1"])
+        self.assertEqual(self.pending(), 0)
+
+    def test_after_an_end(self) -> None:
+        """As after a crash."""
+        self.store.go_offline()
+        self.queue("a", b"1")
+        result(self.mine.close())
+        self.assertEqual(result(self.device().get("a")), b"1")
+
+    def test_an_end_waits_for_no_server(self) -> None:
+        """Not even for a snapshot that is due: it is disposable (P8)."""
+        for number in range(25):
+            result(self.mine.put(f"{number}", b"1"))
+        self.store.go_offline()
+        self.queue("a", b"1")
+        result(self.mine.close())
+
+    def test_throttled(self) -> None:
+        """A server that asks to wait is away."""
+        self.store.fail_next("append", Throttled("Wait."))
+        self.assertTrue(self.queue("a", b"1").pending)
+        self.pass_time(2 * AGAIN_SECONDS)
+        self.assertEqual(self.contents("a"), [b"1"])
+
+    def test_the_connection_breaks_on_the_way(self) -> None:
+        """It is accepted, and whether it had arrived is found out: it is there once."""
+        for fate in (Fate.CUT_BEFORE, Fate.CUT_AFTER):
+            self.store.doom_next(fate)
+            putting = self.mine.put(fate.name, b"1", queue=True)
+            self.store.go_offline()
+            self.pass_time(200)
+            self.assertTrue(result(putting).pending)
+            self.store.go_online()
+            self.pass_time(2 * AGAIN_SECONDS)
+            self.assertEqual(self.contents(fate.name), [b"1"])
+
+    def test_refused_by_the_server(self) -> None:
+        """A server that says no is there: it is not accepted, and nothing waits."""
+        self.store.fail_next("append", QuotaExceeded("The mailbox is full."))
+        self.failureResultOf(self.mine.put("a", b"1", queue=True), QuotaExceeded)
+        self.assertEqual(self.status(self.mine).pending, 0)
+        self.assertEqual(self.pending(), 0)
+
+    def test_without_queue(self) -> None:
+        """A put without it waits for the server, and fails."""
+        self.store.go_offline()
+        putting = self.mine.put("a", b"1")
+        self.pass_time(100)
+        self.failureResultOf(putting, Unavailable)
+        self.assertEqual(self.status(self.mine).pending, 0)
+
+    def test_without_a_basedir(self) -> None:
+        """Nothing is promised that could not be kept."""
+        store = self.folder.store()
+        device = self.folder.device(store=store)
+        for go in (store.go_online, store.go_offline):
+            go()
+            self.failureResultOf(device.put("a", b"1", queue=True), NotSupported)
+
+    def test_a_full_disk_here(self) -> None:
+        """It is not accepted, and does not turn up later."""
+        self.store.go_offline()
+        self.worker.holds = True
+        putting = self.mine.put("a", b"1", queue=True)
+        while self.worker.waiting:
+            self.worker.fail(IFAPError("Cannot write: No space left on device."))
+        self.failureResultOf(putting, IFAPError)
+        self.worker.holds = False
+        self.assertEqual(self.status(self.mine).pending, 0)
+        self.store.go_online()
+        self.assertEqual(result(self.mine.list("/")), [])
+
+    def test_reading_shows_what_is_on_the_server(self) -> None:
+        """A file that was accepted is read when it has arrived; status tells of it until then."""
+        result(self.mine.put("a", b"old"))
+        self.store.fail_next("append", Throttled("Wait."))
+        self.queue("a", b"new")
+        self.assertEqual(result(self.mine.get("a")), b"old")
+        self.assertEqual(len(result(self.mine.versions("a"))), 1)
+        self.assertEqual([one.path for one in self.status(self.mine).warnings], ["a"])
+        result(self.mine.refresh())
+        self.assertEqual(result(self.mine.get("a")), b"new")
+
+    def test_a_directory_is_no_file(self) -> None:
+        """What is known of the folder is held against it."""
+        result(self.mine.make_directory("d"))
+        self.store.go_offline()
+        self.failureResultOf(self.mine.put("d", b"1", queue=True), IsADirectory)
+
+
+class OrderTests(Queueing):
+    """Of one path nothing overtakes what was accepted before it, and the last one wins."""
+
+    def test_one_descends_from_the_other(self) -> None:
+        """Three in a row, over a version that was there: no conflict, and in order."""
+        result(self.mine.put("a", b"0"))
+        self.store.go_offline()
+        for number in b"123":
+            self.queue("a", bytes([number]))
+        self.store.go_online()
+        self.assertEqual(self.contents("a"), [b"0", b"1", b"2", b"3"])
+        self.assertEqual(result(self.others().conflicts()), [])
+
+    def test_over_a_crash(self) -> None:
+        """What the next process accepts descends from what its predecessor had."""
+        self.store.go_offline()
+        self.queue("a", b"1")
+        self.crash(self.store)
+        self.store = self.folder.store()
+        self.store.fail_next("append", Throttled("Wait."))
+        self.mine = self.device(self.store)
+        self.queue("a", b"2")
+        result(self.mine.refresh())
+        self.assertEqual(self.contents("a"), [b"1", b"2"])
+        self.assertEqual(result(self.others().conflicts()), [])
+
+    def test_one_that_cannot_go_holds_up_its_path_only(self) -> None:
+        """The later one of the path waits with it, other paths go on."""
+        self.store.go_offline()
+        self.queue("a", b"1")
+        self.queue("a", b"2")
+        self.queue("b", b"3")
+        self.store.fail_next("append", QuotaExceeded("The mailbox is full."))
+        self.store.go_online()
+        self.assertEqual([entry.path for entry in result(self.others().list("/"))], ["b"])
+        status = self.status(self.mine)
+        self.assertEqual((status.pending, status.failing), (2, 1))
+        result(self.mine.refresh())
+        self.assertEqual(self.contents("a"), [b"1", b"2"])
+
+    def test_a_put_after_what_waits(self) -> None:
+        """It descends from what was accepted before it, which arrives later as an old version."""
+        self.store.fail_next("append", Throttled("Wait."))
+        self.queue("a", b"1")
+        result(self.mine.put("a", b"2"))
+        self.assertEqual(result(self.mine.get("a")), b"2")
+        result(self.mine.refresh())
+        self.assertEqual(result(self.mine.get("a")), b"2")
+        self.assertEqual(sorted(self.contents("a")), [b"1", b"2"])
+        self.assertEqual(result(self.others().conflicts()), [])
+
+    def test_what_is_expected_may_wait(self) -> None:
+        """The version id of what was accepted is what the next one may expect."""
+        self.store.go_offline()
+        first = self.queue("a", b"1", expect=ABSENT)
+        self.failureResultOf(self.mine.put("a", b"x", queue=True, expect=ABSENT), Conflict)
+        self.queue("a", b"2", expect=first.version)
+        self.store.go_online()
+        self.assertEqual(self.contents("a"), [b"1", b"2"])
+        self.assertEqual(self.status(self.mine).warnings, ())
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["put", "crash", "back", "gone"])), max_size=12))
+    def test_any_order_of_events(self, steps: list[tuple[str, str]]) -> None:
+        """Whatever happens between: all arrives, in the order of each path, without a conflict with oneself."""
+        self.setUp()
+        wanted: dict[str, list[bytes]] = {}
+        for number, (path, step) in enumerate(steps):
+            if step == "put":
+                self.queue(path, b"%d" % number)
+                wanted.setdefault(path, []).append(b"%d" % number)
+            elif step == "crash":
+                self.restarted()
+            else:
+                (self.store.go_online if step == "back" else self.store.go_offline)()
+        self.store.go_online()
+        result(self.mine.refresh())
+        for path, contents in wanted.items():
+            self.assertEqual(self.contents(path), contents)
+        self.assertEqual(result(self.others().conflicts()), [])
+        self.assertEqual(self.pending(), 0)
+
+
+class ConflictTests(Queueing):
+    """What came meanwhile is never overwritten unseen."""
+
+    def met(self, expect: Any, *, crash: bool = False) -> None:
+        """A write that waits, and another one of somebody else before it arrives."""
+        result(self.mine.put("a", b"0"))
+        self.store.go_offline()
+        self.queue("a", b"mine", expect=expect)
+        result(self.others().put("a", b"theirs"))
+        if crash:
+            self.restarted()
+        else:
+            self.store.go_online()
+
+    def check_both(self, codes: list[str]) -> None:
+        """Both are there, as a conflict, and the status tells."""
+        heads = result(self.mine.conflicts())
+        self.assertEqual({result(self.mine.get("a", version=head.version)) for head in heads}, {b"mine", b"theirs"})
+        status = self.status(self.mine)
+        self.assertEqual(status.conflicts, 1)
+        self.assertEqual([one.code for one in status.warnings], codes)
+        self.assertEqual(status.pending, 0)
+
+    def test_without_an_expectation(self) -> None:
+        """Both stay, and it is reported."""
+        self.met(None)
+        self.check_both(["stored-as-conflict"])
+
+    def test_with_an_expectation(self) -> None:
+        """As well: who was told that it is kept is not told later that it was thrown away."""
+        events: list[Event] = []
+        self.mine.watch(events.append)
+        version = result(self.mine.put("a", b"before")).version
+        self.store.go_offline()
+        self.queue("a", b"mine", expect=version)
+        result(self.others().put("a", b"theirs"))
+        self.store.go_online()
+        self.check_both(["stored-as-conflict"])
+        self.assertIn(("conflict", "a"), [(event.kind, event.entry.path) for event in events if event.entry])
+
+    def test_after_a_crash(self) -> None:
+        """The journal knows what was expected."""
+        self.met(None, crash=True)
+        self.check_both(["stored-as-conflict"])
+
+    def test_the_warning_ends_with_the_conflict(self) -> None:
+        """When it is resolved."""
+        self.met(None)
+        keep = result(self.mine.conflicts())[0].version
+        result(self.mine.resolve("a", version=keep))
+        self.assertEqual(self.status(self.mine).warnings, ())
+
+    def test_two_new_files(self) -> None:
+        """Both made the same new file."""
+        self.store.go_offline()
+        self.queue("a", b"mine", expect=ABSENT)
+        result(self.others().put("a", b"theirs"))
+        self.store.go_online()
+        self.check_both(["stored-as-conflict"])
+
+    def test_the_same_content(self) -> None:
+        """Is none."""
+        self.store.go_offline()
+        self.queue("a", b"same")
+        result(self.others().put("a", b"same"))
+        self.store.go_online()
+        self.assertEqual(self.status(self.mine).warnings, ())
+
+    def test_known_already(self) -> None:
+        """What this device knows to fail is refused at once."""
+        result(self.mine.put("a", b"0"))
+        self.store.go_offline()
+        self.failureResultOf(self.mine.put("a", b"1", queue=True, expect=ABSENT), Conflict)
+        self.failureResultOf(self.mine.put("a", b"1", queue=True, expect="x" * 22), Conflict)
+        self.assertEqual(self.pending(), 0)
+
+    def test_a_replayed_put_of_the_caller(self) -> None:
+        """A put with an expectation that was killed on its way, and met another: both stay, and it is reported."""
+        version = result(self.mine.put("a", b"0")).version
+        self.store.gate = Turnstile("append")
+        self.assertNoResult(self.mine.put("a", b"mine", expect=version))
+        self.crash(self.store)
+        result(self.others().put("a", b"theirs"))
+        self.mine = self.device()
+        self.check_both(["stored-as-conflict"])
+
+
+class TellingTests(Queueing):
+    """Status and events tell what waits, and why."""
+
+    def test_status(self) -> None:
+        """What was not tried yet is pending; what was tried in vain is failing, too, and says why."""
+        self.store.go_offline()
+        self.queue("a", b"1")
+        status = self.status(self.mine)
+        self.assertEqual((status.state, status.pending, status.failing), ("offline", 1, 0))
+        (notice,) = status.warnings
+        self.assertEqual((notice.code, notice.path), ("write-pending", "a"))
+        self.assertIn("accepted", notice.text)
+        self.store.fail_next("append", QuotaExceeded("The mailbox is full."))
+        self.store.go_online()
+        status = self.status(self.mine)
+        self.assertEqual((status.pending, status.failing), (1, 1))
+        self.assertIn("The mailbox is full.", status.warnings[0].text)
+
+    def test_many(self) -> None:
+        """Of very many the first are named."""
+        self.store.go_offline()
+        for number in range(25):
+            self.queue(f"{number}", b"1")
+        warnings = self.status(self.mine).warnings
+        self.assertEqual(len(warnings), 21)
+        self.assertIn("5 more", warnings[-1].text)
+
+    def test_events(self) -> None:
+        """How many are pending, up and down."""
+        self.store.go_offline()
+        events: list[Event] = []
+        self.mine.watch(events.append)
+        self.queue("a", b"1")
+        self.queue("b", b"1")
+        self.assertEqual([event.detail["pending"] for event in events if event.kind == "pending"][-1], 2)
+        self.store.go_online()
+        self.assertEqual([event.detail["pending"] for event in events if event.kind == "pending"][-1], 0)
+
+
+class MemoryTests(Queueing):
+    """What waits is on the disk, not in memory."""
+
+    def test_heads_only(self) -> None:
+        """Of each message its header."""
+        self.store.go_offline()
+        self.queue("a", b"x" * 100_000)
+        recovery = self.mine._recovery
+        (waiting,) = recovery._backlog
+        self.assertLess(len(waiting.frozen.message), 2000)
+        self.store.go_online()
+        self.assertEqual(result(self.mine.get("a")), b"x" * 100_000)
+
+    def test_a_journal_that_is_damaged_meanwhile(self) -> None:
+        """It is reported, and holds up nothing else; the next process sets it aside."""
+        self.store.go_offline()
+        self.queue("a", b"1")
+        (path,) = [path for path in self.base.journal.path.iterdir() if path.name.endswith(".pending")]
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+        self.queue("b", b"2")
+        self.store.go_online()
+        self.assertEqual(self.contents("b"), [b"2"])
+        self.assertEqual([one.path for one in self.status(self.mine).warnings], ["a"])
+        self.restarted()
+        self.assertEqual([one.code for one in self.status(self.mine).warnings], ["journal-damaged"])
+
+
+class UncleanTests(Queueing):
+    """A device that ended uncleanly takes another name before it writes (FORMAT 3.2)."""
+
+    def writer_of(self, path: str) -> str:
+        """Of the current version."""
+        return result(self.others().stat(path)).writer
+
+    def test_another_writer(self) -> None:
+        """What was on its way when it was killed can never pass for an ancestor of what it writes then."""
+        result(self.mine.put("a", b"0"))
+        before = self.writer_of("a")
+        late: list[bytes] = []
+        self.store.doom_next(Fate.CUT_BEFORE)
+        keep = self.store.append
+        self.store.append = lambda message: late.append(message) or keep(message)  # type: ignore[method-assign]
+        self.mine.put("a", b"late")
+        self.crash(self.store)
+        for file in self.base.journal.path.glob("*.pending"):
+            data = file.read_bytes()
+            file.write_bytes(data[:-1] + b"!")
+        device = self.device()
+        result(device.put("a", b"new"))
+        self.assertNotEqual(self.writer_of("a"), before)
+        self.folder.shelf.add(late[0])
+        heads = result(self.others().conflicts())
+        self.assertEqual({result(self.others().get("a", version=head.version)) for head in heads}, {b"late", b"new"})
+
+    def test_the_same_after_a_clean_end(self) -> None:
+        """Nothing was on its way."""
+        result(self.mine.put("a", b"0"))
+        before = self.writer_of("a")
+        result(self.mine.close())
+        result(self.device().put("a", b"1"))
+        self.assertEqual(self.writer_of("a"), before)
+
+    def test_an_answer_that_makes_no_sense(self) -> None:
+        """Nobody knows what became of the message: the next one has another writer."""
+        result(self.mine.put("a", b"0"))
+        before = self.writer_of("a")
+        self.store.fail_next("append", ProtocolViolation("What?"))
+        self.failureResultOf(self.mine.put("b", b"1"), ProtocolViolation, OutcomeUnknown)
+        result(self.mine.put("c", b"2"))
+        self.assertNotEqual(self.writer_of("c"), before)
