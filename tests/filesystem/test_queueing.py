@@ -6,12 +6,17 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.trial.unittest import SynchronousTestCase
 
+from ifap_twisted.basedir.journal import FileJournal
+from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core.values import ABSENT, Event
 from ifap_twisted.errors import (
     Conflict,
     IFAPError,
     IsADirectory,
+    NotFound,
     NotSupported,
     OutcomeUnknown,
     ProtocolViolation,
@@ -21,8 +26,9 @@ from ifap_twisted.errors import (
 )
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.recovery import AGAIN_SECONDS
-from ifap_twisted.store.memory import Fate, Turnstile
-from tests.filesystem.folders import result
+from ifap_twisted.store.memory import Fate, MemoryStore, Turnstile
+from ifap_twisted.testing.disk import Disk, PowerCutError
+from tests.filesystem.folders import Folder, result
 from tests.filesystem.test_recovery import Recovering
 
 
@@ -473,3 +479,87 @@ class UncleanTests(Queueing):
         self.failureResultOf(self.mine.put("b", b"1"), ProtocolViolation, OutcomeUnknown)
         result(self.mine.put("c", b"2"))
         self.assertNotEqual(self.writer_of("c"), before)
+
+
+class Mortal:
+    """A worker whose machine loses its power: then nothing ends any more.
+
+    :ivar alive: it has not yet.
+    """
+
+    def __init__(self) -> None:
+        self.alive = True
+
+    def __call__(self, work: Any) -> Any:
+        """Do it at once, if that can be."""
+        try:
+            return succeed(work())
+        except PowerCutError:
+            self.alive = False
+            return Deferred()
+        except Exception:
+            return fail()
+
+
+class PowerTests(SynchronousTestCase):
+    """The power is cut at each change of the disk while writes are accepted, and sent."""
+
+    def setUp(self) -> None:
+        """A folder, and the disk of a device."""
+        self.folder, self.disk = Folder(), Disk()
+
+    def device(self, store: MemoryStore, worker: Mortal) -> Filesystem:
+        """The device, started."""
+        base: Any = self.disk
+        identity = result(FileWriter.open(base, self.folder.random, worker))
+        return self.folder.device(
+            store=store,
+            identity=identity,
+            journal=lambda keys: FileJournal(base, keys, random=self.folder.random, worker=worker),
+        )
+
+    def lived(self, changes: int) -> tuple[bool, dict[str, list[bytes]]]:
+        """A life that ends after so many changes of the disk, if it has as many; what it had accepted by then."""
+        self.setUp()
+        store, worker = self.folder.store(), Mortal()
+        device = self.device(store, worker)
+        result(device.put("a", b"0"))
+        store.go_offline()
+        self.disk.cut_after(changes)
+        accepted: dict[str, list[bytes]] = {"a": [b"0"], "b": []}
+        for path, content in (("a", b"1"), ("a", b"2"), ("b", b"3")):
+            putting = device.put(path, content, queue=True)
+            putting.addCallback(lambda _entry, path=path, content=content: accepted[path].append(content))
+        store.go_online()
+        store.gate = lambda _method: Deferred()
+        self.folder.shelf.detach(store)
+        self.disk.cut_after(None)
+        return worker.alive, accepted
+
+    def found(self, path: str) -> list[bytes]:
+        """All versions of a path, oldest first."""
+        other = self.folder.device()
+        try:
+            entries = reversed(result(other.versions(path)))
+        except NotFound:
+            return []
+        return [result(other.get(path, version=entry.version)) for entry in entries]
+
+    def test_at_each_change(self) -> None:
+        """What was accepted is there, once, in order, and nothing is left to be done; what was not may be there."""
+        for changes in range(100):
+            alive, accepted = self.lived(changes)
+            for _again in range(2):
+                device = self.device(self.folder.store(), Mortal())
+                result(device.refresh())
+                for path, contents in accepted.items():
+                    found = self.found(path)
+                    self.assertEqual(found, sorted(set(found)), changes)
+                    self.assertLessEqual(set(contents), set(found), changes)
+                self.assertEqual(result(device.conflicts()), [], changes)
+                self.assertEqual(result(device.status()).pending, 0, changes)
+                result(device.close())
+            if alive:
+                self.assertGreater(changes, 5)
+                return
+        self.fail("the life has no end")
