@@ -16,6 +16,7 @@ from ifap_twisted.errors import (
     Conflict,
     IFAPError,
     IsADirectory,
+    Locked,
     NotFound,
     NotSupported,
     OutcomeUnknown,
@@ -368,6 +369,37 @@ class ConflictTests(Queueing):
         result(self.others().put("a", b"theirs"))
         self.mine = self.device()
         self.check_both(["stored-as-conflict"])
+
+
+class LockTests(Queueing):
+    """Locks that are known when a write is queued (FORMAT 10.2)."""
+
+    def test_of_another_device(self) -> None:
+        """What another device locked is not overwritten; a new file never waits for a lock (P7)."""
+        result(self.mine.put("a", b"0"))
+        other = self.others()
+        for path in ("a", "new"):
+            result(other.lock(path))
+        result(self.mine.refresh())
+        self.store.go_offline()
+        self.failureResultOf(self.mine.put("a", b"1", queue=True), Locked)
+        self.assertTrue(self.queue("new", b"1").pending)
+
+    def test_of_this_device(self) -> None:
+        """A write under its own lock says so, and comes too late when somebody took the lock over meanwhile."""
+        result(self.mine.put("a", b"0"))
+        result(self.mine.lock("a"))
+        self.store.go_offline()
+        self.queue("a", b"mine")
+        other = self.others()
+        result(other.unlock("a", force=True))
+        result(other.lock("a"))
+        result(other.put("a", b"theirs"))
+        self.store.go_online()
+        self.assertEqual(result(other.get("a")), b"theirs")
+        heads = result(self.others().conflicts())
+        self.assertEqual({result(other.get("a", version=head.version)) for head in heads}, {b"mine", b"theirs"})
+        self.assertIn("stored-as-conflict", [one.code for one in self.status(self.mine).warnings])
 
 
 class TellingTests(Queueing):
