@@ -17,7 +17,7 @@ from ifap_twisted.core.collection import COLLECTED, KEPT, PLANNED, WAITING
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.plans import Standing
 from ifap_twisted.core.records import Records
-from ifap_twisted.core.retention import Policy, Reason, in_order, judge
+from ifap_twisted.core.retention import Policy, Reason, in_order, judge, kept_count
 
 __all__ = ["Case", "Disposal", "Knowledge", "survey"]
 
@@ -137,7 +137,10 @@ def _judged(history: History, known: Knowledge) -> list[tuple[Placed, str, bool]
     kept: dict[float, Reason] = {}
     if any(history.bygone):
         rest = history.of(one for one in history.versions if not _is_bygone(one, history))
-        kept = {one.rank: reason for one, reason in judge(rest, known.time, known.policy, known.now) if reason.keeps}
+        again = judge(rest, known.time, known.policy, known.now)
+        kept = {one.rank: reason for one, reason in again if reason.keeps and reason != Reason.HEAD}
+        content = [one for one in reversed(in_order(history)) if not (one.version.deleted or _is_bygone(one, history))]
+        kept.update((one.rank, Reason.LAST) for one in content[: kept_count(history, known.policy)])
     settled = [(placed, reason if reason.keeps else kept.get(placed.rank, reason)) for placed, reason in judged]
     return [(placed, reason, reason.keeps) for placed, reason in settled]
 
