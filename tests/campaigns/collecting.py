@@ -11,15 +11,12 @@ broken.
 from __future__ import annotations
 
 import random
-import sys
-import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import click
 from twisted.internet.defer import Deferred
 
 from ifap_twisted.core import envelope, paths
@@ -35,6 +32,8 @@ from ifap_twisted.store.headers import metadata_fields
 from ifap_twisted.store.memory import Fate, MemoryStore
 from ifap_twisted.testing.ancestry import Family
 from ifap_twisted.testing.reference_writer import Stamp, encode
+from tests.campaigns.reference import unlike_reference
+from tests.campaigns.seeded import command
 from tests.filesystem.folders import KEY, Folder, result
 from tests.messages import mail
 
@@ -81,14 +80,8 @@ class Device:
 class Tally:
     """What was covered, and what was wrong."""
 
-    seeds: int = 0
     done: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
-
-    def lines(self) -> list[str]:
-        """For a person."""
-        counts = ", ".join(f"{name} {count}" for name, count in sorted(self.done.items()))
-        return [f"{self.seeds} seeds: {counts}", *(f"WRONG {one}" for one in self.wrong)]
 
 
 class Umpire:
@@ -189,14 +182,13 @@ class Umpire:
         return max(dates.values()) - dates[uid]
 
     def _wrong(self, uid: int, text: str) -> None:
-        self._world.tally.wrong.append(f"seed {self._world.seed}: UID {uid}: {text}")
+        self._world.tally.wrong.append(f"UID {uid}: {text}")
 
 
 class World:
     """One run."""
 
     def __init__(self, seed: int, tally: Tally) -> None:
-        self.seed = seed
         self.tally = tally
         self.random = random.Random(seed)
         self.folder = Folder(seed=seed)
@@ -258,7 +250,7 @@ class World:
                 return
             failed = hasattr(outcome, "check")
             if failed and outcome.check(IFAPError) is None and "Cancelled" not in repr(outcome.type):
-                self.tally.wrong.append(f"seed {self.seed}: {verb}: {outcome!r} {outcome.getTraceback()}")
+                self.tally.wrong.append(f"{verb}: {outcome!r} {outcome.getTraceback()}")
             self.tally.done[f"{verb} {'failed' if failed else 'done'}"] += 1
             if verb == "put" and not failed:
                 self.stored[outcome.version] = (outcome.path, device)
@@ -385,17 +377,16 @@ class World:
             self.folder.clock.advance(30.0)
         pending = sum(not work.called for device in self.devices for work in device.works)
         if pending:
-            self.tally.wrong.append(f"seed {self.seed}: {pending} calls never ended")
+            self.tally.wrong.append(f"{pending} calls never ended")
 
     def judge(self) -> None:
         """What was stored is there, or was collected; what is there can be read."""
-        self.tally.seeds += 1
         fresh = self.folder.device()
         index = fresh.desk.view.index
         present = {version.vid for version in self.umpire.shelf().values()}
         for vid, (path, _device) in self.stored.items():
             if vid not in present and not index.is_collected(vid):
-                self.tally.wrong.append(f"seed {self.seed}: {path} {vid} is lost")
+                self.tally.wrong.append(f"{path} {vid} is lost")
         for path in list(index.paths()):
             history = index.history(path)
             if paths.is_reserved(path):
@@ -403,12 +394,26 @@ class World:
             if not history.heads and any(not index.is_collected(one.version.vid) for one in history.versions):
                 ended = index.records.bygone(history.versions).ended
                 if any(one.rank not in ended for one in history.versions):
-                    self.tally.wrong.append(f"seed {self.seed}: {path} has no head")
+                    self.tally.wrong.append(f"{path} has no head")
             for head in history.heads:
                 if not (head.version.deleted or head.version.directory):
                     result(Deferred.fromCoroutine(fresh.desk.reader.content(head)))
         if not self.foreign <= set(self.folder.shelf.messages):
-            self.tally.wrong.append(f"seed {self.seed}: foreign mail is gone")
+            self.tally.wrong.append("foreign mail is gone")
+        result(fresh.snapshot())
+        self.judge_reference()
+
+    def judge_reference(self) -> None:
+        """A reference program shows of each path the newest message, whatever it is a place of."""
+        shelf, messages = self.umpire.shelf(), self.folder.shelf.messages
+        newest = {version.path: uid for uid, version in sorted(shelf.items())}
+        contents = {
+            path: envelope.read_message(messages[uid], dialect=IFAP, keys=[KEY], home=None)[1]
+            for path, uid in newest.items()
+            if not (paths.is_reserved(path) or shelf[uid].deleted or shelf[uid].directory)
+        }
+        self.tally.wrong.extend(unlike_reference(messages, KEY.text, contents))
+        self.tally.done["read by the reference"] += len(contents)
 
 
 TROUBLES = (
@@ -454,22 +459,14 @@ def run(tally: Tally, seed: int, turns: int = 600, plant: Callable[[World], None
     world.run(turns)
 
 
-@click.command()
-@click.option("--count", default=200, show_default=True, help="Seeds.")
-@click.option("--seed", default=0, show_default=True, help="The first one.")
-@click.option("--seconds", type=float, help="End after so long.")
-def main(count: int, seed: int, seconds: float | None) -> None:
-    """Let collections race with everything else."""
+def case(number: int) -> tuple[Counter[str], list[str]]:
+    """One seed, as a case of a campaign."""
     tally = Tally()
-    began = time.monotonic()
-    for number in range(seed, seed + count):
-        if seconds is not None and time.monotonic() - began > seconds:
-            break
-        run(tally, number)
-        if tally.wrong:
-            break
-    print("\n".join(tally.lines()))
-    sys.exit(1 if tally.wrong else 0)
+    run(tally, number)
+    return tally.done, tally.wrong
+
+
+main = command(case, "Let collections race with everything else.")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,8 @@ class Campaign:
 def command(case: Case, about: str) -> click.Command:
     """A command with ``--count --seconds --seed --state``.
 
-    Exit status: 1 when a case was wrong; then the state is left as it was.
+    The state is kept before each case, so that a run that was ended in the middle goes on with it, and so does one of
+    which a case was wrong. Exit status: 1 when one was.
     """
 
     def main(count: int, seconds: float | None, seed: int | None, state: Path | None) -> None:
@@ -56,10 +57,16 @@ def command(case: Case, about: str) -> click.Command:
             campaign.following, campaign.counts = found["following"], Counter(found["counts"])
         campaign.following = campaign.following if seed is None else seed
         began = monotonic()
-        campaign.run(count, lambda: seconds is None or monotonic() - began < seconds)
+
+        def going_on() -> bool:
+            if state is not None:
+                write_state(state, json.dumps({"following": campaign.following, "counts": campaign.counts}))
+            return seconds is None or monotonic() - began < seconds
+
+        campaign.run(count, going_on)
         print("\n".join(campaign.lines()))
-        if state is not None and not campaign.wrong:
-            write_state(state, json.dumps({"following": campaign.following, "counts": campaign.counts}))
+        if not campaign.wrong:
+            going_on()
         sys.exit(1 if campaign.wrong else 0)
 
     options = [
