@@ -538,7 +538,7 @@ class PowerTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """A folder, and the disk of a device."""
-        self.folder, self.disk = Folder(), Disk()
+        self.folder, self.disk = Folder(), Disk("one")
 
     def device(self, store: MemoryStore, worker: Mortal) -> Filesystem:
         """The device, started."""
