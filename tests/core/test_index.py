@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from ifap_twisted.core import limits
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.values import Version
 from ifap_twisted.errors import Malformed
@@ -17,11 +18,10 @@ PATHS = ["a", "a/b", "a/b/c", "d", "IFAP/metadata", "", "x//y", "../e"]
 
 def version(path: str, vid: str, number: int = 1, **facts: Any) -> Version:
     """A version of ours by the writer ``A``."""
-    facts.setdefault("sha256", vid)
+    facts = {"sha256": vid, "writer": "A", "clock": {"A": number}, **facts}
     return Version(
-        path=path, vid=vid, sealed_id=vid, ours=True, encrypted=True, length=0, size=0, modified=0.0, writer="A",
-        clock={"A": number}, **facts,
-    )  # fmt: skip
+        path=path, vid=vid, sealed_id=vid, ours=True, encrypted=True, length=0, size=0, modified=0.0, **facts
+    )
 
 
 class ObservationTests(SynchronousTestCase):
@@ -73,6 +73,31 @@ class ObservationTests(SynchronousTestCase):
         self.index.observe(1, version("a", "v", 7))
         self.index.forget([1])
         self.assertEqual(self.index.greatest("A"), 7)
+
+
+class GoneTests(SynchronousTestCase):
+    """Versions that somebody removed, nobody knows who (FORMAT 5.5)."""
+
+    def test_of_those_that_were_replaced_the_last_are_remembered(self) -> None:
+        """A reference program removes them for ever; what nobody replaced is never forgotten."""
+        index = Index()
+        for number in range(1, 101):
+            index.observe(number, version("a", f"v{number}", number))
+            index.forget([number - 1])
+        last = [f"v{number}" for number in range(100 - limits.GONE_KEPT, 100)]
+        self.assertEqual(sorted(one.vid for one in index.gone("a")), last)
+        self.assertEqual(index.thinned(), ["a"])
+        index.forget([100])
+        self.assertEqual([head.version.vid for head in index.missing()[0]], ["v100"])
+        self.assertIn("v100", [one.vid for one in index.gone("a")])
+
+    def test_many_that_nobody_replaced(self) -> None:
+        """Each is told until it is settled."""
+        index = Index()
+        for number in range(1, 101):
+            index.observe(number, version("a", f"v{number}", writer=f"w{number}", clock={f"w{number}": 1}))
+        index.forget(range(1, 101))
+        self.assertEqual(len(index.missing()[0]), 100)
 
 
 class DirectoryTests(SynchronousTestCase):
@@ -211,7 +236,7 @@ class IndexProperties(SynchronousTestCase):
                 else:
                     one.reject(uid, found)
         self.assertEqual(facts(one), facts(whole))
-        self.assertEqual((one.missing(), one.thinned()), (([], []), {}))
+        self.assertEqual((one.missing(), one.thinned()), (([], []), []))
 
     @given(observations(), st.sets(st.integers(1, 10)))
     def test_what_goes_changes_no_head_but_makes_it_missing(self, seen: Any, gone: set[int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import inf
 
+from ifap_twisted.core import limits
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import Version
 
@@ -45,6 +46,15 @@ def is_identified(version: Version) -> bool:
 def by_rank(copies: Iterable[Copies]) -> list[Copies]:
     """In the order of their ranks."""
     return sorted(copies, key=lambda known: known.placed().rank)
+
+
+def remembered(copies: Iterable[Copies], heads: Iterable[Placed]) -> list[Copies]:
+    """Without the lowest of those that are gone and no heads: others may expunge for ever (:data:`limits.GONE_KEPT`)."""
+    missing = [head.version for head in heads if head.missing]
+    found = list(copies)
+    gone = [known for known in found if not known.sealed and known.version not in missing]
+    dropped = {id(known) for known in by_rank(gone)[: -limits.GONE_KEPT]}
+    return [known for known in found if id(known) not in dropped]
 
 
 def take_equal(there: list[Copies], version: Version) -> bool:

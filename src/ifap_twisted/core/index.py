@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import inf
 
 from ifap_twisted.core import leases, limits, paths
-from ifap_twisted.core.copies import Copies, by_rank, is_identified, same_version, take_equal
+from ifap_twisted.core.copies import Copies, by_rank, is_identified, remembered, same_version, take_equal
 from ifap_twisted.core.history import History, Placed, lost_race, removed_by_reference
 from ifap_twisted.core.records import Gone, Records, path_hash
 from ifap_twisted.core.values import Version
@@ -226,17 +226,17 @@ class Index:
         return found
 
     def gone(self, path: str) -> list[Version]:
-        """All versions of a path that were there and are not any more, missing or replaced."""
+        """Versions of a path that were there and are not any more: the missing, and the last of the replaced."""
         return [known.version for known in self._paths.get(path, ()) if not known.sealed]
 
-    def thinned(self) -> dict[str, list[Version]]:
-        """By path the versions that went when others had replaced them, nobody knows by whose hand."""
+    def thinned(self) -> list[str]:
+        """The paths of which versions went when others had replaced them, nobody knows by whose hand; sorted."""
         self.settle()
-        found = {}
-        for path in sorted(self._gaps):
-            if gone := [known.version for known in self._paths[path] if not (known.sealed or known.missed)]:
-                found[path] = gone
-        return found
+        return [
+            path
+            for path in sorted(self._gaps)
+            if any(not (known.sealed or known.missed) for known in self._paths[path])
+        ]
 
     def is_directory(self, path: str) -> bool:
         """The root, a path with a live descendant, or one with a marker, whatever its rank (FORMAT 11.2)."""
@@ -351,7 +351,7 @@ class Index:
             self._paths.pop(path, None)
             self._histories.pop(path, None)
             return _NO_HISTORY
-        self._paths[path] = copies
+        self._paths[path] = remembered(copies, whole.heads)
         self._histories[path] = whole
         return whole
 

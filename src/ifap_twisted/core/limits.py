@@ -98,6 +98,8 @@ SETTLE_SECONDS: Final = 60.0
 WITHDRAWAL_SECONDS: Final = 600.0
 """A write that lost a race is taken back within so long after it was seen first (FORMAT 4.4); it waits at most for
 reading back, a reconnection and a command."""
+GONE_KEPT: Final = 16
+"""Versions of a path that others had replaced and that went, by whatever hand, which a process remembers."""
 
 # Local
 MAX_FILE_SIZE: Final = 24 * MIB

@@ -55,12 +55,13 @@ def _removed(version: Version) -> Notice:
     return Notice(code="removed-by-other", text=text, path=version.path)
 
 
-def _thinned(thinned: Mapping[str, Sequence[Version]]) -> list[Notice]:
-    """Replaced versions that went: nothing that is current is missing."""
+def _thinned(thinned: Sequence[str]) -> list[Notice]:
+    """Replaced versions of these went: nothing that is current is missing."""
     if not thinned:
         return []
-    text = f"Another program removed old versions ({sum(map(len, thinned.values()))}, of {len(thinned)} files)."
-    return [Notice(code="removed-by-other", text=text, path=next(iter(thinned)) if len(thinned) == 1 else None)]
+    files = "this file" if len(thinned) == 1 else f"{len(thinned)} files"
+    text = f"Another program removed old versions of {files}."
+    return [Notice(code="removed-by-other", text=text, path=thinned[0] if len(thinned) == 1 else None)]
 
 
 def _damaged(rejected: Mapping[int, DataError]) -> list[Notice]:
