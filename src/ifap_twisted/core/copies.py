@@ -49,7 +49,7 @@ def by_rank(copies: Iterable[Copies]) -> list[Copies]:
 
 
 def remembered(copies: Iterable[Copies], heads: Iterable[Placed]) -> list[Copies]:
-    """Without the lowest of those that are gone and no heads: others may expunge for ever (:data:`limits.GONE_KEPT`)."""
+    """Without the lowest of those that are gone and no heads: others may expunge on and on (`GONE_KEPT`)."""
     missing = [head.version for head in heads if head.missing]
     found = list(copies)
     gone = [known for known in found if not known.sealed and known.version not in missing]
