@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from hypothesis import given
@@ -255,7 +256,7 @@ class IndexProperties(SynchronousTestCase):
         order = [found for uid, found in seen if uid not in gone]
         random.shuffle(order)
         after = filled(list(enumerate(order, 1)))
-        after.miss_from(before)
+        after.miss_from(before, inf)
         before.forget(gone)
         for path in PATHS:
             if path != "IFAP/metadata":

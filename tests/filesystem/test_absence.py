@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.collection import KEPT, Collection
 from ifap_twisted.core.values import ABSENT, Event
-from ifap_twisted.errors import CallerError, Conflict, MessageGone, NotFound
+from ifap_twisted.errors import CallerError, Conflict, IFAPError, MessageGone, NotFound
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.store.memory import Turnstile
 from ifap_twisted.testing.reference_writer import Stamp, encode
@@ -304,6 +304,30 @@ class WithdrawnTests(Absence):
         turnstile.release()
         self.assertRaises(Conflict, result, putting)
         self.assertEqual((self.told(), result(self.device.get("a"))), ([], b"winner"))
+
+    def test_nor_is_one_that_was_taken_back_while_the_folder_was_renumbered(self) -> None:
+        """Under the old numbers it was seen, under the new ones it is not there."""
+        self.put("a", b"base")
+        version = result(self.device.stat("a")).version
+        self.store.gate = turnstile = Turnstile("append", "remove")
+        putting = self.device.put("a", b"loser", expect=version)
+        self.put("a", b"winner")
+        turnstile.release(1)
+        looking = self.folder.device()
+        self.shelf.forget(self.shelf.uidnext - 1)
+        self.shelf.renumber()
+        result(looking.refresh())
+        self.assertEqual((self.told(looking), result(looking.get("a"))), ([], b"winner"))
+        turnstile.release()
+        self.assertRaises(IFAPError, result, putting)
+
+    def test_what_was_acknowledged_is_missing_after_a_renumbering_too(self) -> None:
+        """Its writer was told that it is stored, and knows that under any numbers."""
+        _theirs, mine = self.conflict("a")
+        self.shelf.renumber()
+        result(self.device.refresh())
+        self.lose(mine)
+        self.assertEqual(self.told(), [("vanished", "a")])
 
 
 class CollectedTests(Absence):

@@ -25,10 +25,11 @@ from ifap_twisted.errors import (
 )
 from ifap_twisted.filesystem.folder import FolderObject
 from ifap_twisted.filesystem.opening import Membership, Opened
-from ifap_twisted.store.memory import MemoryShelf, MemoryStore, Turnstile
+from ifap_twisted.store.memory import FULL_TRAITS, MemoryShelf, MemoryStore, Turnstile
 from ifap_twisted.testing.reference_writer import encode
 from tests.filesystem.folders import KEY, Folder, result
 
+POOR = Traits(reports_uid=False, expunges_by_uid=False, pushes=False)
 OTHER = Key.from_text("another key entirely")
 MAIL = b"From: a@example.org\r\nSubject: hello\r\n\r\nnot ours\r\n"
 
@@ -253,6 +254,19 @@ class FolderObjectTests(Opening):
         self.assertEqual(len(self.contents()), 1)
         self.failureResultOf(self.folder.opening(), WrongKey)
 
+    def test_what_others_may_have_adopted_stays(self) -> None:
+        """The numbers changed before its writer saw that it was first; another has the folder open under it."""
+        store = self.folder.store()
+        store.gate = turnstile = Turnstile("answer")
+        opening = self.folder.opening(store=store)
+        other = self.open(Membership(keys=(KEY,)))
+        self.folder.shelf.renumber()
+        turnstile.release()
+        self.failureResultOf(opening, Renumbered)
+        result(other.filesystem.put("a", b"1"))
+        self.assertEqual(result(self.folder.device().get("a")), b"1")
+        self.assertEqual(self.open(Membership(keys=(KEY,))).membership.home, other.membership.home)
+
     def test_a_loser_that_could_not_take_its_own_back_has_lost(self) -> None:
         """Without UIDPLUS its folder object stays; opened again with the key that it made, it is refused still."""
         rival = Folder(shelf=self.folder.shelf, seed=1)
@@ -311,6 +325,34 @@ class FolderObjectTests(Opening):
         store = self.folder.store()
         store.hide(1)
         self.assertRefusedUntouched(Unavailable, Membership(keys=(KEY,)), store=store)
+        store.reveal()
+        self.assertEqual(result(self.folder.device(store=store).get("a")), b"1")
+
+    def rivals(self, *, poor: bool) -> tuple[Opened, MemoryStore, Deferred[Opened]]:
+        """A device that sets the folder up; the store of another, which is not shown that; and its opening."""
+        store = MemoryStore(self.folder.shelf, clock=self.folder.clock, traits=POOR if poor else FULL_TRAITS)
+        store.gate = turnstile = Turnstile("append")
+        opening = self.folder.opening(store=store)
+        store.hide(1)
+        first = self.open(Membership(keys=(KEY,)))
+        turnstile.release()
+        return first, store, opening
+
+    def test_a_rival_that_is_not_listed_may_have_won(self) -> None:
+        """Whoever writes a folder object and is not shown all messages waits until it is (FORMAT 2.5, 8.2)."""
+        first, store, opening = self.rivals(poor=False)
+        self.assertRaises(Unavailable, result, opening)
+        store.reveal()
+        self.assertEqual(self.open(Membership(keys=(KEY,)), store=store).membership.home, first.membership.home)
+
+    def test_nor_does_a_loser_win_by_trying_again(self) -> None:
+        """Its own folder object is there, and would be found alone the next time."""
+        first, store, opening = self.rivals(poor=True)
+        self.assertRaises(Unavailable, result, opening)
+        self.assertRaises(Unavailable, result, self.folder.opening(store=store))
+        self.assertEqual(len(self.folder.shelf.messages), 2)
+        result(first.filesystem.put("a", b"1"))
+        self.assertRaises(Unavailable, result, self.folder.opening(store=store))
         store.reveal()
         self.assertEqual(result(self.folder.device(store=store).get("a")), b"1")
 

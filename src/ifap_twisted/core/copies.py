@@ -57,13 +57,13 @@ def remembered(copies: Iterable[Copies], heads: Iterable[Placed]) -> list[Copies
     return [known for known in found if id(known) not in dropped]
 
 
-def take_equal(there: list[Copies], version: Version) -> bool:
-    """Whether the version is among them; and take it out: each stands for one only."""
+def take_equal(there: list[Copies], version: Version) -> Copies | None:
+    """The version, if it is among them; and take it out: each stands for one only."""
     for known in there:
         if same_version(known.version, version):
             there.remove(known)
-            return True
-    return False
+            return known
+    return None
 
 
 def same_version(one: Version, other: Version) -> bool:

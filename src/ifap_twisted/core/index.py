@@ -105,18 +105,28 @@ class Index:
             if isinstance(gone, Version):
                 self._drop(uid, gone, inf, keep=False)
 
-    def miss_from(self, before: Index) -> None:
-        """What an index of other numbers held and this one does not is gone, in its order (FORMAT 2.5, 5.5)."""
+    def miss_from(self, before: Index, moment: float) -> None:
+        """What an index of other numbers held and this one does not is gone, in its order (FORMAT 2.5, 5.5).
+
+        :param moment: until when it was there for all that is known.
+        """
         for writer, number in before._greatest.items():
             self._greatest[writer] = max(number, self._greatest.get(writer, 0))
         for path, copies in before._paths.items():
             if paths.is_reserved(path):
                 continue
             there = list(self._paths.get(path, ()))
-            gone = [known for known in by_rank(copies) if not take_equal(there, known.version)]
+            gone = []
+            for known in by_rank(copies):
+                same = take_equal(there, known.version)
+                if same is None:
+                    gone.append(known)
+                else:
+                    same.seen = min(same.seen, known.seen)
             for number, known in enumerate(gone, 1):
-                rank = self.highest + number / (len(gone) + 1)
-                self._paths.setdefault(path, []).append(Copies(known.version, last=rank))
+                missing = Copies(known.version, known.seen, last=self.highest + number / (len(gone) + 1))
+                missing.spell = moment - known.seen if known.sealed else known.spell
+                self._paths.setdefault(path, []).append(missing)
                 self._stale.add(path)
 
     def _note(self, uid: int, found: Version | DataError | None) -> None:

@@ -189,6 +189,15 @@ def home_of_versions(index: Index) -> str | None:
     return homes.most_common(1)[0][0] if homes else None
 
 
+def is_used(index: Index, home: str) -> bool:
+    """Whether a file, or anything but a folder object, names a home: no device writes one before it is certain."""
+    versions = (index.at(uid) for uid in index.uids())
+    return any(
+        version is not None and version.ours and version.home == home and not version.path.startswith(FOLDER_OBJECTS)
+        for version in versions
+    )
+
+
 def check_alone(index: Index, listed: Container[int], before: int | None = None) -> None:
     """Nobody set up the folder under an unknown key since it was listed, below a UID: who did has won (FORMAT 8.2).
 

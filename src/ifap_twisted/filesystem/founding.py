@@ -9,6 +9,7 @@ from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import FolderState, HeaderBlock, Sealed
 from ifap_twisted.errors import (
     DataError,
+    ForeignKey,
     NotSupported,
     ProtocolViolation,
     Renumbered,
@@ -33,7 +34,7 @@ async def home_of(
 
     :param known: what this device remembers; None when it never opened the folder.
     :param blocks: what was listed when the key was chosen.
-    :raises ForeignFolder, WrongKey, ReadOnly, Unavailable, Renumbered: nothing was written, or it was withdrawn.
+    :raises ForeignFolder, WrongKey, ReadOnly, Unavailable, Renumbered: nothing was written but a folder object.
     """
     found = folder.folder_objects(view.index)
     folder.check_home(known, found)
@@ -56,6 +57,8 @@ async def _winner(view: View, found: Sequence[Placed]) -> str:
     if not found:
         raise ProtocolViolation("The mail server does not show what was just stored in the folder.")
     winner = folder.winner(view.index, found)
+    if view.incomplete and not folder.is_used(view.index, winner.version.home or ""):
+        raise incomplete_error()  # another that is not listed may have won
     try:
         opened = await folder.read_object(view.store, winner, view.dialect, view.keys)
     except DataError:
@@ -79,6 +82,8 @@ async def _make_object(
 ) -> None:
     """Write a folder object, read header and body back, and withdraw it when another was first (FORMAT 4.5, 8.2).
 
+    While it cannot be told who was first it stays: others may have seen that it was, and have the folder open under it.
+
     :param listed: what was there when the key was chosen; others' messages may be known by now that were not.
     """
     folder.check_writable(state.read_only)
@@ -101,8 +106,11 @@ async def _make_object(
         await view.store.poll(thorough=True)
         blocks = await view.store.headers(first)
     await view.absorb(blocks)
-    if (await view.store.poll()).uidvalidity != state.uidvalidity:
+    await view.refresh()
+    if view.uidvalidity != state.uidvalidity:
         await _give_up(view, sealed)
+    if view.incomplete:  # who was first may be what is not listed
+        raise incomplete_error()
     own = _own_object(view, sealed)
     uid = receipt.uid if own is None else own.places[0]
     try:
@@ -125,13 +133,15 @@ def _own_object(view: View, sealed: Sealed) -> Placed | None:
 
 
 async def _give_up(view: View, sealed: Sealed) -> NoReturn:
-    """The numbers changed: they do not tell any more who was first, nor where one's own object is (FORMAT 2.5, 8.2).
+    """The numbers changed: they do not tell any more who was first (FORMAT 2.5, 8.2).
+
+    One's own object is removed only when somebody set up the folder under another key: nobody can be known to have lost
+    otherwise, and one that others have taken for the winner must stay.
 
     :raises Renumbered: opening the folder again decides.
     """
-    await view.refresh()
     own = _own_object(view, sealed)
-    if own is not None:
+    if own is not None and any(isinstance(error, ForeignKey) for error in view.index.rejected().values()):
         await _withdraw(view, own.places[0])
     raise Renumbered("The mail server renumbered the folder while it was set up.")
 
@@ -152,7 +162,12 @@ def check_complete(state: FolderState, blocks: Mapping[int, HeaderBlock]) -> Non
     :raises Unavailable:
     """
     if len(blocks) < state.exists:
-        raise Unavailable(
-            "The mail server does not list all messages that it says are there, so whose folder this is cannot be "
-            "told; nothing was written. Try again later."
-        )
+        raise incomplete_error()
+
+
+def incomplete_error() -> Unavailable:
+    """Whose folder it is can be told from a complete listing only, as long as nobody has written to it."""
+    return Unavailable(
+        "The mail server does not list all messages that it says are there, so whose folder this is cannot be "
+        "told. Try again later."
+    )

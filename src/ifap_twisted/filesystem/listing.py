@@ -55,7 +55,7 @@ def made_of(decoded: Mapping[int, Decoded], before: Index, validity: int, moment
     index = Index(before.records, validity)
     with collected_later():
         fill(index, decoded, lambda version: min(moment, version.written))  # it may have been there for long
-        index.miss_from(before)
+        index.miss_from(before, moment)
         index.settle()
     return index
 
