@@ -20,11 +20,12 @@ from ifap_twisted.store.headers import metadata_fields
 from ifap_twisted.testing import scenario
 from ifap_twisted.testing.ancestry import Family
 from ifap_twisted.testing.campaign import Campaign
+from ifap_twisted.testing.disk import Disk
 from ifap_twisted.testing.judgement import judge
 from ifap_twisted.testing.scenario import Place, Scenario, Step, draw
 from ifap_twisted.testing.shrinking import shrink
 from ifap_twisted.testing.simulate import replay, run_campaign
-from ifap_twisted.testing.simulation import simulate
+from ifap_twisted.testing.simulation import Simulation, simulate
 from ifap_twisted.testing.trace import SITUATIONS, Trace
 from ifap_twisted.testing.worlds import WORLDS
 from tests.reference_reader import ReferenceReader
@@ -127,6 +128,37 @@ class LifeTests(SynchronousTestCase):
         trace = simulate(Scenario(0, "memory", (Place(),), steps))
         self.assertEqual([call.outcome for call in trace.calls], ["done", "crashed", "cancelled", "done", "done"])
         self.assertEqual(judge(trace), [])
+
+    def test_a_device_that_cannot_start_is_told_with_its_reason(self) -> None:
+        """It tries again and again, and that ends with the run."""
+        simulation = Simulation(Scenario(0, "memory", (Place(), Place()), (Step(0.0, 0, "open"), Step(1.0, 1, "open"))))
+        simulation.devices[0].disk = Unreadable("broken")
+        told = judge(simulation.run())
+        self.assertEqual(
+            {violation.promise for violation in told}, {"callers meet only errors that they can understand"}
+        )
+        self.assertIn("bug: AssertionError: nothing can be read", str(told[0]))
+
+    def test_what_never_comes_to_rest_is_told_with_its_name(self) -> None:
+        """A clock that goes on for ever is no trace."""
+        simulation = Simulation(Scenario(0, "memory", (Place(),), ()))
+
+        def go_on() -> None:
+            simulation.clock.callLater(1.0, go_on)
+
+        go_on()
+        told = [str(violation) for violation in judge(simulation.run())]
+        self.assertEqual(len(told), 1)
+        self.assertIn("it waits for LifeTests", told[0])
+
+
+class Unreadable(Disk):
+    """A disk of which nothing can be read."""
+
+    def read(self, name: str, limit: int = 0) -> bytes | None:
+        """Fail."""
+        del name, limit
+        raise AssertionError("nothing can be read")
 
 
 class JudgementTests(SynchronousTestCase):

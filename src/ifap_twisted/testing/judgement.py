@@ -57,8 +57,15 @@ def _ended(trace: Trace) -> Iterator[Violation]:
     for line in trace.logged:
         yield Violation("nothing fails unheard", line)
     for seen in trace.observations:
-        if seen.pending:
+        if seen.pending > _unsendable(trace, seen):
             yield Violation("everything ends", f"{seen.who} has {seen.pending} writes pending")
+
+
+def _unsendable(trace: Trace, seen: Observation) -> int:
+    """Messages that a reference program destroyed and the server does not take again: they stay journalled (2.4)."""
+    mine = [sent.call for place, sent in trace.sent.items() if place in trace.destroyed and sent.call is not None]
+    dropping = "drops-known" in trace.scenario.quirks
+    return sum(dropping and seen.who == f"device {trace.calls[number].device}" for number in mine)
 
 
 def _acknowledged(trace: Trace) -> Iterator[Violation]:
@@ -216,7 +223,10 @@ def _collected(trace: Trace) -> Iterator[Violation]:
     for path, vid in sorted(trace.collected if fresh is not None else ()):
         found = fresh.versions.get(path, ()) if fresh is not None else ()
         versions = {one.vid: trace.sent[path, one.vid].version for one in found if (path, one.vid) in trace.sent}
-        family = Family({name: sent.version for (at, name), sent in trace.sent.items() if at == path}, {})
+        sent = {name: sent.version for (at, name), sent in trace.sent.items() if at == path}
+        if trace.shuffled and not all(version.ours for version in sent.values()):
+            continue  # in which order the reference's came nobody knows any more
+        family = Family(sent, {name: order for order, name in enumerate(sent)})
         if vid not in versions and not any(family.descends(later, vid) for later in versions):
             yield Violation("only what has a descendant is collected", f"/{path}: {vid}")
 
@@ -262,7 +272,7 @@ def _agreed(trace: Trace) -> Iterator[Violation]:
         return
     first = trace.observations[0]
     for seen in trace.observations[1:]:
-        gone = _missed(trace, first) | _missed(trace, seen)
+        gone = _missed(trace, first) | _missed(trace, seen) | _withdrawn(trace, first, seen)
         pictures = _picture(first, gone), _picture(seen, gone)
         for name, mine, theirs in zip(("versions", "listing", "conflicts"), *pictures, strict=True):
             if mine != theirs:
@@ -273,6 +283,18 @@ def _missed(trace: Trace, seen: Observation) -> frozenset[tuple[str, str]]:
     """What a reference program destroyed and a device that was running then goes on reporting (FORMAT 5.5)."""
     there = {(path, one.vid) for path, found in seen.versions.items() for one in found}
     return frozenset(there.intersection(trace.destroyed))
+
+
+def _withdrawn(trace: Trace, first: Observation, seen: Observation) -> frozenset[tuple[str, str]]:
+    """What its writer took back, while clocks disagreed on whether that was soon enough to be it (FORMAT 4.4, 5.5)."""
+    if not trace.apart:
+        return frozenset()
+    there = {(path, one.vid) for path, found in first.versions.items() for one in found}
+    more = {(path, one.vid) for path, found in seen.versions.items() for one in found} - there
+    calls = {place: trace.sent[place].call for place in more if place in trace.sent}
+    return frozenset(
+        place for place, number in calls.items() if number is not None and trace.calls[number].outcome == "conflict"
+    )
 
 
 def _picture(seen: Observation, missed: frozenset[tuple[str, str]]) -> tuple[frozenset[object], ...]:

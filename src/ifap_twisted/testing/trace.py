@@ -120,6 +120,7 @@ class Trace:
     :ivar blind: devices and incarnations that may know less than they knew, because the server hid messages from a
         listing that had to be read anew.
     :ivar mail: foreign messages that were delivered; ``touched``: those that are gone or changed at the end.
+    :ivar apart: at some moment two clocks were ten minutes apart.
     :ivar shuffled: a renumbering changed the order of the messages.
     :ivar logged: errors that were logged, and failures that nobody handled.
     :ivar key: that of the folder in the end; a simulation's is no secret.
@@ -138,6 +139,7 @@ class Trace:
     blind: set[tuple[int, int]] = field(default_factory=set)
     mail: int = 0
     touched: int = 0
+    apart: bool = False
     shuffled: bool = False
     logged: list[str] = field(default_factory=list)
     troubles: Counter[str] = field(default_factory=Counter)
