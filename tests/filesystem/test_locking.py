@@ -127,6 +127,18 @@ class TakingTests(LockCase):
         self.assertEqual(self.current(), b"other")
         self.assertEqual(self.objects(), 0)
 
+    def test_a_move_of_what_is_locked_begins_nothing(self) -> None:
+        """Neither of a file nor of a directory with one in it; the holder itself may move it."""
+        self.done(self.one.fs.put("d/a", b"1"))
+        self.done(self.one.fs.put("d/b", b"2"))
+        self.done(self.one.fs.lock("d/b"))
+        for source in ("d/b", "d"):
+            self.refused(self.two.fs.move(source, "e"), Locked)
+        names = [entry.path for entry in self.done(self.two.fs.list(recursive=True))]
+        self.assertEqual(names, ["a", "d", "d/a", "d/b"])
+        self.done(self.one.fs.move("d", "e"))
+        self.assertEqual(self.current("e/b"), b"2")
+
     def test_the_holder_writes_under_its_lock(self) -> None:
         """Which its versions name."""
         lock = self.done(self.one.fs.lock("a"))

@@ -98,6 +98,18 @@ class Locking:
         holding = self._book.holding(path)
         return holding is not None and self._book.is_mine(holding)
 
+    async def require_free(self, paths: Iterable[str]) -> None:
+        """See that nobody else holds any of these paths, before something is begun that ends with a write to them.
+
+        :raises Locked:
+        """
+        names = [path for path in paths if self._book.at(path).open]
+        await self._book.ask_dates(names)
+        for path in names:
+            holding = self._book.holding(path)
+            if holding is not None and not self._book.is_mine(holding):
+                raise self._locked_error(path, holding)
+
     # For the writer (writing.Guard)
 
     async def admit(self, path: str, *, adding: bool) -> Admission:

@@ -26,6 +26,7 @@ async def move(desk: Desk, source: str, destination: str, *, expect: Expect) -> 
     if desk.view.index.is_directory(source):
         _check_movable(source)
         tree = _tree(desk, source)
+        await desk.locking.require_free(found.placed.version.path for found in tree)
         await removal.keep_directory(desk, source, without={found.path for found in tree})
         await settled([_move_one(desk, found, destination + found.path[len(source) :], destination) for found in tree])
         return entries.directory_entry(desk.view.index, destination)
@@ -34,6 +35,7 @@ async def move(desk: Desk, source: str, destination: str, *, expect: Expect) -> 
     if isinstance(expect, str) and vid != expect:
         raise Conflict("The file is not the version that was expected.", path=source, expected=expect, found=vid)
     real = found.placed.version.path
+    await desk.locking.require_free([real])
     if not destination.startswith(paths.parent(real) + "/"):
         await removal.keep_directory(desk, real, without={real})
     return await _move_one(desk, found, destination, destination)
