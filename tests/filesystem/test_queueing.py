@@ -17,6 +17,7 @@ from ifap_twisted.errors import (
     IFAPError,
     IsADirectory,
     Locked,
+    NotADirectory,
     NotFound,
     NotSupported,
     OutcomeUnknown,
@@ -199,6 +200,25 @@ class AcceptedTests(Queueing):
         result(self.mine.make_directory("d"))
         self.store.go_offline()
         self.failureResultOf(self.mine.put("d", b"1", queue=True), IsADirectory)
+
+    def test_a_name_is_one_thing_also_while_it_waits(self) -> None:
+        """What would collide with a file that waits, or with a directory that one is in, is refused at once."""
+        self.store.go_offline()
+        self.queue("file", b"1")
+        self.queue("directory/below/file", b"1")
+        with self.assertRaises(NotADirectory):
+            self.queue("file/below", b"2")
+        for path in ("directory", "directory/below"):
+            with self.assertRaises(IsADirectory):
+                self.queue(path, b"2")
+        self.queue("directory/other", b"3")
+        self.assertEqual(self.pending(), 3)
+        self.store.go_online()
+        self.assertEqual([one.code for one in self.status(self.mine).warnings], [])
+        for path in ("directory/below/file", "directory/other"):
+            result(self.mine.remove(path))
+        result(self.mine.remove("file"))
+        self.assertEqual(result(self.mine.put("file/below", b"2")).path, "file/below")
 
 
 class OrderTests(Queueing):

@@ -7,9 +7,11 @@ twice, and none is ever a sibling of its own device's next write.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from ifap_twisted.core import paths
 from ifap_twisted.core.frozen import Frozen
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.values import Version
@@ -45,6 +47,7 @@ class Backlog:
         self.added: Callable[[], None] = lambda: None
         self._waiting: dict[str, Waiting] = {}
         self._accepted: dict[str, dict[str, Version]] = {}
+        self._directories: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -59,6 +62,8 @@ class Backlog:
         """Let one more wait; the journal has it already."""
         self._waiting[frozen.sealed_id] = Waiting(frozen.head(), version)
         if frozen.accepted and version is not None:
+            if version.path not in self._accepted:
+                self._directories.update(paths.ancestors(version.path))
             self._accepted.setdefault(version.path, {})[frozen.sealed_id] = version
         self.added()
 
@@ -70,10 +75,15 @@ class Backlog:
             del self._accepted[path][sealed_id]
             if not self._accepted[path]:
                 del self._accepted[path]
+                self._directories.subtract(paths.ancestors(path))
 
     def accepted(self, path: str) -> tuple[Version, ...]:
         """The versions of a path that were accepted and have not arrived, oldest first."""
         return tuple(self._accepted.get(path, {}).values())
+
+    def is_directory(self, path: str) -> bool:
+        """Whether something below a path was accepted and has not arrived."""
+        return self._directories[path] > 0
 
     def history(self, path: str, known: History) -> History:
         """What is known of a path, and what was accepted for it: whom the next version descends from."""

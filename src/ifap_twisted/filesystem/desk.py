@@ -162,6 +162,8 @@ class Desk:
         """
         if self.view.index.is_directory(path):
             raise IsADirectory(f"/{path} is a directory.", path=path)
+        if self.writer.backlog.is_directory(path):
+            raise IsADirectory(f"/{path} is a directory: what is in it waits for the mail server.", path=path)
         self.check_above(path)
         self.check_hides_nothing(path)
 
@@ -186,6 +188,8 @@ class Desk:
         for above in paths.ancestors(path):
             if self.view.index.is_file(above) and not self.view.index.is_directory(above):
                 raise NotADirectory(f"/{above} is a file, not a directory.", path=above)
+            if self.writer.backlog.accepted(above):
+                raise NotADirectory(f"/{above} is a file that waits for the mail server, no directory.", path=above)
 
     # Doing
 
