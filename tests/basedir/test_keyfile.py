@@ -88,6 +88,15 @@ class KeyFileTests(PlacedTestCase):
         found = self.keys.store(entry(key=None))
         self.assertEqual(found, entry(home="h", dialect="ifap", key_id="i", fingerprint="f", extra={"x": 1}))
 
+    def test_what_is_there_is_not_written_again(self) -> None:
+        """A folder that is opened once more needs no room on the disk, which its own journal may have filled."""
+        stored = self.keys.store(entry(home="h"))
+        before = self.path.stat().st_ino
+        self.assertEqual(self.keys.store(entry(home="h")), stored)
+        self.assertEqual(self.path.stat().st_ino, before)
+        self.keys.store(entry(home="i"))
+        self.assertNotEqual(self.path.stat().st_ino, before)
+
     def test_unknown_fields_survive(self) -> None:
         """What another version of this program wrote, beside and inside the entries, stays."""
         self.keys.store(entry())

@@ -125,6 +125,8 @@ class KeyFile:
             content, entries = self._read()
             old = next((one for one in entries if _names(one, entry.account, entry.folder)), None)
             new = KeyEntry.from_json((entry if old is None else _merged(old, entry)).to_json())  # as it will be read
+            if new == old:  # it is on the disk, which may be full
+                return new
             others = [one for one in entries if one is not old]
             self._write(content, [*others, new] if old is None else [new if one is old else one for one in entries])
         return new
