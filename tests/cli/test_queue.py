@@ -65,6 +65,21 @@ class QueueTests(CommandLineTestCase):
         shown = self.ifap("--json", "put", "-r", "--queue", self.local / "d", "x/")
         self.assertEqual({"new": 0, "pending": 0, "unchanged": 2, "failed": 0}, json.loads(shown.out.splitlines()[-1]))
 
+    def test_nothing_there_is_looked_at(self) -> None:
+        """While the server is away a tree goes into a directory that is named so, and no question is asked of it."""
+        self.write("e/1", b"one")
+        (self.local / "e/empty").mkdir()
+        self.store.go_offline()
+        asked: list[str] = []
+        for name in ("list", "stat"):
+            self.patch(self.filesystem, name, lambda *_args, _name=name, **_more: asked.append(_name))
+        shown = self.ifap("put", "-r", "--queue", "--dry-run", self.local / "d", "x/")
+        self.assertEqual((0, "would store /x/d/1\nwould store /x/d/2\n"), (shown.status, shown.out[:38]))
+        shown = self.ifap("put", "-r", "--queue", self.local / "e", "x/")
+        self.assertEqual((8, "0 new, 1 pending, 0 unchanged, 1 failed\n"), (shown.status, shown.out))
+        self.assertIn("/x/e/empty: An empty directory is not queued", shown.err)
+        self.assertEqual([], asked)
+
     def test_refused(self) -> None:
         """What the server refuses is not accepted."""
         self.store.fail_next("append", QuotaExceeded("The mailbox is full."))
@@ -85,14 +100,14 @@ class QueueTests(CommandLineTestCase):
         self.ifap("put", "--queue", self.local / "a.txt", "a")
         shown = self.ifap("status")
         self.assertEqual(8, shown.status)
-        self.assertIn("Not everything is uploaded: 1 file waits for the mail server.", shown.out)
+        self.assertIn("Not everything is uploaded: 1 write waits for the mail server.", shown.out)
         self.assertIn("accepted and waits for the mail server. (/a)", shown.out)
         shown = self.ifap("--json", "status")
         self.assertEqual((8, 1), (shown.status, json.loads(shown.out)["pending"]))
         self.store.fail_next("append", QuotaExceeded("The mailbox is full."))
         self.store.go_online()
         shown = self.ifap("status")
-        self.assertIn("1 file failed and will be tried again", shown.out)
+        self.assertIn("1 write failed and will be tried again", shown.out)
         self.assertIn("The mailbox is full.", shown.out)
         self.assertEqual(0, self.ifap("sync").status)
         self.assertEqual(0, self.ifap("status").status)

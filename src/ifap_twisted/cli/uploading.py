@@ -21,7 +21,7 @@ from ifap_twisted.cli.remote import RemoteName, find, is_directory
 from ifap_twisted.cli.streams import FileStream, StandardInput
 from ifap_twisted.core import limits, paths
 from ifap_twisted.core.values import ABSENT, Entry, Expect
-from ifap_twisted.errors import AlreadyExists, Conflict, IsADirectory, NotADirectory, NotFound
+from ifap_twisted.errors import AlreadyExists, Conflict, IsADirectory, NotADirectory, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from ifap_twisted.cli.session import Session
@@ -80,6 +80,7 @@ class Upload:
 
     async def run(self, sources: Sequence[str], destination: RemoteName) -> None:
         """Put all sources; each failure is told, and the others go on."""
+        await self._reach()
         into = destination.slash or len(sources) > 1 or await self._is_directory(destination.path)
         for source in sources:
             try:
@@ -96,6 +97,7 @@ class Upload:
 
     async def run_stdin(self, destination: RemoteName) -> None:
         """Put what comes from stdin."""
+        await self._reach()
         if destination.slash or await self._is_directory(destination.path):
             raise IsADirectory("Standard input has no name: give DEST one.", path=destination.path)
         if self._wishes.dry_run:
@@ -116,10 +118,13 @@ class Upload:
         elif self._console.verbosity >= 0:
             self._console.line(", ".join(f"{count} {name}" for name, count in counts.items()))
 
-    async def _is_directory(self, path: str) -> bool:
-        """Whether DEST exists as one, as far as that can be asked now."""
+    async def _reach(self) -> None:
+        """Learn whether what is there can be asked for now; without ``queue`` that is told by asking."""
         if self._wishes.queue:
             self._away = (await self._filesystem.status()).state != "connected"
+
+    async def _is_directory(self, path: str) -> bool:
+        """Whether DEST exists as one, as far as that can be asked now."""
         return not self._away and await is_directory(self._filesystem, path)
 
     async def _add(self, source: str, destination: str, *, into: bool) -> None:
@@ -245,6 +250,8 @@ class Upload:
         if known is not None and known.type == "directory":
             return
         try:
+            if self._away:
+                raise Unavailable("An empty directory is not queued: give this again when the mail server is back.")
             if self._wishes.dry_run:
                 self._tell({"action": "mkdir", "path": f"/{target}"}, f"would make the directory /{target}/")
             else:
@@ -254,7 +261,7 @@ class Upload:
 
     async def _announce(self, target: str, file: LocalFile | None) -> None:
         """Say what would be stored, or fail as it would."""
-        current = await find(self._filesystem, target)
+        current = None if self._away else await find(self._filesystem, target)
         there = None if current is None or current.deleted else current
         if there is not None and there.type == "directory":
             raise IsADirectory(path=target)
