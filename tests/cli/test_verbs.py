@@ -8,7 +8,7 @@ import re
 from twisted.internet.defer import CancelledError, Deferred, fail
 
 from ifap_twisted.cli.printing import Console
-from ifap_twisted.cli.reports import answer
+from ifap_twisted.cli.reports import answer, is_uploaded
 from ifap_twisted.cli.session import Session
 from ifap_twisted.core.values import Entry, Event, Notice, Status
 from ifap_twisted.errors import Unavailable
@@ -297,13 +297,18 @@ class StateTests(CommandLineTestCase):
     def test_answers(self) -> None:
         """Whether everything is uploaded is said in one sentence."""
         for more, words in (
-            ({"failing": 2, "pending": 3}, "2 files failed"),
-            ({"pending": 1}, "Not everything is uploaded: 1 file on the way"),
+            ({"failing": 2, "pending": 3}, "2 writes failed"),
+            ({"pending": 1}, "Not everything is uploaded: 1 write on the way"),
             ({"conflicts": 2}, "Everything is uploaded; 2 files in conflict"),
             ({}, "Everything is uploaded."),
+            ({"state": "offline"}, "Nothing waits to be uploaded, and the mail server is not reached."),
+            ({"warnings": (Notice(code="journal-damaged", text=""),)}, "Not everything is uploaded: the journal holds"),
+            ({"warnings": (Notice(code="journal-held", text=""),)}, "Not everything is uploaded: the journal holds"),
         ):
-            status = Status(state="connected", account="a", folder="f", dialect=None, **more)  # type: ignore[arg-type]
+            fields = {"state": "connected", "account": "a", "folder": "f", "dialect": None, **more}
+            status = Status(**fields)  # type: ignore[arg-type]
             self.assertIn(words, answer(status))
+            self.assertEqual(answer(status).startswith("Everything is uploaded"), is_uploaded(status))
 
     def test_warnings(self) -> None:
         """Warnings are shown with the path that they are about, escaped."""

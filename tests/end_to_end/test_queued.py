@@ -77,7 +77,7 @@ class QueuedTests(EndToEndCase):
         self.mine.succeeds("put", "--queue", self.source("2"), "/a")
         done = self.mine.ifap("status")
         self.assertEqual(8, done.returncode)
-        self.assertIn(b"Not everything is uploaded: 2 files wait for the mail server.", done.stdout)
+        self.assertIn(b"Not everything is uploaded: 2 writes wait for the mail server.", done.stdout)
         done = self.mine.ifap("put", self.source("3"), "/a")
         self.assertEqual((8, b""), (done.returncode, done.stdout))
         self.line.mend()

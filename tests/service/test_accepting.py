@@ -141,6 +141,22 @@ class AcceptingTests(AcceptingCase):
         self.assertEqual((await self.status(service)).conflicts, 0)
 
     @running
+    async def test_what_the_journal_holds_besides_is_told_at_once(self) -> None:
+        """A damaged entry is reported while the server is still away, and counts as what is not uploaded."""
+        await self.known()
+        self.way.close()
+        service = self.started()
+        await service.filesystem.put("a", b"1", queue=True)
+        await service.filesystem.put("b", b"2", queue=True)
+        await service.stopService()
+        first, _second = sorted((self.base / "journal").glob("*.pending"))
+        first.write_bytes(first.read_bytes()[:-1])
+        service = self.started()
+        await service.filesystem.put("c", b"3", queue=True)
+        codes = [one.code for one in (await self.status(service)).warnings]
+        self.assertEqual([code for code in codes if code != "unavailable"], [*["write-pending"] * 2, "journal-damaged"])
+
+    @running
     async def test_over_several_processes(self) -> None:
         """What the next one accepts descends from what waits in the journal."""
         await self.known()

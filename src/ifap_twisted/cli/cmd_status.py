@@ -26,10 +26,10 @@ async def status(filesystem: IFilesystem, session: Session) -> None:
         until ifap -q status >/dev/null; do sleep 10; done
     """
     from ifap_twisted.cli.problems import TEMPORARY  # noqa: PLC0415 -- as below
-    from ifap_twisted.cli.reports import status_lines  # noqa: PLC0415 -- with what imports Twisted
+    from ifap_twisted.cli.reports import is_uploaded, status_lines  # noqa: PLC0415 -- with what imports Twisted
 
     found = await filesystem.status()
-    if found.pending or found.state != "connected":
+    if not is_uploaded(found):
         session.console.status = TEMPORARY
     if session.console.json:
         session.console.object(found.to_json())

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ifap_twisted.cli.printing import table
 from ifap_twisted.cli.times import local_time
 from ifap_twisted.core.values import Status
+
+LEFT_IN_THE_JOURNAL: Final = frozenset({"journal-held", "journal-damaged"})
+"""Warnings of writes that are kept here, and that nothing is done about by itself."""
 
 
 def status_lines(status: Status) -> list[str]:
@@ -26,19 +31,33 @@ def status_lines(status: Status) -> list[str]:
     return [answer(status), *table(rows), *warnings]
 
 
+def is_uploaded(status: Status) -> bool:
+    """The mail server was reached, and has everything that was written here."""
+    return status.state == "connected" and not status.pending and not _left(status)
+
+
+def _left(status: Status) -> bool:
+    return any(warning.code in LEFT_IN_THE_JOURNAL for warning in status.warnings)
+
+
 def answer(status: Status) -> str:
     """Whether everything is uploaded, in one sentence."""
     if status.failing:
-        return f"Not everything is uploaded: {_files(status.failing)} failed and will be tried again."
+        return f"Not everything is uploaded: {_writes(status.failing)} failed and will be tried again."
     if status.pending and status.state != "connected":
         verb = "waits" if status.pending == 1 else "wait"
-        return f"Not everything is uploaded: {_files(status.pending)} {verb} for the mail server."
+        return f"Not everything is uploaded: {_writes(status.pending)} {verb} for the mail server."
     if status.pending:
-        return f"Not everything is uploaded: {_files(status.pending)} on the way."
+        return f"Not everything is uploaded: {_writes(status.pending)} on the way."
+    if _left(status):
+        return "Not everything is uploaded: the journal holds something that is not sent, see the warnings."
+    if status.state != "connected":
+        return "Nothing waits to be uploaded, and the mail server is not reached."
     if status.conflicts:
-        return f"Everything is uploaded; {_files(status.conflicts)} in conflict (`ifap conflicts`)."
+        count = "1 file" if status.conflicts == 1 else f"{status.conflicts} files"
+        return f"Everything is uploaded; {count} in conflict (`ifap conflicts`)."
     return "Everything is uploaded."
 
 
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"
+def _writes(count: int) -> str:
+    return "1 write" if count == 1 else f"{count} writes"

@@ -6,18 +6,20 @@ a new writer: where the path turns out to have another version, both stay and th
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from twisted.internet.defer import Deferred
 
 from ifap_twisted.core import paths
 from ifap_twisted.core.dialects import DIALECTS
-from ifap_twisted.core.values import Entry, Expect
+from ifap_twisted.core.values import Entry, Expect, Notice
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem.desk import Desk, Options
 from ifap_twisted.filesystem.lasting import Lasting
 from ifap_twisted.filesystem.opening import Membership, make_desk
 from ifap_twisted.filesystem.putting import Putting, change_of
-from ifap_twisted.filesystem.recovery import Place, fill
+from ifap_twisted.filesystem.recovery import Place, fill, journal_notices
 from ifap_twisted.filesystem.sending import no_journal_error
 from ifap_twisted.filesystem.surroundings import Surroundings
 from ifap_twisted.filesystem.view import View
@@ -26,9 +28,13 @@ from ifap_twisted.interfaces import IMessageStore, RemotePath, Source
 
 
 class Offline:
-    """Accepts writes, and nothing else."""
+    """Accepts writes, and nothing else.
 
-    def __init__(self, desk: Desk) -> None:
+    :ivar notices: what a person should know of the journal.
+    """
+
+    def __init__(self, desk: Desk, notices: Collection[Notice] = ()) -> None:
+        self.notices = notices
         self._desk = desk
         self._lasting = Lasting(lambda: None)
 
@@ -113,4 +119,5 @@ async def offline_folder(
     ours = [frozen for frozen in content.frozen if place.is_of(view, frozen)]
     await fill(surroundings.backlog, content, ours, view, surroundings.worker)
     surroundings.backlog.unclean = True
-    return Offline(make_desk(view, options, surroundings, watchers, journal, place))
+    notices = journal_notices(content, len(content.frozen) - len(ours))
+    return Offline(make_desk(view, options, surroundings, watchers, journal, place), notices)

@@ -231,16 +231,7 @@ class Recovery:
     def notices(self) -> Collection[Notice]:
         """What a person should know."""
         found = [*self._met_still(), *waiting_notices(self._backlog, self._reasons)]
-        held = self._held + self._content.foreign
-        if held:
-            text = (
-                f"The journal holds {_many(held, 'write')} of another account, folder or key; nothing is done to them."
-            )
-            found.append(Notice(code="journal-held", text=text))
-        if self._content.damaged:
-            text = f"The journal holds {_many(self._content.damaged, 'damaged entry')}, set aside in journal/*.damaged."
-            found.append(Notice(code="journal-damaged", text=text))
-        return found
+        return [*found, *journal_notices(self._content, self._held)]
 
     def _met_still(self) -> list[Notice]:
         """Without what was resolved since."""
@@ -257,6 +248,22 @@ def waiting_notices(backlog: Backlog, reasons: Mapping[str, Notice] | None = Non
     found = [known.get(one.frozen.sealed_id) or _waits(one, None) for one in waiting[:MOST]]
     if len(waiting) > MOST:
         found.append(Notice(code="write-pending", text=f"{len(waiting) - MOST} more writes are kept in the journal."))
+    return found
+
+
+def journal_notices(content: JournalContent, others: int) -> list[Notice]:
+    """Of what the journal holds and nothing is done about.
+
+    :param others: how many of its messages go to other folders.
+    """
+    found, held = [], others + content.foreign
+    if held:
+        text = f"The journal holds {_many(held, 'write')} of another account, folder or key; none of that is sent here."
+        found.append(Notice(code="journal-held", text=text))
+    if content.damaged:
+        what = _many(content.damaged, "damaged entry")
+        text = f"The journal holds {what}, set aside in journal/*.damaged; what was in it may not be stored."
+        found.append(Notice(code="journal-damaged", text=text))
     return found
 
 

@@ -64,5 +64,5 @@ class Accepting:
         return sum(not waiting.frozen.accepted for waiting in self._backlog)
 
     def notices(self) -> list[Notice]:
-        """What a person should know of them."""
-        return waiting_notices(self._backlog)
+        """What a person should know of them, and of what else the journal holds."""
+        return [*waiting_notices(self._backlog), *(() if self._offline is None else self._offline.notices)]
