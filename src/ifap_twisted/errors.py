@@ -30,6 +30,7 @@ __all__ = [
     "LeaseLost",
     "Locked",
     "Malformed",
+    "MarkedByOthers",
     "MessageGone",
     "NewerVersionNeeded",
     "NotADirectory",
@@ -216,6 +217,12 @@ class NotSupported(CallerError):
     """This server or folder cannot do that."""
 
     code = "not-supported"
+
+
+class MarkedByOthers(CallerError):
+    """Messages that are not to be removed are marked as deleted, and plain EXPUNGE would remove them."""
+
+    code = "marked-by-others"
 
 
 class ReadOnly(CallerError):

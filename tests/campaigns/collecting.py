@@ -209,12 +209,12 @@ class World:
         store.gate = gate
         remove = store.remove
 
-        def watched(uids: Any) -> Any:
+        def watched(uids: Any, due: Any = None) -> Any:
             listed = sorted(uids)
             if any(frame.filename == EXPUNGING for frame in traceback.extract_stack()):
                 self.umpire.look(listed)
                 self.claimed.update((self.folder.shelf.uidvalidity, uid) for uid in listed)
-            return remove(listed)
+            return remove(listed, due)
 
         store.remove = watched  # type: ignore[method-assign]
         filesystem = self.folder.device(store=store, options=Options(keep=self.keep, grace=GRACE))

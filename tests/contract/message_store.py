@@ -33,7 +33,7 @@ SIGNATURES = {
     "dates": "(uids)",
     "append": "(message)",
     "find": "(sealed_id)",
-    "remove": "(uids)",
+    "remove": "(uids, due=None)",
     "listen": "(listener)",
     "close": "()",
 }

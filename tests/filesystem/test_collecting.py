@@ -14,7 +14,7 @@ from ifap_twisted.core.plans import PLANS
 from ifap_twisted.core.records import RECORDS
 from ifap_twisted.core.retention import Policy
 from ifap_twisted.core.values import Traits
-from ifap_twisted.errors import NotFound, Tampered, Unavailable
+from ifap_twisted.errors import NotFound, StoredAsConflict, Tampered, Unavailable
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import MemoryStore, Turnstile
@@ -23,6 +23,7 @@ from tests.messages import mail
 
 DAY = 86400.0
 KEEP_ONE = Options(keep=1)
+PLAIN = Options(keep=1, expunges_plainly=True)
 
 
 class CollectingCase(SynchronousTestCase):
@@ -504,6 +505,73 @@ class PlacesTests(CollectingCase):
         self.assertEqual({KEPT}, {case.fate for case in disposal.cases})
 
 
+class PlainTests(CollectingCase):
+    """On a server without UIDPLUS, where the user allows plain EXPUNGE (FORMAT 5.4)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.fs = self.poor(PLAIN)
+
+    def poor(self, options: Options) -> Filesystem:
+        """A device on such a server."""
+        traits = Traits(reports_uid=False, expunges_by_uid=False, pushes=False)
+        return self.folder.device(store=self.folder.store(traits=traits), options=options)
+
+    def planned(self) -> list[str]:
+        """Versions whose grace is over."""
+        vids = self.put("a", b"1", b"2", b"3")
+        self.collect()
+        self.later(8)
+        return vids
+
+    def test_it_is_removed_when_the_grace_is_over(self) -> None:
+        """As on any other server."""
+        vids = self.planned()
+        self.assertEqual([COLLECTED, COLLECTED, KEPT], self.fates(self.collect(), "a"))
+        self.assertEqual(vids[2:], self.versions("a"))
+
+    def test_marked_by_others(self) -> None:
+        """While somebody has marked mail as deleted nothing is removed, and it is said; after that it goes on."""
+        vids = self.planned()
+        foreign = self.folder.shelf.add(mail())
+        self.folder.shelf.marked.add(foreign)
+        found = self.collect()
+        self.assertEqual(["marked-by-others"], [notice.code for notice in found.messages])
+        self.assertEqual([WAITING, WAITING, KEPT], self.fates(found, "a"))
+        self.assertEqual(vids, self.versions("a"))
+        self.assertIn(foreign, self.folder.shelf.messages)
+        self.folder.shelf.marked.clear()
+        self.assertEqual([COLLECTED, COLLECTED, KEPT], self.fates(self.collect(), "a"))
+        self.assertIn(foreign, self.folder.shelf.messages)
+
+    def test_a_mark_on_what_stays(self) -> None:
+        """Of ours, too: somebody marked the current version."""
+        vids = self.planned()
+        self.folder.shelf.marked.add(self.fs.desk.view.index.history("a").versions[2].places[0])
+        self.assertEqual(["marked-by-others"], [notice.code for notice in self.collect().messages])
+        self.assertEqual(vids, self.versions("a"))
+
+    def test_marks_that_were_left(self) -> None:
+        """What a removal that was cut short left marked is in nobody's way: it is still to go."""
+        vids = self.planned()
+        self.folder.shelf.marked.add(self.fs.desk.view.index.history("a").versions[1].places[0])
+        other = self.poor(PLAIN)
+        self.assertEqual([COLLECTED, COLLECTED, KEPT], self.fates(self.collect(other), "a"))
+        self.assertEqual(vids[2:], self.versions("a"))
+
+    def test_only_collecting(self) -> None:
+        """A write that somebody overtook is not taken back: that would be an EXPUNGE nobody asked for."""
+        first = result(self.fs.put("a", b"1")).version
+        gate = Turnstile("append")
+        traits = Traits(reports_uid=False, expunges_by_uid=False, pushes=False)
+        other = self.folder.device(store=self.folder.store(traits=traits, gate=gate), options=PLAIN)
+        late = other.put("a", b"late", expect=first)
+        result(self.fs.put("a", b"2"))
+        gate.release()
+        self.assertRaises(StoredAsConflict, result, late)
+        self.assertEqual(3, len(self.versions("a")))
+
+
 class ServerTests(CollectingCase):
     """What a server cannot do, or does not say, stops everything."""
 
@@ -526,6 +594,15 @@ class ServerTests(CollectingCase):
     def test_no_uidplus(self) -> None:
         """Without UID EXPUNGE nothing is removed or planned."""
         self.refused("no-uidplus", traits=Traits(reports_uid=True, expunges_by_uid=False, pushes=True))
+
+    def test_status_says_so(self) -> None:
+        """Such a folder only grows, and its status says it, unless plain EXPUNGE is allowed."""
+        poor = Traits(reports_uid=True, expunges_by_uid=False, pushes=True)
+        for options, told in ((KEEP_ONE, True), (PLAIN, False)):
+            one = self.folder.device(store=self.folder.store(traits=poor), options=options)
+            codes = [notice.code for notice in result(one.status()).warnings]
+            self.assertEqual(told, "no-uidplus" in codes)
+        self.assertEqual((), result(self.fs.status()).warnings)
 
     def test_read_only(self) -> None:
         """A folder that can only be read."""

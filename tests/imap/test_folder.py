@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import HeaderBlock, Receipt
 from ifap_twisted.errors import (
+    MarkedByOthers,
     MessageGone,
     NotSupported,
     OutcomeUnknown,
@@ -451,6 +452,194 @@ class RemoveTests(FolderCase):
         talk.says("A3 NO not yours")
         self.refusal(done, Refused)
         self.assertNotIn(b"EXPUNGE", talk.heard())
+
+
+class PlainTests(FolderCase):
+    """Removing messages without UIDPLUS, where that is allowed (FORMAT 5.4)."""
+
+    def begun(self, uids, due, marked):
+        """A removal that has been told what is marked; the folder holds 3, 5 and 9."""
+        talk = self.open("IMAP4rev1")
+        self.reads(talk, 2)
+        done = self.started(talk.folder.remove(uids, due))
+        self.looks(talk, 3, marked)
+        return talk, done
+
+    def reads(self, talk, tag):
+        """The headers of the folder are read."""
+        reading = self.started(talk.folder.headers(1, None))
+        talk.says(head(1, 3), head(2, 5), head(3, 9), f"A{tag} OK")
+        self.assertEqual(list(self.successResultOf(reading)), [3, 5, 9])
+        talk.heard()
+
+    def looks(self, talk, tag, marked):
+        """It asks what is marked, after the news."""
+        talk.hears(f"A{tag} NOOP")
+        talk.says(f"A{tag} OK")
+        talk.hears(f"A{tag + 1} UID SEARCH DELETED")
+        talk.says(f"* SEARCH {marked}", f"A{tag + 1} OK")
+
+    def lists(self, talk, tag, asked, *uids):
+        """It asks which are there."""
+        talk.hears(f"A{tag} UID FETCH {asked} (UID)")
+        talk.says(*[f"* {number} FETCH (UID {uid})" for number, uid in uids], f"A{tag} OK")
+
+    def stores(self, talk, tag, uids, sign):
+        """It sets or takes marks."""
+        talk.hears(f"A{tag} UID STORE {uids} {sign}FLAGS.SILENT (\\Deleted)")
+        talk.says(f"A{tag} OK")
+
+    def test_exactly_these(self):
+        """They are marked, it is seen that they and no others are, and they are expunged; then that they are gone."""
+        talk, done = self.begun([5, 3], (), "")
+        self.lists(talk, 5, "3:5", (1, 3), (2, 5))
+        self.stores(talk, 6, "3,5", "+")
+        self.looks(talk, 7, "5 3")
+        talk.hears("A9 EXPUNGE")
+        self.assertNoResult(done)
+        talk.says("* 1 EXPUNGE", "* 1 EXPUNGE", "* 1 EXISTS", "A9 OK")
+        self.lists(talk, 10, "3:5")
+        self.assertIsNone(self.successResultOf(done))
+        self.assertEqual([what for what in talk.notes.told if what[0] == "vanished"], [("vanished", [3, 5])])
+
+    def test_marked_by_others(self):
+        """A message that somebody else marked is not removed, and nothing is changed."""
+        talk, done = self.begun([3], (), "9")
+        self.refusal(done, MarkedByOthers)
+        talk.silent()
+
+    def test_marked_by_others_meanwhile(self):
+        """When somebody marks another after the first look, the own marks are taken off, and nothing is expunged."""
+        talk, done = self.begun([3, 5], (), "5")
+        self.lists(talk, 5, "3:5", (1, 3), (2, 5))
+        self.stores(talk, 6, "3,5", "+")
+        self.looks(talk, 7, "3 5 9")
+        self.stores(talk, 9, "3", "-")
+        self.refusal(done, MarkedByOthers)
+        talk.silent()
+
+    def test_left_over(self):
+        """Marks of what is due that an earlier removal left are taken off first."""
+        talk, done = self.begun([3], (3, 9), "9")
+        self.stores(talk, 5, "9", "-")
+        self.lists(talk, 6, "3:3", (1, 3))
+        self.stores(talk, 7, "3", "+")
+        self.looks(talk, 8, "3")
+        talk.hears("A10 EXPUNGE")
+        talk.says("* 1 EXPUNGE", "A10 OK")
+        self.lists(talk, 11, "3:3")
+        self.assertIsNone(self.successResultOf(done))
+
+    def test_no_marks_are_shown(self):
+        """A server whose SEARCH does not find what was marked is not trusted with an EXPUNGE."""
+        talk, done = self.begun([3], (), "")
+        self.lists(talk, 5, "3:3", (1, 3))
+        self.stores(talk, 6, "3", "+")
+        self.looks(talk, 7, "")
+        self.lists(talk, 9, "3:3", (1, 3))
+        self.stores(talk, 10, "3", "-")
+        self.refusal(done, ProtocolViolation)
+        talk.silent()
+
+    def test_gone_meanwhile(self):
+        """What somebody else removed in between is not missed."""
+        talk, done = self.begun([3, 5], (), "")
+        self.lists(talk, 5, "3:5", (1, 3), (2, 5))
+        self.stores(talk, 6, "3,5", "+")
+        self.looks(talk, 7, "5")
+        self.lists(talk, 9, "3:3")
+        talk.hears("A10 EXPUNGE")
+        talk.says("* 1 EXPUNGE", "A10 OK")
+        self.lists(talk, 11, "3:5")
+        self.assertIsNone(self.successResultOf(done))
+
+    def test_not_removed(self):
+        """When a message is there after EXPUNGE its mark is taken off, and the caller hears of it."""
+        talk, done = self.begun([3], (), "")
+        self.lists(talk, 5, "3:3", (1, 3))
+        self.stores(talk, 6, "3", "+")
+        self.looks(talk, 7, "3")
+        talk.hears("A9 EXPUNGE")
+        talk.says("A9 OK")
+        self.lists(talk, 10, "3:3", (1, 3))
+        self.stores(talk, 11, "3", "-")
+        self.refusal(done, ProtocolViolation)
+
+    def test_refused(self):
+        """When marking is refused in part, what may have been marked is not."""
+        talk, done = self.begun([3], (), "")
+        self.lists(talk, 5, "3:3", (1, 3))
+        talk.hears("A6 UID STORE 3 +FLAGS.SILENT (\\Deleted)")
+        talk.says("A6 NO not now")
+        self.stores(talk, 7, "3", "-")
+        self.refusal(done, Refused)
+        talk.silent()
+
+    def test_lost(self):
+        """A connection that breaks in between ends it."""
+        talk, done = self.begun([3], (), "")
+        self.lists(talk, 5, "3:3", (1, 3))
+        talk.loses()
+        self.refusal(done, Unavailable)
+
+    def test_given_up(self):
+        """When it is cancelled before EXPUNGE, the marks are taken off."""
+        talk, done = self.begun([3], (), "")
+        self.lists(talk, 5, "3:3", (1, 3))
+        self.stores(talk, 6, "3", "+")
+        talk.hears("A7 NOOP")
+        done.cancel()
+        talk.says("A7 OK")
+        self.stores(talk, 8, "3", "-")
+        self.failureResultOf(done, CancelledError)
+        talk.silent()
+
+    def test_gone(self):
+        """What is not there any more is not marked: mailutils would mark another message."""
+        talk, done = self.begun([9], (), "")
+        self.lists(talk, 5, "9:9", (2, 5))
+        self.assertIsNone(self.successResultOf(done))
+        talk.silent()
+
+    def test_not_looked_at(self):
+        """What was not looked at since the folder was selected is not touched, whatever its number was before."""
+        talk = self.open("IMAP4rev1")
+        self.reads(talk, 2)
+        again = self.started(talk.folder.select())
+        talk.says("* 3 EXISTS", "* OK [UIDVALIDITY 7] v", "A3 OK [READ-WRITE] done")
+        talk.says("* 3 FETCH (UID 9)", "A4 OK")  # whether they are still there
+        self.successResultOf(again)
+        talk.heard()
+        self.refusal(self.started(talk.folder.remove([3], ())), Unavailable)
+        talk.silent()
+
+    def test_not_selected_meanwhile(self):
+        """Another SELECT, after which numbers may be those of others, waits."""
+        talk, done = self.begun([3], (), "")
+        again = self.started(talk.folder.select())
+        self.lists(talk, 5, "3:3", (1, 3))
+        self.stores(talk, 6, "3", "+")
+        self.looks(talk, 7, "3")
+        talk.hears("A9 EXPUNGE")
+        talk.says("* 1 EXPUNGE", "A9 OK")
+        self.lists(talk, 10, "3:3")
+        self.assertIsNone(self.successResultOf(done))
+        talk.hears('A11 SELECT "box"')
+        talk.says("* 2 EXISTS", "* OK [UIDVALIDITY 7] v", "A11 OK [READ-WRITE] done")
+        talk.says("* 2 FETCH (UID 9)", "A12 OK")  # whether the others are still there
+        self.successResultOf(again)
+
+    def test_with_uidplus(self):
+        """Where there is UIDPLUS, nothing else is used."""
+        talk = self.open()
+        done = self.started(talk.folder.remove([3], (5,)))
+        talk.hears("A2 UID FETCH 3 (UID)")
+        talk.says("* 1 FETCH (UID 3)", "A2 OK")
+        talk.hears("A3 UID STORE 3 +FLAGS.SILENT (\\Deleted)")
+        talk.says("A3 OK")
+        talk.hears("A4 UID EXPUNGE 3")
+        talk.says("* 1 EXPUNGE", "A4 OK")
+        self.assertIsNone(self.successResultOf(done))
 
 
 class FindTests(FolderCase):

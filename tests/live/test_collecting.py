@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import imaplib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 from twisted.internet import reactor  # noqa: TID251 -- real connections
@@ -37,6 +39,7 @@ VERSIONS = 3
 class CollectingContract:
     """A folder with files of several versions between other people's mail, some of it marked as deleted."""
 
+    options = Options(keep=1)
     addCleanup: Any
     assertEqual: Any
     assertLessEqual: Any
@@ -60,7 +63,7 @@ class CollectingContract:
             store,
             Membership(keys=(KEY,)),
             Surroundings(clock=reactor, worker=InlineWorker(), random=os.urandom, identity=MemoryWriter(os.urandom)),
-            options=Options(keep=1),
+            options=self.options,
         )
         self.addCleanup(opened.filesystem.close)
         return opened.filesystem
@@ -118,10 +121,11 @@ class LiveCollecting(CollectingContract):
     """On a server of its own process."""
 
     server = "dovecot"
+    settings: Mapping[str, str] = MappingProxyType({})
 
     async def setUp(self) -> None:
         """Choose the folder."""
-        self.folder, self.live = fresh_folder(), server(self.server)
+        self.folder, self.live = fresh_folder(), server(self.server, **self.settings)
 
     async def store_of(self) -> Any:
         """Another connection."""
@@ -129,12 +133,12 @@ class LiveCollecting(CollectingContract):
         self.addCleanup(store.close)
         return store
 
-    async def mark_deleted(self, uids: list[int]) -> None:
+    async def mark_deleted(self, uids: list[int], sign: str = "+") -> None:
         """By Python's own client."""
         client = imaplib.IMAP4(self.live.host, self.live.port, timeout=10)
         client.login(self.live.user, self.live.password)
         client.select(self.live.prefix + self.folder)
-        client.uid("STORE", ",".join(map(str, uids)), "+FLAGS", "(\\Deleted)")
+        client.uid("STORE", ",".join(map(str, uids)), f"{sign}FLAGS", "(\\Deleted)")
         client.logout()
 
 
@@ -170,6 +174,72 @@ class MailutilsTests(TestCase):
         self.assertEqual(["no-uidplus"], [notice.code for notice in found.messages])
         await one.refresh()
         self.assertEqual(before, len(one.desk.view.index))
+
+
+class PlainCollecting(LiveCollecting):
+    """On a server without UIDPLUS, where plain EXPUNGE is allowed: marked mail of others is in the way (FORMAT 5.4).
+
+    One connection at a time: mailutils gives the messages of a Maildir other UIDs, under the same UIDVALIDITY, while
+    several work on it.
+    """
+
+    options = Options(keep=1, expunges_plainly=True)
+
+    async def test_exactly_what_was_planned(self) -> None:
+        """Nothing goes while mail of others is marked; then the old versions go, and all other mail stays."""
+        self.mark = 0
+        await self.append_foreign()
+        one = await self.device()
+        for content in (b"1", b"2", b"3"):
+            await one.put("a", content)
+        await one.put("b", b"1")
+        index = one.desk.view.index
+        foreign = [uid for uid in index.uids() if index.at(uid) is None]
+        old = [placed.places[0] for placed in index.history("a").versions[:2]]
+        self.assertEqual(2, (await one.collect()).counts()[PLANNED])
+        await one.refresh()
+        self.mark = index.highest
+        await one.close()
+        await self.mark_deleted(foreign)
+        await self.check_refused(3)
+        await self.mark_deleted(foreign, "-")
+        await self.mark_deleted(old[1:])  # as a removal that was killed leaves it
+
+        two = await self.device()
+        collected = await two.collect()
+        self.assertEqual(((), 2), (collected.messages, collected.counts()[COLLECTED]))
+        await two.close()
+        fresh = await self.device()
+        left = set(fresh.desk.view.index.uids())
+        self.assertEqual((set(foreign), set()), (left.intersection(foreign), left.intersection(old)))
+        self.assertEqual((b"3", b"1"), (await fresh.get("a"), await fresh.get("b")))
+
+    async def check_refused(self, versions: int) -> None:
+        """A collection removes nothing, and says that others marked mail."""
+        device = await self.device()
+        refused = await device.collect()
+        self.assertEqual(["marked-by-others"], [notice.code for notice in refused.messages])
+        self.assertEqual(versions, len(await device.versions("a")))
+        await device.close()
+
+    async def append_foreign(self) -> None:
+        """Somebody else's mail."""
+        store = await self.store_of()
+        await store.open()
+        await store.append(mail())
+        await store.close()
+
+
+class MailutilsPlainTests(PlainCollecting, TestCase):
+    """GNU mailutils."""
+
+    server = "mailutils"
+
+
+class DovecotPlainTests(PlainCollecting, TestCase):
+    """Dovecot that does not say that it has UIDPLUS."""
+
+    settings = MappingProxyType({"IFAP_DOVECOT_CAPABILITY": "IMAP4rev1 LITERAL+ SASL-IR ID IDLE NAMESPACE"})
 
 
 class EmbeddedTests(CollectingContract, TestCase):

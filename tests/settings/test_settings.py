@@ -27,6 +27,7 @@ encryption = "off"
 embedded_listen = "tcp:1143:interface=127.0.0.1"
 compat = true
 require_bound = true
+expunge = "plain"
 max_file_size = "10 MiB"
 password_command = "pass show mail"
 key_file = "key"
@@ -61,6 +62,7 @@ GOOD = {
     "embedded_listen": ["tcp:1143", None],
     "compat": [True, False],
     "require_bound": [True, False],
+    "expunge": ["uid", "plain"],
     "max_file_size": [1, "64 MiB", "1"],
     "retention.keep": [1, 10000, "5"],
     "retention.within": [0, "30d", "1.5h", 86400],
@@ -88,6 +90,7 @@ BAD = {
     "embedded_listen": ["", "1143", 1],
     "compat": ["maybe", 1, None, "", 0.0],
     "require_bound": ["maybe", 1, None, []],
+    "expunge": ["UID", "", "close", None, True],
     "max_file_size": [0, -1, "0", "65 MiB", "x", None, True, 1.5, "24 M"],
     "retention.keep": [0, -1, 10001, "x", None, True, 1.5, "1.0", "+1"],
     "retention.within": [-1, "x", None, True, "3 months", "99999999999d", []],
@@ -179,6 +182,7 @@ class FileTests(SettingsTestCase):
             embedded_listen="tcp:1143:interface=127.0.0.1",
             compat=True,
             require_bound=True,
+            expunge="plain",
             max_file_size=10 * 1024**2,
             retention_keep=7,
             retention_within=30 * 86400,

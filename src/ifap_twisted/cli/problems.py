@@ -43,6 +43,7 @@ STATUSES: Final[dict[type[errors.IFAPError], int]] = {
     errors.IncompleteSource: OTHER,
     errors.BadSettings: USAGE,
     errors.NotSupported: DAMAGED,
+    errors.MarkedByOthers: CONFLICT,
     errors.ReadOnly: DAMAGED,
     errors.Unauthorised: REFUSED,
     errors.Forbidden: REFUSED,

@@ -36,6 +36,7 @@ STATUSES: Final[Mapping[type[IFAPError], int]] = {
     errors.IncompleteSource: 400,
     errors.BadSettings: 400,
     errors.NotSupported: 501,
+    errors.MarkedByOthers: 409,
     errors.ReadOnly: 501,
     errors.Unauthorised: 401,
     errors.Forbidden: 403,

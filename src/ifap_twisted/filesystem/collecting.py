@@ -22,7 +22,7 @@ from ifap_twisted.core.retention import Reason
 from ifap_twisted.core.upkeep import drawn_together
 from ifap_twisted.core.values import Notice
 from ifap_twisted.deferreds import Slots, deferred
-from ifap_twisted.errors import NotSupported, ProtocolViolation, Renumbered
+from ifap_twisted.errors import MarkedByOthers, NotSupported, ProtocolViolation, Renumbered
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.expunging import Expunging
 from ifap_twisted.filesystem.surveying import Survey, Surveyor, date_of
@@ -37,7 +37,8 @@ _UNCERTAIN = Notice(
 )
 _NO_UIDPLUS = Notice(
     code="no-uidplus",
-    text="The mail server cannot remove single messages (no UIDPLUS); nothing is collected, the folder only grows.",
+    text="The mail server cannot remove single messages (no UIDPLUS); nothing is collected, the folder only grows. "
+    'The setting expunge = "plain" allows another way.',
 )
 _READ_ONLY = Notice(code="read-only", text="The folder can only be read; nothing is collected.")
 _NO_DATES = Notice(
@@ -108,9 +109,9 @@ class Collector:
         if rest := second.to_plan():
             await self._plan(second, rest, [])
         removed: list[Placed] = []
-        if second.due() and (refusal := await self._carry_out(second, progress, removed)) is not None:
-            return collection.Collection(verdicts=_verdicts(second, [*planned, *rest], ()), messages=(refusal,))
-        return collection.Collection(verdicts=_verdicts(second, [*planned, *rest], removed))
+        refusal = await self._carry_out(second, progress, removed) if second.due() else None
+        verdicts = _verdicts(second, [*planned, *rest], removed)
+        return collection.Collection(verdicts=verdicts, messages=() if refusal is None else (refusal,))
 
     # Seeing
 
@@ -123,7 +124,11 @@ class Collector:
             return _UNCERTAIN
         if view.read_only:
             return _READ_ONLY
-        return None if view.store.traits.expunges_by_uid else _NO_UIDPLUS
+        return None if self._expunges else _NO_UIDPLUS
+
+    @property
+    def _expunges(self) -> bool:
+        return self._desk.options.expunges_plainly or self._desk.view.store.traits.expunges_by_uid
 
     # Planning
 
@@ -148,9 +153,12 @@ class Collector:
         again = await self._surveyor.survey(found.known.now)
         recorded = {_key(placed) for disposal in found.due() for placed in disposal.going}
         disposals = [_only(disposal, recorded) for disposal in again.due()]
-        expunging = Expunging(self._desk, disposals, again.generation, progress)
+        plainly = self._desk.options.expunges_plainly
+        expunging = Expunging(self._desk, disposals, again.generation, progress, plainly=plainly)
         try:
             await expunging.run(again.histories)
+        except MarkedByOthers as marked:
+            return Notice(code="marked-by-others", text=marked.detail)
         finally:
             removed.extend(expunging.removed)
         return None

@@ -42,6 +42,7 @@ class Options:
     :ivar keep: versions kept of a file of which nobody said otherwise.
     :ivar retention: which versions are kept by their age; ``keep`` of its own counts for nothing.
     :ivar grace: seconds between planning and collecting (FORMAT 5.3); ``limits.LEAST_GRACE_SECONDS`` at least.
+    :ivar expunges_plainly: a collection may send plain EXPUNGE where there is no UIDPLUS (FORMAT 5.4).
     :ivar compat: refuse what the reference programs could not see (FORMAT 1.6).
     :ivar require_bound: refuse content that nothing binds to its name (FORMAT 1.5).
     :ivar holder: the name for people in locks that are taken without one.
@@ -51,6 +52,7 @@ class Options:
     keep: int = limits.WIRE_VERSIONS
     retention: Policy = field(default_factory=Policy)
     grace: float = limits.GRACE_SECONDS
+    expunges_plainly: bool = False
     compat: bool = False
     require_bound: bool = False
     holder: str = ""

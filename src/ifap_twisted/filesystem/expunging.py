@@ -28,11 +28,15 @@ class Expunging:
     """One removal.
 
     :param generation: of the numbers that the disposals speak of.
+    :param plainly: where there is no UIDPLUS, a plain EXPUNGE may be sent (FORMAT 5.4).
     :ivar removed: what was removed, in its order.
     """
 
-    def __init__(self, desk: Desk, disposals: Iterable[Disposal], generation: int, progress: Progress) -> None:
+    def __init__(
+        self, desk: Desk, disposals: Iterable[Disposal], generation: int, progress: Progress, *, plainly: bool
+    ) -> None:
         self._desk = desk
+        self._plainly = plainly
         self._disposals = {one.path: one for one in disposals if one.going}
         self._generation = generation
         self._progress = progress
@@ -46,7 +50,7 @@ class Expunging:
 
         :param histories: those that the disposals were made of.
         :raises Renumbered: the numbers mean nothing any more. :raises Tampered: a place holds something else.
-        :raises NotSupported, StoreError: the rest stays.
+        :raises NotSupported, MarkedByOthers, StoreError: the rest stays.
         """
         self._expected = {path: _state(histories[path]) for path in self._disposals}
         for portion in _portions(self._disposals.values()):
@@ -68,7 +72,7 @@ class Expunging:
 
     async def _remove(self, placed: Sequence[Placed]) -> None:
         uids = [uid for one in placed for uid in one.places]
-        await self._desk.view.remove(uids)
+        await self._desk.view.remove(uids, self._due() if self._plainly else None)
         for one in placed:
             versions, heads = self._expected[one.version.path]
             gone = (one.version.vid, one.places)
@@ -77,6 +81,10 @@ class Expunging:
         self.removed.extend(placed)
         if self._progress is not None:
             self._progress(len(self.removed), self._total)
+
+    def _due(self) -> Collection[int]:
+        """All places that may go."""
+        return {uid for disposal in self._disposals.values() for one in disposal.going for uid in one.places}
 
     def _as_seen(self, placed: Sequence[Placed]) -> list[Placed]:
         """Those to whose path nothing came, from which nothing went but by this, and at which nobody here is.

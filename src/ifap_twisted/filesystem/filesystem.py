@@ -380,6 +380,8 @@ class Filesystem:
         rejected = view.index.rejected()
         left, failing = (0, 0) if self._recovery is None else (len(self._recovery), self._recovery.failing)
         journalled = () if self._recovery is None else self._recovery.notices()
+        plainly = self.desk.options.expunges_plainly
+        found = notices(view, rejected, self.desk.writer.unseen, plainly=plainly)
         return Status(
             state=view.state,
             account=self._account,
@@ -391,7 +393,7 @@ class Filesystem:
             locks=self.desk.book.count(),
             damaged=len(rejected),
             foreign=view.index.foreign(),
-            warnings=(*self._warnings, *journalled, *notices(view, rejected, self.desk.writer.unseen)),
+            warnings=(*self._warnings, *journalled, *found),
             last_refresh=view.last_refresh,
         )
 

@@ -14,10 +14,25 @@ MOST = 20
 """Notices of one kind that are told one by one."""
 
 
-def notices(view: View, rejected: Mapping[int, DataError], unseen: Collection[str]) -> list[Notice]:
-    """Everything worth a warning now, most serious first."""
+def notices(view: View, rejected: Mapping[int, DataError], unseen: Collection[str], *, plainly: bool) -> list[Notice]:
+    """Everything worth a warning now, most serious first.
+
+    :param plainly: a collection may send plain EXPUNGE.
+    """
     damage = [*_damaged(rejected), *_collisions(view)]
-    return [*_listing(view), *_missing(view), *damage, *_clashes(view), *_unseen(unseen)]
+    growing = [] if plainly else _growing(view)
+    return [*_listing(view), *_missing(view), *damage, *_clashes(view), *growing, *_unseen(unseen)]
+
+
+def _growing(view: View) -> list[Notice]:
+    """Without UIDPLUS nothing is collected (FORMAT 5.4); before the first refresh nobody knows."""
+    if view.last_refresh is None or view.store.traits.expunges_by_uid:
+        return []
+    text = (
+        "The mail server cannot remove single messages (no UIDPLUS): old versions stay, and the folder only grows. "
+        'The setting expunge = "plain" allows another way.'
+    )
+    return [Notice(code="no-uidplus", text=text)]
 
 
 def _listing(view: View) -> list[Notice]:

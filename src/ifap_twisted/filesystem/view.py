@@ -372,14 +372,15 @@ class View:
                 for event in news(old, self.index.history(path), self.locked(path)):
                     self._watchers.tell(event)
 
-    async def remove(self, uids: Collection[int]) -> None:
+    async def remove(self, uids: Collection[int], due: Collection[int] | None = None) -> None:
         """Remove messages on purpose: nothing is missing afterwards (FORMAT 5.5).
 
-        :raises NotSupported, StoreError: as ``IMessageStore.remove``.
+        :param due: as for ``IMessageStore.remove``.
+        :raises NotSupported, MarkedByOthers, StoreError: as ``IMessageStore.remove``.
         """
         self._removing.update(uids)
         try:
-            await self.store.remove(uids)
+            await self.store.remove(uids, due)
             self.vanished(uids)
         finally:
             self._removing.difference_update(uids)

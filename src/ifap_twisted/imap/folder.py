@@ -1,13 +1,15 @@
 """The selected folder: its state, and the commands on its messages, each by UID.
 
 Answers are recognised by UID and by what they carry, never by their place alone. A UID that was not asked for is never
-handed on (mailutils answers for an absent UID with the highest message). Nothing but the given UIDs is expunged.
+handed on (mailutils answers for an absent UID with the highest message, and marks it, too). Nothing but the given UIDs
+is expunged.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar, cast
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
@@ -15,6 +17,7 @@ from twisted.python.failure import Failure
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt
+from ifap_twisted.deferreds import Slots
 from ifap_twisted.errors import (
     Damaged,
     MessageGone,
@@ -24,10 +27,12 @@ from ifap_twisted.errors import (
     Refused,
     Renumbered,
     TooLarge,
+    Unavailable,
 )
 from ifap_twisted.imap import names
 from ifap_twisted.imap.answers import Body, Dates, Found, Headers, Listing, Selection
 from ifap_twisted.imap.appending import Appends
+from ifap_twisted.imap.expunging import Marks, expunge_marked
 from ifap_twisted.imap.grammar import HIGHEST, Data, Fetch, Numbered, Reply
 from ifap_twisted.imap.refusals import SELECT
 from ifap_twisted.imap.requests import Overlap, Request
@@ -92,6 +97,8 @@ class Folder:
         self._look_again = False
         self._grown = False
         self._unseen = False
+        self._choosing = Slots(1)
+        self._looked_at: set[int] = set()
 
     @property
     def state(self) -> FolderState:
@@ -161,6 +168,10 @@ class Folder:
 
         :raises NotFound: the server says that there is no such folder.
         """
+        async with self._choosing:
+            return await self._select()
+
+    async def _select(self) -> FolderState:
         known = list(self._map.uids()) if self._map.complete(self._exists) else []
         before, exists = self._state, self._exists
         await self._take_selection()
@@ -186,6 +197,7 @@ class Folder:
         if selection.uidvalidity is None:
             raise ProtocolViolation("The mail server does not tell the UIDVALIDITY of the folder.")
         self._map.forget()
+        self._looked_at.clear()
         self._unseen = self._grown = False
         self._exists, self._uidnext = selection.exists, selection.uidnext
         read_only = status.code == b"READ-ONLY"
@@ -302,6 +314,8 @@ class Folder:
             *[Request(text, what="read headers", overlap=Overlap.FREE, receive=headers.receive) for text in texts],
             spare_damaged=True,
         )
+        if not self._uidplus:
+            self._looked_at.update(headers.blocks)
         return dict(sorted(headers.blocks.items()))
 
     async def message(self, uid: int) -> bytes:
@@ -351,10 +365,13 @@ class Folder:
         """UIDs of messages whose Message-ID names a sealed id, as the server's SEARCH says."""
         if not _SEALED_ID.match(sealed_id):
             raise ValueError("This is no sealed id.")
+        return sorted(await self._search(b'HEADER Message-ID "<%b@ifap.invalid>"' % sealed_id.encode("ascii")))
+
+    async def _search(self, criteria: bytes) -> set[int]:
         found = Found(self.most_uids)
-        text = b'UID SEARCH HEADER Message-ID "<%b@ifap.invalid>"' % sealed_id.encode("ascii")
+        text = b"UID SEARCH " + criteria
         await self._perform(Request(text, what="search", overlap=Overlap.SEARCH, receive=found.receive))
-        return sorted(found.uids)
+        return found.uids
 
     # Writing
 
@@ -373,18 +390,28 @@ class Folder:
         self._unseen = True
         return receipt  # UIDNEXT stays as it was shown: what is stored need not be visible yet
 
-    async def remove(self, uids: Iterable[int]) -> None:
+    async def remove(self, uids: Iterable[int], due: Collection[int] | None = None) -> None:
         """Expunge exactly these of the messages that are there now (FORMAT 5.4).
 
+        :param due: as for ``IMessageStore.remove``; then the headers of what goes must have been read since the folder
+            was selected.
         :raises NotSupported: the server has no UID EXPUNGE. :raises ReadOnly: the folder may not be changed.
+        :raises MarkedByOthers: it has none, and EXPUNGE would remove others. :raises Unavailable: see ``due``.
         :raises Renumbered: the folder was renumbered meanwhile; the rest was left alone.
         """
-        if not self._uidplus:
+        if not self._uidplus and due is None:
             raise NotSupported("The mail server cannot remove single messages (UIDPLUS).")
         if self._state.read_only:
             raise ReadOnly("The folder was opened read-only.")
         uidvalidity = self._state.uidvalidity
         wanted = {uid for uid in uids if 0 < uid <= HIGHEST}
+        if self._uidplus:
+            await self._remove_by_uid(wanted, uidvalidity)
+        elif wanted:
+            await self._remove_marked(wanted, due or (), uidvalidity)
+        self.settle()
+
+    async def _remove_by_uid(self, wanted: set[int], uidvalidity: int) -> None:
         for uid_set in names.uid_sets(wanted):
             seen = await self._listed(uid_set)
             present = sorted(wanted.intersection(seen or ()))
@@ -392,15 +419,28 @@ class Folder:
                 mark = b"UID STORE %b +FLAGS.SILENT (\\Deleted)" % exact
                 await self._change(uidvalidity, mark, "mark messages for removal")
                 await self._change(uidvalidity, b"UID EXPUNGE " + exact, "remove messages")
-        self.settle()
 
-    async def _change(self, uidvalidity: int, text: bytes, what: str) -> None:
+    async def _remove_marked(self, wanted: set[int], due: Collection[int], uidvalidity: int) -> None:
+        async with self._choosing:
+            if not wanted <= self._looked_at:  # mailutils can give other numbers under the same UIDVALIDITY
+                raise Unavailable("The folder was opened anew before messages were removed; try again.")
+            marks = Marks(self.uids, self._marked, partial(self._change, uidvalidity))
+            await expunge_marked(marks, wanted, due)
+
+    async def _marked(self) -> set[int]:
+        await self.noop()
+        return await self._search(b"DELETED")
+
+    async def _change(self, uidvalidity: int, text: bytes, what: str, overlap: Overlap = Overlap.FREE) -> None:
         """Send a command that changes messages, unless their UIDs are those of others now."""
         while self._selection is not None:  # the folder is being selected again: this comes after that
             await self._wire.perform(Request(b"NOOP", what="say what is new", overlap=Overlap.FREE))
+        self._check_numbers(uidvalidity)
+        await self._wire.perform(Request(text, what=what, overlap=overlap))
+
+    def _check_numbers(self, uidvalidity: int) -> None:
         if self._state.uidvalidity != uidvalidity:
             raise Renumbered("The mail server renumbered the folder meanwhile.")
-        await self._wire.perform(Request(text, what=what, overlap=Overlap.FREE))
 
     async def _perform(self, *requests: Request, spare_damaged: bool = False) -> None:
         """Send reading commands together; behind a NOOP where an append may not be visible yet (Courier).

@@ -99,6 +99,7 @@ class IFAPService(Service):
             keep=settings.retention_keep,
             retention=policy_of(settings),
             grace=settings.retention_grace,
+            expunges_plainly=settings.expunge == "plain",
             compat=settings.compat,
             require_bound=settings.require_bound,
             holder=user_and_host(),

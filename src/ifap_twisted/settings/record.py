@@ -40,6 +40,7 @@ class Settings:
     embedded_listen: str | None = None
     compat: bool = False
     require_bound: bool = False
+    expunge: str = "uid"
     max_file_size: int = limits.MAX_FILE_SIZE
     retention_keep: int = limits.WIRE_VERSIONS
     retention_within: int = 0

@@ -39,7 +39,6 @@ SECRET_WORDS: Final = re.compile(r"password|passphrase|passwd|secret|token|oauth
 
 LATER: Final = frozenset(
     {
-        "expunge",
         "chunk_threshold",
         "passphrase_file",
         "check.share_per_day",
@@ -226,6 +225,7 @@ _ALL: Final = (
     Key("embedded_listen", None, _ENDPOINT, _optional(_endpoint)),
     Key("compat", False, _WORDS, _flag, lambda flag: str(flag).lower()),
     Key("require_bound", False, _WORDS, _flag, lambda flag: str(flag).lower()),
+    Key("expunge", "uid", "uid or plain", _one_of("uid", "plain")),
     Key(
         "max_file_size",
         limits.MAX_FILE_SIZE,

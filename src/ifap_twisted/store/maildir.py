@@ -165,8 +165,8 @@ class MaildirStore:
         return found
 
     @deferred
-    async def remove(self, uids: Collection[int]) -> None:
-        """Remove messages."""
+    async def remove(self, uids: Collection[int], due: Collection[int] | None = None) -> None:  # noqa: ARG002
+        """Remove messages, each by its file: ``due`` allows nothing that has to be allowed."""
         before = self._opened()
         view = await self._work(partial(self._files.remove, frozenset(uids), before.uidvalidity))
         self._adopt(view)

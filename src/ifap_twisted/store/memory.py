@@ -20,6 +20,7 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt, Traits
 from ifap_twisted.deferreds import deferred, detach, within
 from ifap_twisted.errors import (
+    MarkedByOthers,
     MessageGone,
     NotFound,
     NotSupported,
@@ -45,7 +46,8 @@ class MemoryStore:
     """One session on a shelf.
 
     :param traits: what it says and does: without ``reports_uid`` receipts are empty, without ``expunges_by_uid``
-        nothing can be removed, without ``pushes`` what others do is told when polled, ``max_message`` is enforced.
+        nothing can be removed but by plain EXPUNGE, without ``pushes`` what others do is told when polled,
+        ``max_message`` is enforced.
     :param visibility: when appended messages, its own too, show up.
     :param tells_uidnext: UIDNEXT is in the folder's state (not so on Courier).
     :param gate: holds calls, for what has to happen meanwhile; by default none is held.
@@ -170,12 +172,15 @@ class MemoryStore:
         return [uid for uid, message in self._range(1, None) if names_sealed_id(message, sealed_id)]
 
     @deferred
-    async def remove(self, uids: Collection[int]) -> None:
+    async def remove(self, uids: Collection[int], due: Collection[int] | None = None) -> None:
         """Remove messages."""
-        if not self.traits.expunges_by_uid:
+        plainly = not self.traits.expunges_by_uid
+        if plainly and due is None:
             raise NotSupported("This server cannot remove single messages (no UIDPLUS).")
         await self._read("remove")
         self._refuse_when_read_only()
+        if plainly and self.shelf.marked.difference(uids, due or ()):
+            raise MarkedByOthers
         self.shelf.remove([uid for uid, _message in self._range(1, None) if uid in uids], by=self)
 
     def listen(self, listener: IFolderListener) -> Callable[[], None]:

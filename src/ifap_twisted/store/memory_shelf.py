@@ -84,12 +84,14 @@ class MemoryShelf:
 
     :param drops_known: to a message whose Message-ID it has ever seen it says OK and does not store it, as some servers
         do even when the first one was removed (FORMAT 2.4).
+    :ivar marked: UIDs of messages that somebody marked as deleted and did not expunge.
     """
 
     def __init__(self, *, uidvalidity: int = 1, uidnext: int = 1, drops_known: bool = False) -> None:
         self.uidvalidity = uidvalidity
         self.uidnext = uidnext
         self.created = False
+        self.marked: set[int] = set()
         self._messages: dict[int, bytes] = {}
         self._dates: dict[int, float] = {}
         self._now = 0.0
@@ -149,6 +151,7 @@ class MemoryShelf:
     def remove(self, uids: Iterable[int], by: Session | None = None) -> None:
         """Remove messages and announce it; absent ones are left out."""
         gone = [uid for uid in sorted(set(uids)) if self._messages.pop(uid, None) is not None]
+        self.marked.difference_update(gone)
         for session in list(self._sessions):
             session.changed(gone, own=session is by)
 
@@ -172,6 +175,7 @@ class MemoryShelf:
         if sorted(order) != sorted(self._messages):
             raise ValueError("the order must name each message once")
         self._dates = {uid: self._dates[old] for uid, old in enumerate(order, 1)}
+        self.marked = {uid for uid, old in enumerate(order, 1) if old in self.marked}
         self._messages = {uid: self._messages[old] for uid, old in enumerate(order, 1)}
         self.uidnext = len(self._messages) + 1
         self.uidvalidity += 1

@@ -199,14 +199,14 @@ class PoliteStore:
         return await self._call("ask", lambda: self._store.find(sealed_id))
 
     @deferred
-    async def remove(self, uids: Collection[int]) -> None:
+    async def remove(self, uids: Collection[int], due: Collection[int] | None = None) -> None:
         """Remove messages; none when the folder was renumbered since, for the UIDs are those of others then."""
         renumberings = self._places.renumberings
 
         async def remove() -> None:
             if renumberings != self._places.renumberings:
                 raise Renumbered("The mail server renumbered the folder meanwhile.")
-            await self._store.remove(uids)
+            await self._store.remove(uids, due)
 
         await self._call("ask", deferred(remove))
 
