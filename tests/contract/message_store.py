@@ -637,6 +637,15 @@ class MessageStoreContract:
             await self.store.poll(thorough=True)
             self.assertEqual(await self.store.uids(1), [uids[0], uids[2]])
 
+    async def test_remove_where_all_is_allowed(self) -> None:
+        """Where plain EXPUNGE may be used, any shelf removes, and exactly the named messages (FORMAT 5.4)."""
+        uids = await self.put_all("a", "b", "c")
+        foreign = await self.put(mail())
+        await self.store.headers(1)
+        await self.store.remove([uids[0], uids[1]], [uids[2]])
+        await self.store.poll(thorough=True)
+        self.assertEqual(await self.store.uids(1), [uids[2], foreign])
+
     async def test_remove_nothing(self) -> None:
         """Removing no message changes nothing."""
         uids = await self.put_all("a", "b")
