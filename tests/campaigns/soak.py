@@ -36,8 +36,9 @@ SERVERS = ("embedded", "dovecot")
 HASTE = 30
 ROUND = 2_000
 """Operations between two rests."""
-WARM = 4
-"""Rounds after which nothing grows any more."""
+WARM = 15
+"""Rounds after which nothing grows any more: by then the versions that a device remembers to be gone, and the clocks of
+files that several devices wrote, are as long as they may be."""
 
 
 @dataclass(slots=True)
