@@ -190,3 +190,33 @@ class CopiesTests(SynchronousTestCase):
         index = self.index(first, second, ours("3", "A", {"A": 2}))
         index.note_collected([gone(second)])
         self.assertEqual(["3"], self.heads(index))
+
+    def test_a_copy_does_not_hide_what_nothing_else_replaced(self) -> None:
+        """The version that replaced it was removed by somebody else: it is shown, in conflict with others."""
+        first, second, other = ours("1", "A", {"A": 1}), ours("2", "A", {"A": 2}), ours("4", "B", {"B": 1})
+        index = self.index(first, second, ours("3", "A", {"A": 3}), other)
+        index.note_collected([gone(second)])
+        self.assertEqual(["3", "4"], self.heads(index))
+        index.discard([3])
+        self.assertEqual(["2", "4"], self.heads(index))
+        self.assertTrue(index.history("a").in_conflict)
+
+    def test_an_ended_version_hides_nothing(self) -> None:
+        """Nor does what the end of a file descends from cover what the end does not know."""
+        end = ours("9", "B", {"A": 5, "B": 1}, deleted=True)
+        index = self.index(ours("1", "C", {"C": 1}), ours("2", "A", {"A": 5, "C": 1}), ours("3", "D", {"D": 1}))
+        index.note_collected([gone(end, end=True)])
+        self.assertEqual(["1", "3"], self.heads(index))
+
+    def test_a_copy_of_the_reference_makes_no_ancestors(self) -> None:
+        """A version that had replaced it did not replace what came later in its chain, wherever the copy lies now."""
+        old, later = theirs("1"), theirs("3")
+        index = self.index(ours("2", "A", {"A": 1}, parents=("1",)), later, old)
+        index.note_collected([gone(old)])
+        history = index.history("a")
+        ((second,), (third,), (copy,)) = (history.find(vid) for vid in "231")
+        self.assertEqual(["2", "3"], self.heads(index))
+        self.assertFalse(history.descends(second, third))
+        self.assertTrue(history.descends(second, copy))
+        self.assertFalse(history.descends(copy, third))
+        self.assertEqual([copy], list(history.parents(second)))

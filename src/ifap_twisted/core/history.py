@@ -77,6 +77,7 @@ class History:
         self._fences = fences
         self._late: frozenset[float] = late_ranks(self.versions, fences) if fences else frozenset()
         self.bygone = bygone
+        self._aside: frozenset[float] = self._outside_chains() if bygone.copies else frozenset()
         self.heads: tuple[Placed, ...] = self._heads_without_bygone() if any(bygone) else self._heads_of(self.versions)
         """The versions that no other descends from, ascending by rank (FORMAT 3.4); one that came too late covers none
         that did not."""
@@ -109,6 +110,10 @@ class History:
         """It was written under a lock that somebody had taken over before it arrived (FORMAT 10.2)."""
         return placed.rank in self._late
 
+    def is_bygone(self, placed: Placed) -> bool:
+        """It is there though it was collected once, or though the end of its file was (FORMAT 5.3)."""
+        return placed.rank in self.bygone.copies or placed.rank in self.bygone.ended
+
     @property
     def timely_heads(self) -> tuple[Placed, ...]:
         """The heads without those that came too late."""
@@ -121,16 +126,29 @@ class History:
         """
         return (not head.version.deleted, head.rank not in self._late, head.rank)
 
+    def _outside_chains(self) -> frozenset[float]:
+        """The copies of the reference's messages: stored again, one would be the newest of its chain (FORMAT 5.3).
+
+        Unless nothing else is there.
+        """
+        if all(self.is_bygone(one) for one in self.versions):
+            return frozenset()
+        return frozenset(one.rank for one in self.versions if one.rank in self.bygone.copies and not one.version.ours)
+
     def _heads_without_bygone(self) -> tuple[Placed, ...]:
         """What was collected is no head beside others, but goes on to descend from what it descended from.
 
-        Only by its clock: a message of the reference that is stored again would be the newest of its chain. What is the
-        only thing left is a head, unless its end is on record: then nothing is.
+        Where it is the only one that descends from a version, that would be hidden: then it is a head itself. So it is
+        when it is the only thing left, unless its end is on record.
         """
         copies, ended = self.bygone
-        known = [one for one in self.versions if one.rank not in copies or one.version.ours]
-        found = tuple(one for one in self._heads_of(known) if one.rank not in copies and one.rank not in ended)
-        return found or self._heads_of([one for one in self.versions if one.rank not in ended])
+        rest = [one for one in self.versions if one.rank not in ended]
+        others = self._heads_of([one for one in rest if one.rank not in copies])
+        if not others:
+            return self._heads_of(rest)
+        found = self._heads_of([one for one in rest if one.rank not in self._aside])
+        hidden = [head for head in others if head not in found]
+        return tuple(one for one in found if one.rank not in copies or any(self.descends(one, top) for top in hidden))
 
     def _heads_of(self, possible: Sequence[Placed]) -> tuple[Placed, ...]:
         return self._heads_with_late(possible) if self._late else heads(possible)
@@ -151,12 +169,29 @@ class History:
             return False
         if earlier.version.ours:
             return _knows(later, earlier)
-        if not later.version.ours and _chain(later) == _chain(earlier) and later.rank > earlier.rank:
+        if not later.version.ours and self._is_behind(earlier, later):
             return True
         return any(
-            _covers(between, earlier, self._places)
+            self._covers(between, earlier)
             for between in self.versions
             if between.version.ours and (between is later or _knows(later, between))
+        )
+
+    def _covers(self, later: Placed, earlier: Placed) -> bool:
+        """``later``, a version of ours, names as parent this version of the reference or a later one of its chain."""
+        parents = later.version.parents
+        return earlier.version.vid in parents or any(
+            vid in self._places and self._is_behind(earlier, self._places[vid]) for vid in parents
+        )
+
+    def _is_behind(self, earlier: Placed, later: Placed) -> bool:
+        """Both are of the reference and of one chain, in this order (FORMAT 3.3)."""
+        return (
+            not (earlier.version.ours or later.version.ours)
+            and _chain(earlier) == _chain(later)
+            and earlier.rank < later.rank
+            and earlier.rank not in self._aside
+            and later.rank not in self._aside
         )
 
     def ancestors(self, placed: Placed) -> tuple[Placed, ...]:
@@ -179,7 +214,7 @@ class History:
         for writer, number in version.clock.items():
             near.extend(self._last_known(placed, writer, number))
         if not version.ours:
-            chain = self._chains[_chain(placed)]
+            chain = self._chains.get(_chain(placed), [])
             place = bisect_left(chain, placed.rank, key=_rank)
             near.extend(chain[max(0, place - 1) : place])
         return [one for one in {id(one): one for one in near}.values() if self.descends(placed, one)]
@@ -213,7 +248,7 @@ class History:
         """The versions of each chain of the reference, in UID order (FORMAT 3.3)."""
         found: dict[str | None, list[Placed]] = {}
         for placed in self.versions:
-            if not placed.version.ours:
+            if not placed.version.ours and placed.rank not in self._aside:
                 found.setdefault(_chain(placed), []).append(placed)
         return found
 
@@ -300,22 +335,6 @@ def _knows(later: Placed, earlier: Placed) -> bool:
     if later.version.clock.get(earlier.version.writer, 0) < earlier.number:
         return False
     return not (later.version.ours and earlier.version.clock.get(later.version.writer, 0) >= later.number)
-
-
-def _covers(later: Placed, earlier: Placed, places: Mapping[str, Placed]) -> bool:
-    """``later``, a version of ours, names as parent this version of the reference or a later one of its chain."""
-    for vid in later.version.parents:
-        if vid == earlier.version.vid:
-            return True
-        parent = places.get(vid)
-        if (
-            parent is not None
-            and not parent.version.ours
-            and _chain(parent) == _chain(earlier)
-            and parent.rank >= earlier.rank
-        ):
-            return True
-    return False
 
 
 def _chain(placed: Placed) -> str | None:
