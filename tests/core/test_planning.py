@@ -45,6 +45,24 @@ class AncestryTests(SynchronousTestCase):
         place = planning.ancestry(history, history.heads, writer="A", number=1)
         self.assertEqual(len(place.clock), limits.CLOCK_ENTRIES + 4)
 
+    def test_what_an_ancestor_left_out_is_known_again(self) -> None:
+        """Who did not see a version took its writer for silent: the next who replaces everything names it (FORMAT 3.6).
+
+        Else, when what lies between is collected, it would be a head again.
+        """
+        unseen = ours("1", "U", {"U": 1})
+        between = ours("2", "B", {"U": 1, "B": 1})
+        history = History(at(unseen, between, ours("3", "C", {"B": 1, "C": 1})))
+        self.assertEqual(["3"], [head.version.vid for head in history.heads])
+        place = planning.ancestry(history, history.heads, writer="D", number=4)
+        self.assertEqual(dict(place.clock), {"U": 1, "B": 1, "C": 1, "D": 4})
+
+    def test_a_sibling_is_not_known(self) -> None:
+        """Who replaces one of two heads descends from nothing that only the other one does."""
+        history = History(at(ours("1", "A", {"A": 1}), ours("2", "B", {"A": 1, "B": 1}), ours("3", "C", {"C": 1})))
+        place = planning.ancestry(history, history.heads[1:], writer="D", number=1)
+        self.assertEqual(dict(place.clock), {"C": 1, "D": 1})
+
 
 class ExpectationTests(SynchronousTestCase):
     """What a write expects to find (FORMAT 4.4)."""

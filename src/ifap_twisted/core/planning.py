@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +31,24 @@ def ancestry(history: History, replaced: Sequence[Placed], *, writer: str, numbe
     for placed in replaced:
         for name, value in placed.version.clock.items():
             clock[name] = max(value, clock.get(name, 0))
+    if {head.rank for head in history.heads} <= {one.rank for one in replaced}:  # then it descends from everything
+        for one in list(_left_out(clock, history)):
+            clock[one.version.writer] = max(one.number, clock.get(one.version.writer, 0))
     clock[writer] = number
     parents = tuple(sorted(placed.version.vid for placed in replaced if not placed.version.ours))
     return Ancestry(_shortened(clock, history, writer), parents)
+
+
+def _left_out(clock: Mapping[str, int], history: History) -> Iterator[Placed]:
+    """The versions of ours that are no heads and that a clock does not tell to be ancestors.
+
+    Who wrote what replaced them did not see them, and took their writers for silent (FORMAT 3.6).
+    """
+    heads = {head.rank for head in history.heads}
+    for one in history.versions:
+        known = clock.get(one.version.writer, 0) >= one.number
+        if one.version.ours and not known and one.rank not in heads and not history.is_bygone(one):
+            yield one
 
 
 def would_hide_own(history: History, replaced: Sequence[Placed], writer: str) -> bool:
