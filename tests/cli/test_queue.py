@@ -109,6 +109,10 @@ class QueueTests(CommandLineTestCase):
         shown = self.ifap("status")
         self.assertIn("1 write failed and will be tried again", shown.out)
         self.assertIn("The mailbox is full.", shown.out)
+        self.store.fail_next("append", QuotaExceeded("The mailbox is full."))
+        shown = self.ifap("sync")
+        self.assertEqual(8, shown.status)
+        self.assertIn("Not everything is uploaded: 1 write failed and will be tried again.", shown.err)
         self.assertEqual(0, self.ifap("sync").status)
         self.assertEqual(0, self.ifap("status").status)
 

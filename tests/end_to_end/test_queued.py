@@ -81,9 +81,17 @@ class QueuedTests(EndToEndCase):
         done = self.mine.ifap("put", self.source("3"), "/a")
         self.assertEqual((8, b""), (done.returncode, done.stdout))
         self.line.mend()
-        self.mine.succeeds("sync")
+        self.assertEqual(b"2", self.mine.succeeds("cat", "/a"))
         self.assertTrue(self.uploaded())
         self.assertEqual(["2", "1"], self.versions("/a"))
+
+    def test_asking_for_the_status_sends_it(self) -> None:
+        """Who waits until everything is uploaded does not wait for ever, though no node runs."""
+        self.line.cut()
+        self.mine.succeeds("put", "--queue", self.source("1"), "/a")
+        self.line.mend()
+        done = self.mine.succeeds("status")
+        self.assertTrue(done.startswith(b"Everything is uploaded."), done)
 
     def test_what_is_on_the_server_stays(self) -> None:
         """A verb that has not seen the folder and replaces a file: both versions stay, and it is reported."""

@@ -43,6 +43,7 @@ async def open_filesystem(session: Session) -> AsyncIterator[IFilesystem]:
         with waiting(session.console, session.reactor, "Opening the account"):
             filesystem = await _open(session, basedir)
         try:
+            await _finish(session, filesystem)
             yield filesystem
         except BaseException:
             with suppress(Exception):  # what made the verb fail is told, not what follows from it
@@ -66,6 +67,14 @@ async def _open(session: Session, basedir: Basedir) -> IFilesystem:
         return found.reveal()
 
     return HttpFilesystem(session.reactor, basedir.control_socket, token, worker=session.worker)
+
+
+async def _finish(session: Session, filesystem: IFilesystem) -> None:
+    """Let what waits in the journal go first, so that the verb sees it; a node does so by itself."""
+    finish = getattr(filesystem, "finish", None)
+    if finish is not None:
+        with waiting(session.console, session.reactor, "Storing what waits in the journal"):
+            await finish()
 
 
 async def hold_unless_node_runs(session: Session, basedir: Basedir) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -316,8 +316,11 @@ class Filesystem:
         """See what others did, and try once more what could not be finished."""
         await self.desk.view.refresh()
         await self.desk.view.look_again()
-        if self._recovery is not None:
-            await self._recovery.next()
+        await self.finish()
+
+    def finish(self) -> Deferred[None]:
+        """Fires when everything that the journal holds was tried once more, however it ended."""
+        return succeed(None) if self._recovery is None else self._recovery.next()
 
     # Around it
 

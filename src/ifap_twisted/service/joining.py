@@ -41,6 +41,12 @@ class OwnFilesystem(Standby):
         await self._service.stopService()
 
     @deferred
+    async def finish(self) -> None:
+        """Try once to store what waits in the journal; what cannot go now stays, and the status says why."""
+        if self._service.opened is not None:
+            await self._service.opened.finish()
+
+    @deferred
     async def info(self) -> Mapping[str, JSON]:
         """What is told of the account besides the status."""
         return await facts(self._service)
