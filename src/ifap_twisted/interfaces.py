@@ -151,6 +151,25 @@ class IWriterIdentity(Interface):
         """Draw a new writer, because the old one may be used by a copy of this device (FORMAT 3.2)."""
 
 
+class ILockMemory(Interface):
+    """The locks that this device took, kept over the end of the process (FORMAT 10)."""
+
+    def find(name: str) -> tuple[str, int] | None:
+        """The id of the lock that is kept under a name, and its seconds; None when there is none."""
+
+    def keep(name: str, lock: str, seconds: int) -> Deferred[None]:
+        """Keep a lock under a name that tells nobody the path; durable when this fires.
+
+        :raises IFAPError: it cannot be kept (the disk is full, for example).
+        """
+
+    def forget(name: str) -> Deferred[None]:
+        """Forget the lock of that name; harmless when there is none.
+
+        :raises IFAPError: another process may still find it.
+        """
+
+
 class IJournal(Interface):
     """What was accepted and may not be on the server yet, kept over the end of the process (FORMAT 4.1)."""
 

@@ -40,6 +40,10 @@ class LockTests(EndToEndCase):
         self.two.succeeds("unlock", "--force", "/a")
         self.two.succeeds("put", self.file, "/a")
         self.assertEqual(b"", self.one.succeeds("locks"))
+        done = self.one.ifap("put", self.file, "/a")
+        self.assertEqual((5, b""), (done.returncode, done.stdout))
+        self.assertIn(b"The lock of this device on it is over", done.stderr)
+        self.one.succeeds("put", self.file, "/a")
 
     def test_a_killed_holder_is_survived_by_its_lease_only(self) -> None:
         """The node that held it is killed; a verb of the other device has the file when the lease is over."""

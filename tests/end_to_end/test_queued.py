@@ -20,7 +20,8 @@ class QueuedTests(EndToEndCase):
         self.line = Line(self.server.host, self.server.port)
         self.addCleanup(self.line.close)
         url = f"imap://{self.server.user}@127.0.0.1:{self.line.port}"
-        self.mine = self.device(settings=self.account(self.server, servers.fresh_folder(), url=url))
+        self.folder = servers.fresh_folder()
+        self.mine = self.device(settings=self.account(self.server, self.folder, url=url))
         self.mine.succeeds("login")
 
     def source(self, content: str) -> Path:
@@ -103,6 +104,24 @@ class QueuedTests(EndToEndCase):
         done = self.mine.succeeds("conflicts")
         self.assertEqual(2, done.count(b"\n"), done)
         self.assertEqual({"there", "unseen"}, set(self.versions("/a")))
+
+    def test_under_a_lock_that_is_broken_meanwhile(self) -> None:
+        """A verb knows the lock that an earlier one took: what it queued comes too late, and is never current."""
+        self.mine.succeeds("put", self.source("there"), "/a")
+        self.mine.succeeds("lock", "/a", "--seconds", "600")
+        self.line.cut()
+        self.mine.succeeds("put", "--queue", self.source("too late"), "/a")
+        key = self.write("key", self.mine.succeeds("info", "--show-key"))
+        self.secrets.add(key.read_text().strip())
+        other = self.device("other", settings=self.account(self.server, self.folder, key_file=key))
+        other.succeeds("unlock", "--force", "/a")
+        other.succeeds("put", self.source("in between"), "/a")
+        self.line.mend()
+        self.mine.succeeds("sync")
+        self.assertEqual(b"in between", self.mine.succeeds("cat", "/a"))
+        self.assertEqual({"there", "too late", "in between"}, set(self.versions("/a")))
+        self.assertEqual(1, self.mine.json("status")["conflicts"])
+        self.assertEqual(5, self.mine.ifap("unlock", "/a").returncode)
 
     def test_a_device_that_never_saw_the_folder(self) -> None:
         """It accepts nothing."""

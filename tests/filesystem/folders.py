@@ -58,12 +58,14 @@ class Folder:
         journal: Any = None,
         clock: Any = None,
         elapsed: Any = None,
+        locks: Any = None,
         account: str = "",
     ) -> Deferred[Opened]:
         """Open it on another device."""
         surroundings = Surroundings(
             clock=clock or self.clock,
             elapsed=elapsed,
+            locks=locks,
             worker=worker or InlineWorker(),
             random=self.random,
             identity=identity or MemoryWriter(self.random),

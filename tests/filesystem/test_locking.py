@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
+from ifap_twisted.basedir import Basedir
+from ifap_twisted.basedir.locks import FileLocks
+from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core.leases import PREFIX
 from ifap_twisted.core.values import ABSENT, Event
 from ifap_twisted.errors import (
     CallerError,
     Conflict,
+    IFAPError,
     InvalidPath,
     IsADirectory,
     LeaseLost,
@@ -25,6 +31,8 @@ from ifap_twisted.errors import (
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import FULL_TRAITS, Fate, MemoryStore, Turnstile
+from ifap_twisted.workers import InlineWorker
+from tests.basedir.places import PlacedTestCase
 from tests.filesystem.folders import Folder, result
 
 LEASE = 300
@@ -590,6 +598,96 @@ class ServerTests(LockCase):
         self.done(one.fs.lock("a"))
         self.refused(two.fs.put("a", b"x"), Locked)
         self.refused(one.fs.lock("x" * 250 + "/" + "y" * 250), InvalidPath)
+
+
+class ProcessTests(PlacedTestCase, LockCase):
+    """Verbs without a node: each a process of its own, of one device that remembers its locks in its basedir."""
+
+    def setUp(self) -> None:
+        PlacedTestCase.setUp(self)
+        LockCase.setUp(self)
+        self.base = self.held_basedir()
+
+    def verb(self, *, renewed: bool = False) -> Filesystem:
+        """The next process.
+
+        :param renewed: which had to take another name in the history (FORMAT 3.2).
+        """
+        identity = result(FileWriter.open(self.base, self.folder.random, InlineWorker()))
+        if renewed:
+            result(identity.renew())
+        locks = result(FileLocks.open(self.base, InlineWorker()))
+        return Device(self.folder, identity=identity, locks=locks).fs
+
+    def test_a_broken_lock_is_told_to_the_next_process(self) -> None:
+        """Before it overwrites what it has not seen; once: who has looked goes on without the lock."""
+        self.done(self.verb().lock("a"))
+        self.done(self.two.fs.unlock("a", force=True))
+        self.done(self.two.fs.put("a", b"other"))
+        self.refused(self.verb().put("a", b"mine"), LeaseLost)
+        self.assertEqual(self.current(), b"other")
+        self.done(self.verb().put("a", b"mine"))
+        self.assertEqual(self.current(), b"mine")
+
+    def test_a_lock_that_was_taken_over_is_told_to_the_next_process(self) -> None:
+        """Its lease ran out, somebody else locked, wrote and unlocked: also unlock says so."""
+        for act in (lambda: self.verb().put("a", b"mine"), lambda: self.verb().unlock("a")):
+            self.done(self.verb().lock("a"))
+            self.folder.clock.advance(LEASE + 1)
+            self.done(self.two.fs.lock("a"))
+            self.done(self.two.fs.put("a", b"other"))
+            self.done(self.two.fs.unlock("a"))
+            self.refused(act(), LeaseLost)
+            self.refused(self.verb().unlock("a"), NotFound)
+
+    def test_a_lock_that_ran_out_while_nobody_came(self) -> None:
+        """It is over, and in nobody's way."""
+        self.done(self.verb().lock("a"))
+        self.folder.clock.advance(LEASE + 1)
+        self.done(self.two.fs.put("b", b"which tells the time"))
+        self.done(self.verb().put("a", b"mine"))
+        self.done(self.two.fs.put("a", b"other"))
+        self.done(self.verb().put("a", b"mine again"))
+        self.assertEqual(self.current(), b"mine again")
+
+    def test_under_another_name_the_lock_is_its_own(self) -> None:
+        """After a write was queued the device has another name in the history: it is not locked out by itself."""
+        lock = self.done(self.verb().lock("a"))
+        (known,) = self.done(self.verb(renewed=True).locks())
+        self.assertEqual((known.mine, known.id), (True, lock.id))
+        entry = self.done(self.verb(renewed=True).put("a", b"mine"))
+        self.assertEqual(entry.locked.id, lock.id)
+        self.assertTrue(self.done(self.verb(renewed=True).unlock("a")).mine)
+        self.refused(self.verb().unlock("a"), NotFound)
+        self.assertEqual(self.objects(), 0)
+
+    def test_a_copy_of_the_basedir_holds_nothing(self) -> None:
+        """Cloned or restored: two machines never hold one lock."""
+        self.done(self.verb().lock("a"))
+        copy = self.place / "copy"
+        shutil.copytree(self.base.path, copy)
+        self.base = Basedir(copy)
+        self.addCleanup(self.base.close)
+        result(self.base.hold(0, self.folder.clock))
+        self.refused(self.verb().put("a", b"by the copy"), Locked)
+
+    def test_a_lock_that_cannot_be_kept_is_given_back(self) -> None:
+        """The disk is full: nobody is kept out by a lock of which the next process would not know."""
+        verb = self.verb()
+        fault = IFAPError("No space left on device.")
+        self.patch(FileLocks, "keep", lambda *_args: fail(fault))
+        self.assertIs(fault, self.refused(verb.lock("a"), IFAPError))
+        self.assertEqual(self.objects(), 0)
+        self.done(self.two.fs.lock("a"))
+
+    def test_no_path_is_kept(self) -> None:
+        """Who reads the basedir without a key learns no name; what was given back is not there any more."""
+        self.done(self.verb().lock("secret-name"))
+        text = (self.base.journal.path / "locks.json").read_text()
+        self.assertNotIn("secret-name", text)
+        self.assertEqual(1, len(json.loads(text)["locks"]))
+        self.done(self.verb().unlock("secret-name"))
+        self.assertEqual([], json.loads((self.base.journal.path / "locks.json").read_text())["locks"])
 
 
 class _Shifted:

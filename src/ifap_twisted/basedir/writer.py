@@ -27,7 +27,7 @@ from ifap_twisted.errors import BadSettings, IFAPError
 from ifap_twisted.interfaces import IWriterIdentity
 from ifap_twisted.workers import Worker
 
-__all__ = ["FileWriter", "MemoryWriter", "new_writer"]
+__all__ = ["FileWriter", "MemoryWriter", "new_writer", "place_of"]
 
 NAME: Final = "writer.json"
 MARK: Final = "writer.mark"
@@ -83,6 +83,12 @@ class MemoryWriter:
         self._following = 1
 
 
+def place_of(directory: Directory) -> list[int]:
+    """What tells this place from every copy of it."""
+    directory.write_new(MARK, b"")
+    return list(directory.identity(MARK) or ())
+
+
 class _Shelf:
     """``writer.json``, written in threads: a write that was overtaken by a later one is left out."""
 
@@ -100,20 +106,15 @@ class _Shelf:
         following: JSON = content.get("next")
         named = isinstance(writer, str) and WRITER.fullmatch(writer)
         if named and type(following) is int and 1 <= following <= limits.WRITER_NUMBER + 1:
-            return (writer, following) if content.get("place") == self._mark() else None
+            return (writer, following) if content.get("place") == place_of(self._directory) else None
         place = self._directory.path / NAME
         raise BadSettings(f"{place} is damaged: move it away, and this device gets a new name in the history.")
-
-    def _mark(self) -> list[int]:
-        """What tells this place from every copy of it."""
-        self._directory.write_new(MARK, b"")
-        return list(self._directory.identity(MARK) or ())
 
     def write(self, ticket: int, writer: str, following: int) -> None:
         """Store durably what the ticket's owner decided, unless somebody with a later ticket has."""
         with self._guard:
             if ticket > self._latest:
-                content = {"writer": writer, "next": following, "place": self._mark()}
+                content = {"writer": writer, "next": following, "place": place_of(self._directory)}
                 write_versioned(self._directory, NAME, content, FORMAT)
                 self._latest = ticket
 

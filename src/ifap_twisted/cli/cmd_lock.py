@@ -20,6 +20,7 @@ async def lock(filesystem: IFilesystem, session: Session, *, path: str, seconds:
 
     Other devices can read the file, but neither overwrite nor remove it, until unlock is given or the time is over.
     The lock belongs to this basedir: further verbs with it change the file as before, and a second lock lasts anew.
+    When somebody took it over or broke it meanwhile, the next put or unlock ends with 5 and says so, once.
     PATH need not exist; who puts the first file there waits for no lock. With --json the Lock is printed: path, id,
     holder, writer, mine, seconds, renewed.
 

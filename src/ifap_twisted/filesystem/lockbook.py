@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from twisted.logger import Logger
+
 from ifap_twisted.core.leases import Claim, Locks, Observations
 from ifap_twisted.core.values import Entry, Event, Lock
+from ifap_twisted.errors import IFAPError
 from ifap_twisted.filesystem.entries import entry_of
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.filesystem.watching import Watchers
-from ifap_twisted.interfaces import IWriterIdentity
+from ifap_twisted.interfaces import ILockMemory, IWriterIdentity
 
 NEWEST = 3
 """Of so many of the last messages of ours the dates are asked for: they tell the server's time."""
@@ -20,26 +24,37 @@ FAR = 200
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """A lock that this process took; its last renewal was sent at ``sent`` on the elapsed clock."""
+    """A lock that this device took.
+
+    :ivar sent: when its last renewal was sent, on the elapsed clock; None when an earlier process took it.
+    """
 
     id: str
-    sent: float
+    sent: float | None
     seconds: int
 
     def has_run_out(self, now: float) -> bool:
         """Whether it may be over for others; a little early, because their dates have no fractions."""
-        return now - self.sent >= self.seconds - min(1.0, self.seconds / 10)
+        return self.sent is None or now - self.sent >= self.seconds - min(1.0, self.seconds / 10)
 
 
 class LockBook:
-    """The locks as far as they are known; it writes nothing.
+    """The locks as far as they are known; it writes nothing to the folder.
 
     :param elapsed: seconds that run while the machine sleeps.
-    :ivar own: the locks that this process took, by path.
+    :param memory: keeps the locks of this device over the end of the process; None: they are forgotten with it.
     """
 
+    _log = Logger()
+
     def __init__(
-        self, view: View, *, identity: IWriterIdentity, elapsed: Callable[[], float], watchers: Watchers
+        self,
+        view: View,
+        *,
+        identity: IWriterIdentity,
+        elapsed: Callable[[], float],
+        watchers: Watchers,
+        memory: ILockMemory | None = None,
     ) -> None:
         self._view = view
         self._identity = identity
@@ -48,7 +63,9 @@ class LockBook:
         self._observed = Observations()
         self._validity = view.index.validity
         self._told: dict[str, str] = {}
-        self.own: dict[str, Own] = {}
+        self._own: dict[str, Own] = {}
+        self._memory = memory
+        self._secret = b""
         self._see(view.index.locked_paths())
         view.lock_news = self._noticed
         view.locked = self.locked
@@ -78,6 +95,42 @@ class LockBook:
             renewed=self._observed.renewed(claim),
         )
 
+    # Its own
+
+    def own(self, path: str) -> Own | None:
+        """The lock that this device took on a path and did not give back; whether it still holds is not said."""
+        own = self._own.get(path)
+        if own is None and self._memory is not None:
+            found = self._memory.find(self._name(path))
+            return None if found is None else Own(found[0], None, found[1])
+        return own
+
+    async def remember(self, path: str, own: Own) -> None:
+        """This device has a lock, which was taken or renewed now.
+
+        :raises IFAPError: it cannot be kept for the next process.
+        """
+        self._own[path] = own
+        if self._memory is not None:
+            await self._memory.keep(self._name(path), own.id, own.seconds)
+
+    async def forget(self, path: str) -> None:
+        """This device has no lock any more."""
+        self._own.pop(path, None)
+        if self._memory is None:
+            return
+        try:
+            await self._memory.forget(self._name(path))
+        except IFAPError as error:  # the next process is told once more that it lost a lock
+            self._log.warn("that a lock is over could not be kept: {why}", why=str(error))
+
+    def _name(self, path: str) -> str:
+        """What is kept in the place of a path: nobody learns it without a key of the folder."""
+        if not self._secret:
+            keys = self._view.keys
+            self._secret = keys[0].subkey("locks") if keys else b"a folder in clear"
+        return hmac.digest(self._secret, f"{self._view.home}/{path}".encode(), "sha256").hex()
+
     def paths(self) -> list[str]:
         """The paths of which lock objects are there, sorted."""
         return sorted(self._view.index.locked_paths())
@@ -87,8 +140,11 @@ class LockBook:
         return sum(self.holding(path) is not None for path in self._view.index.locked_paths())
 
     def is_mine(self, claim: Claim) -> bool:
-        """This device took it: in this process, or before under the same name in the history."""
-        return claim.writer == self._identity.writer or any(own.id == claim.id for own in self.own.values())
+        """This device took it: as it remembers, or under its name in the history."""
+        if claim.writer == self._identity.writer:
+            return True
+        own = self.own(claim.last.lease.path)
+        return own is not None and own.id == claim.id
 
     def has_ended(self, claim: Claim) -> bool:
         """Whether its lease has run out, as far as can be told."""

@@ -8,6 +8,7 @@ what the former holder may still have on its way comes too late.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from twisted.logger import Logger
 
@@ -72,16 +73,17 @@ class Locking:
         await self._enter(path)
         try:
             await self._book.ask_dates([path])
-            own = self._book.own.pop(path, None)
+            own = self._book.own(path)
             mine = [
                 claim
                 for claim in self._book.at(path).open
                 if self._book.is_mine(claim) or (own is not None and claim.id == own.id)
             ]
+            await self._book.forget(path)
             if mine:
                 return await self._ended(path, mine)
             if own is not None and not force:
-                raise self._lost_error(path)
+                raise await self._lost_before(path)
             return await self._broken(path, force=force)
         finally:
             self._turns.leave(path)
@@ -114,16 +116,19 @@ class Locking:
 
     async def admit(self, path: str, *, adding: bool) -> Admission:
         """Let a write begin: under this device's own lock, or where no other device holds one."""
-        own = self._book.own.get(path)
+        own = self._book.own(path)
         if own is None and not self._book.at(path).open:  # by far the most
             return _NOTHING
-        if own is not None:
+        if own is not None and self._find_open(path, own.id) is None:
+            raise await self._lost_before(path)
+        if own is not None and own.sent is not None:
             return Admission(lock=await self._kept(path, own))
         await self._book.ask_dates([path])
         holding = self._book.holding(path)
         if holding is not None and self._book.is_mine(holding):
             return Admission(lock=holding.id)
         if adding or all(self._book.is_mine(claim) for claim in self._book.at(path).open):
+            await self._book.forget(path)  # it has run out, and nobody came meanwhile
             return _NOTHING
         await self._enter(path)
         try:
@@ -134,7 +139,7 @@ class Locking:
 
     def admit_away(self, path: str, *, adding: bool) -> Admission:
         """Let a write be accepted while the server is away: under a lock of this device, or where none is known."""
-        own, holding = self._book.own.get(path), self._book.holding(path)
+        own, holding = self._book.own(path), self._book.holding(path)
         if own is not None:
             return Admission(lock=own.id)
         if holding is None or adding:
@@ -152,9 +157,9 @@ class Locking:
         except IFAPError as error:  # it ends by itself; what was written is written
             self._log.info("a lock that was taken for one write stays until it runs out: {why}", why=str(error))
 
-    def lost(self, path: str) -> LeaseLost:
+    async def lost(self, path: str) -> LeaseLost:
         """A write came too late: this device has no lock any more."""
-        self._book.own.pop(path, None)
+        await self._book.forget(path)
         return LeaseLost(
             "Somebody took over the lock before this arrived; it was kept as a version in conflict, see "
             "'ifap conflicts'.",
@@ -166,8 +171,6 @@ class Locking:
 
         :raises LeaseLost:
         """
-        if self._find_open(path, own.id) is None:
-            raise self._lost_error(path)
         if own.has_run_out(self._book.elapsed()):
             await self._enter(path)
             try:
@@ -187,7 +190,12 @@ class Locking:
         lease = Lease(path=path, of=new_vid(self._random), seconds=seconds, holder=holder)
         sent = await self._add(lease, vid=lease.of)
         claim = await self._settled(path, lease)
-        self._book.own[path] = Own(claim.id, sent, seconds)
+        try:
+            await self._book.remember(path, Own(claim.id, sent, seconds))
+        except IFAPError:
+            await self._book.forget(path)
+            await self._withdraw(path, claim)
+            raise
         await self._clean(path, claim)
         return claim
 
@@ -196,7 +204,7 @@ class Locking:
         for _ in range(TRIES):
             claim = self._find_open(path, lease.of)
             if claim is None:
-                raise self._lost_error(path)
+                raise await self._lost_before(path)
             before = [other for other in self._book.at(path).open if other.rank < claim.rank]
             if not before:
                 return claim
@@ -215,14 +223,14 @@ class Locking:
         """
         claim = self._find_open(path, lock)
         if claim is None:
-            raise self._lost_error(path)
+            raise await self._lost_before(path)
         if not self._book.is_mine(claim):
             raise self._locked_error(path, claim)
         name = claim.last.lease.holder if holder is None else holder
         lease = Lease(path=path, of=lock, number=claim.number + 1, seconds=seconds, holder=name)
         sent = await self._add(lease)
         claim = await self._settled(path, lease)
-        self._book.own[path] = Own(lock, sent, seconds)
+        await self._book.remember(path, Own(lock, sent, seconds))
         await self._tidy(path, [{message.rank for message in claim.messages[1:]} - {claim.last.rank}])
         return self._book.lock_of(path, claim)
 
@@ -245,7 +253,7 @@ class Locking:
     # Ending
 
     async def _ended(self, path: str, mine: Collection[Claim]) -> Lock:
-        lock = self._book.lock_of(path, next(iter(mine)))
+        lock = replace(self._book.lock_of(path, next(iter(mine))), mine=True)
         for claim in mine:
             await self._withdraw(path, claim)
         return lock
@@ -330,8 +338,9 @@ class Locking:
     def _find_open(self, path: str, lock: str) -> Claim | None:
         return next((claim for claim in self._book.at(path).open if claim.id == lock), None)
 
-    def _lost_error(self, path: str) -> LeaseLost:
-        self._book.own.pop(path, None)
+    async def _lost_before(self, path: str) -> LeaseLost:
+        """A lock of this device is over, and nothing was written: that is told once."""
+        await self._book.forget(path)
         return LeaseLost(
             "The lock of this device on it is over: somebody took it over or broke it, or the server renumbered the "
             "folder. Look at the file before you change it.",

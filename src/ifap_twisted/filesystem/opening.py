@@ -191,7 +191,8 @@ def make_desk(
         backlog=backlog,
     )
     reader = Reader(view, worker=worker, require_bound=options.require_bound)
-    book = LockBook(view, identity=identity, elapsed=surroundings.elapsed or clock.seconds, watchers=watchers)
+    elapsed = surroundings.elapsed or clock.seconds
+    book = LockBook(view, identity=identity, elapsed=elapsed, watchers=watchers, memory=surroundings.locks)
     locking = Locking(view, writer, book, random=surroundings.random, holder=options.holder)
     writer.guard = locking
     return Desk(

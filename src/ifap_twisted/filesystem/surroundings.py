@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from ifap_twisted.core.keys import Key
 from ifap_twisted.filesystem.backlog import Backlog
 from ifap_twisted.filesystem.writing import Random
-from ifap_twisted.interfaces import IJournal, IWriterIdentity
+from ifap_twisted.interfaces import IJournal, ILockMemory, IWriterIdentity
 from ifap_twisted.workers import Worker
 
 
@@ -20,6 +20,7 @@ class Surroundings:
 
     :ivar elapsed: seconds that run while the machine sleeps, and that nobody sets (FORMAT 10.1); None: of ``clock``.
     :ivar journal: opens the journal with the keys of the folder; None keeps nothing over the end of the process.
+    :ivar locks: keeps the locks of this device over the end of the process; None forgets them with it.
     :ivar backlog: what waits already, of a folder that is opened (again) in the same process; None: nothing.
     """
 
@@ -29,4 +30,5 @@ class Surroundings:
     identity: IWriterIdentity
     journal: Callable[[Sequence[Key]], IJournal] | None = None
     elapsed: Callable[[], float] | None = None
+    locks: ILockMemory | None = None
     backlog: Backlog | None = None

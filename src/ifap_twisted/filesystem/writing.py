@@ -94,7 +94,7 @@ class Guard(Protocol):
     async def leave(self, path: str, admission: Admission) -> None:
         """The write has ended."""
 
-    def lost(self, path: str) -> LeaseLost:
+    async def lost(self, path: str) -> LeaseLost:
         """The write came when its lock had been taken over: what its writer is told."""
 
 
@@ -114,7 +114,7 @@ class Unguarded:
     async def leave(self, path: str, admission: Admission) -> None:
         """Nothing."""
 
-    def lost(self, path: str) -> LeaseLost:
+    async def lost(self, path: str) -> LeaseLost:
         """As for every lock."""
         return LeaseLost(path=path)
 
@@ -250,7 +250,7 @@ class Writer:
         if self.waits(placed):
             return placed
         if self._view.index.history(path).is_late(placed):
-            raise self.guard.lost(path)
+            raise await self.guard.lost(path)
         if expect is not None:
             await self._check_overtaken(sealed, placed, set(terms.replaced), expect, began, certain=certain)
         self._view.index.acknowledge(placed.version)

@@ -9,13 +9,14 @@ from twisted.internet.defer import Deferred
 from ifap_twisted.basedir import Basedir
 from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.basedir.keyfile import KeyEntry, KeyFile
+from ifap_twisted.basedir.locks import FileLocks
 from ifap_twisted.basedir.writer import FileWriter, MemoryWriter
 from ifap_twisted.core.keys import Key
 from ifap_twisted.credentials import read_secret_file
 from ifap_twisted.filesystem.backlog import Backlog
 from ifap_twisted.filesystem.opening import Membership
 from ifap_twisted.filesystem.writing import Random
-from ifap_twisted.interfaces import IJournal, IWriterIdentity
+from ifap_twisted.interfaces import IJournal, ILockMemory, IWriterIdentity
 from ifap_twisted.secrecy import Secret
 from ifap_twisted.settings import Settings
 from ifap_twisted.workers import Worker
@@ -35,6 +36,7 @@ class Remembering:
         self._given = key
         self._worker = worker
         self._identity: IWriterIdentity | None = None
+        self._locks: FileLocks | None = None
         self._journal: FileJournal | None = None
         self.backlog = Backlog()
 
@@ -90,6 +92,12 @@ class Remembering:
         if self._identity is None:
             self._identity = await FileWriter.open(self._basedir, random, self._worker)
         return self._identity
+
+    async def locks(self) -> ILockMemory | None:
+        """What remembers the locks of this device, one for the whole process; None where nothing is kept."""
+        if self._basedir is not None and self._locks is None:
+            self._locks = await FileLocks.open(self._basedir, self._worker)
+        return self._locks
 
     def journal(self, random: Random) -> Callable[[Sequence[Key]], IJournal] | None:
         """What opens the journal of the basedir, one for the whole process; None where nothing is kept."""

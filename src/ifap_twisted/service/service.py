@@ -293,6 +293,7 @@ class IFAPService(Service):
             identity=await remembering.identity(self._random),
             journal=remembering.journal(self._random),
             elapsed=elapsed_seconds,
+            locks=await remembering.locks(),
             backlog=remembering.backlog,
         )
         self.accepting.prepare(self._store, membership, surroundings)
