@@ -16,6 +16,7 @@ from twisted.internet.endpoints import UNIXClientEndpoint
 from ifap_twisted import connect
 from ifap_twisted.basedir import Basedir
 from ifap_twisted.basedir.passwords import PasswordFile
+from ifap_twisted.deferreds import deferred
 from ifap_twisted.interfaces import IFilesystem
 from ifap_twisted.server.service import EmbeddedServer
 from tests.campaigns.ground import KEY, in_memory
@@ -23,28 +24,37 @@ from tests.live.servers import fresh_folder, server
 
 SETTLED = 2.1
 """Seconds."""
-ACCOUNTS = ("dovecot", "maildir", "embedded")
+ACCOUNTS = ("dovecot", "maildir", "embedded", "plain")
+POOR = {"IFAP_DOVECOT_CAPABILITY": "IMAP4rev1 LITERAL+ SASL-IR ID IDLE NAMESPACE"}
 
 
 class Place:
     """An account, a folder that nobody else uses, and a basedir; it outlives the processes that work in it.
 
-    :param account: one of :data:`ACCOUNTS`.
-    :ivar later: seconds by which the clock of the device is fast, and of our own server in it.
+    :param account: one of :data:`ACCOUNTS`; ``plain`` is a Dovecot that does not say that it has UIDPLUS, and plain
+        EXPUNGE is allowed.
     """
 
     def __init__(self, account: str) -> None:
-        self.later = 0.0
         self._account = account
+        self._later = 0.0
+        self._aged = 0
         self._base = Path(tempfile.mkdtemp(prefix="ifap-kills-", dir=in_memory()))
         self._folder = fresh_folder()
         self._password: str | None = None
         self._url = "embedded"
         if account == "maildir":
             self._url = f"maildir://{self._base / 'mail'}"
-        elif account == "dovecot":
-            live = server("dovecot")
+        elif account != "embedded":
+            live = server("dovecot", **(POOR if account == "plain" else {}))
             self._url, self._password = f"imap://{live.user}@{live.host}:{live.port}", live.password
+
+    def age(self, highest: int, seconds: float) -> None:
+        """Time goes by: our own server gets a fast clock; elsewhere the messages so far seem to be so much older.
+
+        :param highest: the UID of the last one.
+        """
+        self._later, self._aged = seconds, highest
 
     def settle(self) -> None:
         """Wait until a Maildir shows everything.
@@ -62,9 +72,10 @@ class Place:
     @asynccontextmanager
     async def device(self, reactor: Any) -> AsyncIterator[IFilesystem]:
         """The device that has the basedir; it is closed at the end."""
-        filesystem = await self._connected(
-            Fast(reactor, self.later), self._url, basedir=self._base / "node", password=self._password
-        )
+        fast = Fast(reactor, self._later if self._account == "embedded" else 0.0)
+        filesystem = await self._connected(fast, self._url, basedir=self._base / "node", password=self._password)
+        if self._later and self._account != "embedded":
+            self._date_back(filesystem)
         try:
             yield filesystem
         finally:
@@ -110,8 +121,20 @@ class Place:
             await serving.stopService()
             shutil.rmtree(copy)
 
+    def _date_back(self, filesystem: Any) -> None:
+        store = filesystem._service.store
+        dates = store.dates
+
+        @deferred
+        async def earlier(uids: Any) -> dict[int, float]:
+            found = await dates(uids)
+            return {uid: date - (self._later if uid <= self._aged else 0.0) for uid, date in found.items()}
+
+        store.dates = earlier
+
     async def _connected(self, reactor: Any, url: str, **more: Any) -> IFilesystem:
-        return await connect(reactor, url, folder=self._folder, key=KEY.text, retention_keep=1, **more)
+        expunge = "plain" if self._account == "plain" else "uid"
+        return await connect(reactor, url, folder=self._folder, key=KEY.text, retention_keep=1, expunge=expunge, **more)
 
 
 class Fast:
