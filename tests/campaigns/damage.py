@@ -3,7 +3,8 @@
 A case damages one page of the database, or its log: a flipped bit, some bytes, a zeroed sector or page, a lost end.
 Then a client logs in, selects each mailbox and fetches every message, stores one, and looks again. What it is given
 must be what was stored; what it is not given must have been told: when the server started, by NO [CORRUPTION], or as a
-warning. Exit status: 1 when something was wrong, or missing without a word.
+warning. It leaves mail and no folder of files, so that there is nothing for the model of the reference to read. Exit
+status: 1 when something was wrong, or missing without a word.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ A server is run under strace while a client appends and expunges without waiting
 operation, and a disk is made of it that kept what was synced and, of what came later, nothing, everything, or some
 sectors. A fresh server opens that: what had been acknowledged is there, under its UID and byte for byte; what was said
 to be expunged is gone; nothing else is there but messages that were sent, whole. Later runs begin on what a cut has
-left. Exit status: 1 when it was otherwise. Needs strace.
+left. It leaves mail and no folder of files, so that there is nothing for the model of the reference to read. Exit
+status: 1 when it was otherwise. Needs strace.
 """
 
 from __future__ import annotations

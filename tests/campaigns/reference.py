@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
+from ifap_twisted.core import envelope
+from ifap_twisted.core.dialects import IFAP
+from ifap_twisted.core.keys import Key
+from ifap_twisted.errors import DataError
+from ifap_twisted.store.headers import metadata_fields
+from ifap_twisted.testing.trace import Trace
 from tests.reference_reader import ReferenceFailure, ReferenceReader
 
 
@@ -23,6 +30,42 @@ def unlike_reference(messages: Mapping[int, bytes], key: str, contents: Mapping[
         for path in sorted({*found, *contents})
         if found.get(path) != contents.get(path)
     ]
+
+
+def unread_by_reference(trace: Trace) -> list[str]:
+    """What a fresh client of the reference reads otherwise of a simulated folder, where it can see what we see."""
+    reader = ReferenceReader(trace.messages, "ifaplib", trace.key)
+    wrong = []
+    try:
+        reader.synchronize()
+        for path, content in undisputed(trace):
+            if (found := reader.read(path)) != content:
+                wrong.append(f"the reference reads {path} as {_shown(found)}, not as {_shown(content)}")
+    except ReferenceFailure as failure:
+        wrong.append(f"the reference dies: {failure}")
+    return wrong
+
+
+def undisputed(trace: Trace) -> Iterator[tuple[str, bytes]]:
+    """Files without conflict of whose current version the newest message is a place: the reference goes by that."""
+    seen = trace.observations[-1]
+    conflicts = {path for path, _vid in seen.conflicts}
+    newest = _newest(trace)
+    for path, kind, vid in seen.listing:
+        versions = {one.vid: one for one in seen.versions.get(path, ())}
+        if kind == "file" and path not in conflicts and newest.get(path) == vid:
+            yield path, versions[vid].content or b""
+
+
+def _newest(trace: Trace) -> dict[str, str]:
+    """The version of each path whose message has the highest UID: an older one may be stored once more above it."""
+    keys = (Key.from_text(trace.key),)
+    found = {}
+    for _uid, message in sorted(trace.messages.items()):
+        with suppress(DataError):
+            version = envelope.read_header(metadata_fields(message), dialect=IFAP, keys=keys, home=None)
+            found[version.path] = version.vid
+    return found
 
 
 def _is_file(reader: ReferenceReader, path: str) -> bool:

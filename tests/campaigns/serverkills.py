@@ -2,7 +2,8 @@
 
 A child process serves; a client appends and expunges over its socket without waiting; SIGKILL comes at a random moment.
 What had been acknowledged is there, under its UID and byte for byte, what was said to be expunged is gone, the numbers
-go on, and no half message is there. Ten kills are one life of a mailbox. Exit status: 1 when it was otherwise.
+go on, and no half message is there. Ten kills are one life of a mailbox. It leaves mail and no folder of files, so that
+there is nothing for the model of the reference to read. Exit status: 1 when it was otherwise.
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ from ifap_twisted.testing.scenario import Place, Scenario, Step
 from ifap_twisted.testing.simulation import simulate
 from ifap_twisted.testing.trace import CANCELLED, CRASHED, DONE, UNENDED, Call, Observation, Trace
 from ifap_twisted.testing.worlds import WORLDS
+from tests.campaigns.ground import write_state
+from tests.campaigns.reference import undisputed, unread_by_reference
 
 DEVICES = 8
 OPERATIONS = 10_200
@@ -38,6 +40,9 @@ FAULTS = ("offline", "offline", "slow", "fail", "lose", "late", "answer-lost", "
 LIFE = ("crash", "crash", "crash", "crash", "close", "renumber")
 PERHAPS = frozenset({CRASHED, CANCELLED, UNENDED, "outcome-unknown", "stored-as-conflict"})
 WRITES = frozenset(CHANGES)
+COUNTED = ("outcomes", "troubles")
+KEPT = ("following", "histories", "conflicts", "read", *COUNTED)
+"""What a state file holds."""
 
 
 def draw(seed: int, operations: int, world: str) -> Scenario:
@@ -212,9 +217,10 @@ def _met(ledger: Ledger, calls: list[Call], conflicts: set[str]) -> bool:
 
 @dataclass(slots=True)
 class Campaign:
-    """Histories of one seed after the other.
+    """Histories of one seed after the other; the model of the reference reads the folder that each leaves.
 
-    :ivar outcomes: operations by verb and outcome; ``troubles``: the faults that struck.
+    :ivar outcomes: operations by verb and outcome; ``troubles``: the faults that struck; ``read``: files that the
+        reference read.
     :ivar plant: breaks every filesystem, so that the campaign can be seen to find it.
     """
 
@@ -226,6 +232,7 @@ class Campaign:
     troubles: Counter[str] = field(default_factory=Counter)
     histories: int = 0
     conflicts: int = 0
+    read: int = 0
 
     def run(self, count: int, go_on: Callable[[], bool]) -> list[str]:
         """Run so many histories, as long as ``go_on`` says; what was lost in the first that lost any."""
@@ -238,7 +245,9 @@ class Campaign:
             self.outcomes.update(f"{call.verb} {call.outcome}" for call in trace.calls)
             self.troubles.update(trace.troubles)
             self.conflicts += len(trace.observations[0].conflicts) if trace.observations else 0
-            if found := list(dict.fromkeys(lost(trace))):
+            found = list(dict.fromkeys(lost(trace))) or unread_by_reference(trace)
+            self.read += 0 if found else sum(1 for _file in undisputed(trace))
+            if found:
                 return [f"seed {self.following - 1}: {line}" for line in found]
         return []
 
@@ -247,12 +256,21 @@ class Campaign:
         counts = [f"{name}: {count}" for name, count in sorted(self.outcomes.items())]
         faults = ", ".join(f"{name} {count}" for name, count in sorted(self.troubles.items()))
         done = sum(count for name, count in self.outcomes.items() if name.split()[0] in {*WRITES, "read"})
-        last = f"{self.histories} histories, {done} operations of {DEVICES} devices, {self.conflicts} conflict heads"
+        last = (
+            f"{self.histories} histories, {done} operations of {DEVICES} devices, {self.conflicts} conflict heads, "
+            f"{self.read} files read by the reference"
+        )
         return [*counts, f"faults: {faults}", last]
 
     def to_json(self) -> str:
         """To be continued."""
-        return json.dumps({"following": self.following, "operations": self.operations, "world": self.world}) + "\n"
+        return json.dumps({name: getattr(self, name) for name in KEPT})
+
+    def take_up(self, text: str) -> None:
+        """Go on where a state file says."""
+        kept = json.loads(text)
+        for name in KEPT:
+            setattr(self, name, Counter(kept[name]) if name in COUNTED else kept[name])
 
 
 @click.command()
@@ -266,13 +284,19 @@ def main(count: int, operations: int, seconds: float | None, seed: int | None, w
     """Let eight devices change the same files, and check that no change is lost."""
     campaign = Campaign(world=world, operations=operations)
     if state is not None and state.exists():
-        campaign.following = int(json.loads(state.read_text(encoding="utf-8"))["following"])
+        campaign.take_up(state.read_text(encoding="utf-8"))
     campaign.following = campaign.following if seed is None else seed
     began = monotonic()
-    found = campaign.run(count, lambda: seconds is None or monotonic() - began < seconds)
+
+    def go_on() -> bool:
+        if state is not None:
+            write_state(state, campaign.to_json())
+        return seconds is None or monotonic() - began < seconds
+
+    found = campaign.run(count, go_on)
     print("\n".join([*campaign.lines(), f"{monotonic() - began:.1f} s", *(f"LOST {line}" for line in found)]))
-    if state is not None and not found:
-        state.write_text(campaign.to_json(), encoding="utf-8")
+    if not found:
+        go_on()
     sys.exit(1 if found else 0)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import subprocess
 import sys
@@ -11,12 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.core import envelope
-from ifap_twisted.core.dialects import IFAP
-from ifap_twisted.core.keys import Key
 from ifap_twisted.core.values import Version
-from ifap_twisted.errors import DataError
-from ifap_twisted.store.headers import metadata_fields
 from ifap_twisted.testing import scenario
 from ifap_twisted.testing.ancestry import Family
 from ifap_twisted.testing.campaign import Campaign
@@ -26,9 +20,9 @@ from ifap_twisted.testing.scenario import Place, Scenario, Step, draw
 from ifap_twisted.testing.shrinking import shrink
 from ifap_twisted.testing.simulate import replay, run_campaign
 from ifap_twisted.testing.simulation import Simulation, simulate
-from ifap_twisted.testing.trace import SITUATIONS, Trace
+from ifap_twisted.testing.trace import SITUATIONS
 from ifap_twisted.testing.worlds import WORLDS
-from tests.reference_reader import ReferenceReader
+from tests.campaigns.reference import unread_by_reference
 from tests.testing.plants import PLANTS, loses_what_it_acknowledged
 
 CI_SEEDS = 300
@@ -293,32 +287,4 @@ class ReferenceTests(SynchronousTestCase):
     def test_the_reference_sees_what_is_not_in_conflict(self) -> None:
         """Where the newest message of a path is its current version."""
         for seed in range(25):
-            trace = simulate(draw(seed))
-            reader = ReferenceReader(trace.messages, "ifaplib", trace.key)
-            reader.synchronize()
-            for path, content in _undisputed(trace):
-                self.assertEqual(reader.read(path), content, f"seed {seed}: /{path}")
-
-
-def _undisputed(trace: Trace) -> list[tuple[str, bytes]]:
-    """Files without conflict of whose current version the newest message is a place."""
-    seen = trace.observations[-1]
-    conflicts = {path for path, _vid in seen.conflicts}
-    newest = _newest(trace)
-    found = []
-    for path, kind, vid in seen.listing:
-        versions = {one.vid: one for one in seen.versions.get(path, ())}
-        if kind == "file" and path not in conflicts and newest.get(path) == vid:
-            found.append((path, versions[vid].content or b""))
-    return found
-
-
-def _newest(trace: Trace) -> dict[str, str]:
-    """The version of each path whose message has the highest UID: an older one may be stored once more above it."""
-    keys = (Key.from_text(trace.key),)
-    found = {}
-    for _uid, message in sorted(trace.messages.items()):
-        with contextlib.suppress(DataError):
-            version = envelope.read_header(metadata_fields(message), dialect=IFAP, keys=keys, home=None)
-            found[version.path] = version.vid
-    return found
+            self.assertEqual(unread_by_reference(simulate(draw(seed))), [], f"seed {seed}")
