@@ -23,7 +23,7 @@ class SimulatedTests(SynchronousTestCase):
         self.assertLess(5, sum(counts["read by the reference"] for counts, _wrong in found))
 
     def test_another_content(self) -> None:
-        """Where it reads another content than we do, it is told: here that of another message, behind the same header."""
+        """Where it reads another content than we do, it is told: here that of another message behind the header."""
         trace = simulate(draw(3))
         path, _content = next(undisputed(trace))
         reader = ReferenceReader(trace.messages, "ifaplib", trace.key)
