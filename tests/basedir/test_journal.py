@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from zope.interface.verify import verifyObject
 
 from ifap_twisted.basedir import Basedir
+from ifap_twisted.basedir import journal as journal_module
 from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.core.frozen import Frozen
 from ifap_twisted.core.keys import Key
@@ -214,6 +215,105 @@ class FileJournalTests(PlacedTestCase):
         (aside,) = self.files(".damaged")
         aside.unlink()
         self.assertEqual(self.left().damaged, 0)
+
+    def test_damaged_once_more(self) -> None:
+        """What was set aside of a file before is not replaced by what is set aside of it later."""
+        worker = LaterWorker()
+        journal = self.journal(worker=worker)
+        for name in "xabc":
+            journal.begin(entry(name))
+        while worker.waiting:
+            worker.run()
+        bad = []
+        for name in "bc":
+            data = self.files()[-1].read_bytes()
+            bad.append(f"to {name}".encode())
+            self.files()[-1].write_bytes(data.replace(bad[-1], bad[-1].upper()))
+            self.left()
+        (aside,) = self.files(".damaged")
+        self.assertEqual([aside.read_bytes().count(one.upper()) for one in bad], [1, 1])
+        self.assertEqual(self.left().frozen, (entry("x"), entry("a")))
+
+    def odd(self) -> Path:
+        """The place of a file that is none of ours, between an entry and the next."""
+        journal = self.journal()
+        self.successResultOf(journal.begin(entry("a")))
+        self.successResultOf(journal.begin(entry("b")))
+        first, second = self.files()
+        second.rename(second.with_name("000000000009.pending"))
+        return first.with_name("000000000005.pending")
+
+    def check_odd(self, *, damaged: int = 1) -> None:
+        """It is counted at each start, and holds nobody up; whoever comes later writes behind it."""
+        for unread in (1, 0):
+            left = self.left()
+            self.assertEqual((left.frozen, left.damaged), ((entry("a"), entry("b")), damaged))
+            self.assertEqual(left.unread, unread)
+        self.successResultOf(self.journal().begin(entry("c")))
+        self.assertEqual(self.left().frozen, (entry("a"), entry("b"), entry("c")))
+
+    def test_a_directory_among_the_entries(self) -> None:
+        """It is set aside."""
+        self.odd().mkdir()
+        self.check_odd()
+        self.assertEqual([path.name for path in self.files(".damaged")], ["000000000005.damaged"])
+
+    def test_a_file_that_is_too_long(self) -> None:
+        """It is set aside as it is."""
+        self.patch(journal_module, "_LARGEST", 1000)
+        self.odd().write_bytes(bytes(1001))
+        self.check_odd()
+        self.assertEqual([path.stat().st_size for path in self.files(".damaged")], [1001])
+
+    def test_what_cannot_be_set_aside(self) -> None:
+        """It stays where it is, and is counted; the others are found all the same."""
+        odd = self.odd()
+        odd.mkdir()
+        odd.with_name("000000000005.damaged").mkdir()
+        for _time in range(2):
+            left = self.left()
+            self.assertEqual((left.frozen, left.damaged, left.unread), ((entry("a"), entry("b")), 2, 1))
+
+    def test_a_file_that_cannot_be_read_now(self) -> None:
+        """It stays where it is, and is counted; the others are found, and it is when it can be read again."""
+        odd = self.odd()
+        odd.symlink_to("000000000009.pending")
+        left = self.left()
+        self.assertEqual((left.frozen, left.damaged, left.unread), ((entry("a"), entry("b")), 1, 1))
+        odd.unlink()
+        journal = self.journal(OTHER)
+        self.successResultOf(journal.begin(entry("c")))
+        self.files()[-1].rename(odd)
+        left = self.left(KEY, OTHER)
+        self.assertEqual((left.frozen, left.damaged), ((entry("a"), entry("c"), entry("b")), 0))
+
+    def test_a_full_disk_when_a_damaged_entry_is_set_aside(self) -> None:
+        """The file stays as it was, and the others in it are found, and can be sent."""
+        worker = LaterWorker()
+        writing = self.journal(worker=worker)
+        for name in "xabc":
+            writing.begin(entry(name))
+        while worker.waiting:
+            worker.run()
+        file = self.files()[-1]
+        damaged = file.read_bytes().replace(b"to b", b"TO B")
+        file.write_bytes(damaged)
+        self.patch(self.base.journal, "write", self.full)
+        journal = self.journal()
+        left = self.successResultOf(journal.left())
+        self.assertEqual((left.frozen, left.damaged, left.unread), ((entry("x"), entry("a"), entry("c")), 1, 1))
+        self.assertEqual(file.read_bytes(), damaged)
+        self.assertEqual(self.successResultOf(journal.load(entry("c"))), entry("c"))
+
+    def full(self, _name: str, *_content: bytes) -> None:
+        """A disk without room."""
+        raise IFAPError("Cannot write: No space left on device.")
+
+    def test_after_the_last_number_of_twelve_digits(self) -> None:
+        """What is written then is found, in its order."""
+        self.odd().with_name("999999999999.pending").mkdir()
+        self.successResultOf(self.journal().begin(entry("c")))
+        self.assertEqual(self.left().frozen, (entry("a"), entry("b"), entry("c")))
 
     def test_an_entry_of_another_key_stays(self) -> None:
         """It is counted and found again when the key is known."""

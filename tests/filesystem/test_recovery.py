@@ -263,13 +263,30 @@ class SettledTests(Recovering):
 
     def test_a_journal_that_cannot_be_read(self) -> None:
         """The folder is not opened without what is in it, and nothing of the attempt goes on."""
-        (self.base.journal.path / "000000000001.pending").mkdir()
+        self.patch(self.base.journal, "names", self.unreadable)
         store = Counted(self.folder.shelf, clock=self.folder.clock)
         with self.assertRaises(BadSettings):
             self.device(store)
         self.assertTrue(store.begun)
         self.assertEqual(store.listening, [])
         self.assertEqual(self.folder.clock.getDelayedCalls(), [])
+
+    def unreadable(self) -> list[str]:
+        """A directory that cannot be looked through."""
+        raise BadSettings("Cannot look through the journal: Permission denied.")
+
+    def test_an_odd_file_in_the_journal(self) -> None:
+        """It is reported, and the folder is opened; what is written then is under a new name (FORMAT 3.2)."""
+        device = self.device()
+        result(device.put("a", b"1"))
+        result(device.close())
+        (self.base.journal.path / "000000000777.pending").mkdir()
+        device = self.device()
+        self.assertEqual([one.code for one in self.status(device).warnings], ["journal-damaged"])
+        result(device.put("a", b"2"))
+        writers = {placed.version.writer for placed in device.desk.view.index.history("a").versions}
+        self.assertEqual(len(writers), 2)
+        self.assertEqual(result(self.folder.device().conflicts()), [])
 
     def test_a_journal_that_cannot_be_kept(self) -> None:
         """A full disk here: the put fails, nothing was sent, and nothing will be."""

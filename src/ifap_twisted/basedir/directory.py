@@ -224,6 +224,17 @@ class Directory:
             os.fsync(self._descriptor)
         return True
 
+    def rename(self, name: str, new: str) -> None:
+        """Give another name to whatever has this one; a symbolic link is not followed.
+
+        :raises BadSettings: the new name is taken.
+        """
+        if self.identity(new) is not None:
+            raise BadSettings(f"{self._place(new)} is there already.")
+        with as_local_error("rename", self._place(name)):
+            os.rename(name, new, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+            os.fsync(self._descriptor)
+
     def identity(self, name: str) -> tuple[int, int] | None:
         """What no copy of a file has in common with it while nobody writes to it: its inode and change time."""
         with as_local_error("look at", self._place(name)):
@@ -248,9 +259,9 @@ class Directory:
 
     def sweep(self) -> None:
         """Remove what a write that was cut left behind; only while the basedir is held."""
-        with as_local_error("clean up", self.path):
-            for name in self.names():
-                if TEMPORARY.fullmatch(name):
+        for name in self.names():
+            if TEMPORARY.fullmatch(name):
+                with suppress(OSError):  # what cannot be removed (a directory, say) is of no use, and in nobody's way
                     os.unlink(name, dir_fd=self._descriptor)
 
     def _place(self, name: str) -> Path:

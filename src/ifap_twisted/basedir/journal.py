@@ -1,7 +1,8 @@
 """The journal of pending writes: what was accepted, until it is on the server (FORMAT 4.1).
 
 Entries that come together are one file (``NAME.pending``), written with one sync; it goes when all of them have ended.
-What is damaged is set aside (``NAME.damaged``) and never holds up the rest; what was sealed with another key stays.
+What is damaged, or no file of ours, is set aside (``NAME.damaged``) and never holds up the rest; what was sealed with
+another key stays, and so does what this machine cannot read or set aside now: the next process may.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.frozen import Frozen, JournalContent, freeze, thaw
 from ifap_twisted.core.keys import Key
 from ifap_twisted.deferreds import Waiters, deferred, detach
-from ifap_twisted.errors import DataError, Malformed
+from ifap_twisted.errors import DataError, IFAPError, Malformed
 from ifap_twisted.interfaces import IJournal
 from ifap_twisted.workers import Worker
 
@@ -31,7 +32,7 @@ __all__ = ["FileJournal"]
 
 _PENDING: Final = ".pending"
 _DAMAGED: Final = ".damaged"
-_NUMBERED: Final = re.compile(r"(\d{12})\.(?:pending|damaged)", re.ASCII)
+_NUMBERED: Final = re.compile(r"(\d{12,})\.(?:pending|damaged)", re.ASCII)
 _FILE_BYTES: Final = 8 * limits.MIB
 """What goes into one file, but for one message that is larger."""
 _LARGEST: Final = 2 * limits.LITERAL
@@ -230,43 +231,87 @@ class FileJournal:
             self._directory().remove(name)
 
     def _numbers(self) -> list[int]:
-        return sorted(int(match[1]) for name in self._directory().names() if (match := _NUMBERED.fullmatch(name)))
+        return sorted(_numbered(self._directory()).values())
 
     def _read_all(self) -> _Found:
         directory = self._directory()
         directory.sweep()
         found = _Found([], {})
-        for name in sorted(name for name in directory.names() if _NUMBERED.fullmatch(name)):
+        numbers = _numbered(directory)
+        for name in sorted(numbers, key=numbers.__getitem__):
             if name.endswith(_PENDING):
                 self._read(directory, name, found)
-        found.damaged = sum(name.endswith(_DAMAGED) for name in directory.names() if _NUMBERED.fullmatch(name))
+        found.damaged += sum(name.endswith(_DAMAGED) for name in _numbered(directory))
         return found
 
     def _read(self, directory: Directory, name: str, found: _Found) -> None:
-        records = list(thaw(directory.read(name, _LARGEST) or b"", self._keys))
-        good = [(record, entry) for record, entry in records if not isinstance(entry, Malformed)]
-        if len(good) < len(records):
-            damaged = [record for record, entry in records if isinstance(entry, Malformed)]
+        data = self._data(directory, name, found)
+        records = list(thaw(data, self._keys))
+        damaged = [record for record, entry in records if isinstance(entry, Malformed)]
+        if damaged:
+            good = [(record, entry) for record, entry in records if not isinstance(entry, Malformed)]
+            if self._set_aside(directory, name, damaged, [record for record, _entry in good]):
+                records = good
+            else:
+                found.damaged += len(damaged)
             found.unread += len(damaged)
-            self._set_aside(directory, name, damaged, [record for record, _entry in good])
-        places = _places(name, [len(record) for record, _entry in good])
-        for (_record, entry), place in zip(good, places, strict=True):
+        places = _places(name, [len(record) for record, _entry in records])
+        for (_record, entry), place in zip(records, places, strict=True):
             if isinstance(entry, Frozen):
                 found.frozen.append((entry.head(), place))
-            else:
+            elif not isinstance(entry, Malformed):
                 found.foreign[name] = found.foreign.get(name, 0) + 1
 
-    def _set_aside(self, directory: Directory, name: str, damaged: Sequence[bytes], good: Sequence[bytes]) -> None:
-        """Keep the damaged bytes for whoever can make something of them, and the good ones by themselves."""
-        directory.write(name.removesuffix(_PENDING) + _DAMAGED, *damaged)
-        if good:
-            directory.write(name, *good)
-        else:
-            directory.remove(name)
+    def _data(self, directory: Directory, name: str, found: _Found) -> bytes:
+        """What is in a file; nothing, and it is counted, when it is none of ours or cannot be read now."""
+        try:
+            return directory.read(name, _LARGEST) or b""
+        except IFAPError as error:
+            self._log.warn("an entry of the journal cannot be read: {reason}", reason=str(error))
+            found.unread += 1
+            if isinstance(error.__cause__, OSError) or not self._rename(directory, name):
+                found.damaged += 1
+            return b""
+
+    def _rename(self, directory: Directory, name: str) -> bool:
+        """Set aside what is no file of ours, whatever it is; whether that was possible."""
+        try:
+            directory.rename(name, _aside(name))
+        except IFAPError as error:
+            self._log.warn("an entry of the journal cannot be set aside: {reason}", reason=str(error))
+            return False
+        return True
+
+    def _set_aside(self, directory: Directory, name: str, damaged: Sequence[bytes], good: Sequence[bytes]) -> bool:
+        """Keep the damaged bytes for whoever can make something of them, and the good ones by themselves.
+
+        :returns: whether that was possible; when not, the file is as it was.
+        """
+        try:
+            before, apart = directory.read(_aside(name), _LARGEST) or b"", b"".join(damaged)
+            if apart not in before:  # else a cut came between the two files
+                directory.write(_aside(name), before, apart)
+            if good:
+                directory.write(name, *good)
+            else:
+                directory.remove(name)
+        except IFAPError as error:
+            self._log.warn("a damaged entry of the journal cannot be set aside: {reason}", reason=str(error))
+            return False
+        return True
 
     def _load(self, place: _Place) -> Frozen | DataError:
         record = self._directory().read_part(place.file, place.offset, place.length)
         return next((entry for _record, entry in thaw(record, self._keys)), Malformed(section="journal"))
+
+
+def _numbered(directory: Directory) -> dict[str, int]:
+    """The names in a journal that are those of its files, and their numbers."""
+    return {name: int(match[1]) for name in directory.names() if (match := _NUMBERED.fullmatch(name))}
+
+
+def _aside(name: str) -> str:
+    return name.removesuffix(_PENDING) + _DAMAGED
 
 
 def _places(file: str, lengths: Sequence[int]) -> list[_Place]:

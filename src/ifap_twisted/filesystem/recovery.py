@@ -262,7 +262,7 @@ def journal_notices(content: JournalContent, others: int) -> list[Notice]:
         found.append(Notice(code="journal-held", text=text))
     if content.damaged:
         what = _many(content.damaged, "damaged entry")
-        text = f"The journal holds {what}, set aside in journal/*.damaged; what was in it may not be stored."
+        text = f"The journal holds {what}, if possible set aside as journal/*.damaged; it may not be stored."
         found.append(Notice(code="journal-damaged", text=text))
     return found
 
