@@ -21,6 +21,7 @@ from time import monotonic
 import click
 
 from ifap_twisted.testing.device import Plant
+from ifap_twisted.testing.judgement import agreed
 from ifap_twisted.testing.scenario import Place, Scenario, Step
 from ifap_twisted.testing.simulation import simulate
 from ifap_twisted.testing.trace import CANCELLED, CRASHED, DONE, UNENDED, Call, Observation, Trace
@@ -139,9 +140,8 @@ def lost(trace: Trace) -> Iterator[str]:
         yield from _hidden(path, ledger)
         yield from _unreachable(fresh, path, ledger)
     yield from _doubled(trace, ledgers, fresh)
-    for seen in trace.observations:
-        if (seen.listing, seen.conflicts, seen.pending) != (fresh.listing, fresh.conflicts, 0):
-            yield f"{seen.who} does not see what a fresh client sees, or has {seen.pending} writes pending"
+    yield from (f"{seen.who} has {seen.pending} writes pending" for seen in trace.observations if seen.pending)
+    yield from map(str, agreed(trace))
 
 
 def _unended(trace: Trace) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.planning import SNAPSHOT_AFTER
+from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem.filesystem import QUIET_SECONDS
 from tests.filesystem.folders import Folder, result
 
@@ -40,3 +41,12 @@ class QuietTests(SynchronousTestCase):
         result(self.device.close())
         listed = result(self.folder.device().list("/", recursive=True, everything=True))
         self.assertEqual(sum(entry.path == "IFAP/metadata" for entry in listed), 1)
+
+    def test_a_connection_that_breaks_at_the_end(self) -> None:
+        """The filesystem closes, and no failure of the program is reported: a snapshot is disposable (P8)."""
+        self.store.fail_next("append", Unavailable("The server is away."), 10)
+        closed = self.device.close()
+        for _ in range(100):
+            self.folder.clock.advance(1.0)
+        result(closed)
+        self.assertEqual(self.flushLoggedErrors(), [])

@@ -431,6 +431,8 @@ class Filesystem:
     async def _last_snapshot(self) -> None:
         try:
             await self._write_snapshot()
+        except IFAPError as error:
+            self._log.info("no snapshot was written at the end: {reason}", reason=str(error))
         except Exception:  # noqa: BLE001 -- a snapshot is disposable (P8); the close is not
             self._log.failure("no snapshot was written at the end")
 

@@ -266,7 +266,7 @@ def _known(trace: Trace, path: str, vid: str) -> set[str]:
     return known
 
 
-def _agreed(trace: Trace) -> Iterator[Violation]:
+def agreed(trace: Trace) -> Iterator[Violation]:
     """When all is quiet everybody sees the same, a second fresh client too."""
     if len(trace.observations) < 2:
         return
@@ -292,8 +292,9 @@ def _withdrawn(trace: Trace, first: Observation, seen: Observation) -> frozenset
     there = {(path, one.vid) for path, found in first.versions.items() for one in found}
     more = {(path, one.vid) for path, found in seen.versions.items() for one in found} - there
     calls = {place: trace.sent[place].call for place in more if place in trace.sent}
+    ends = {"conflict", *PERHAPS}  # whoever does not know whether it was stored takes it back all the same
     return frozenset(
-        place for place, number in calls.items() if number is not None and trace.calls[number].outcome == "conflict"
+        place for place, number in calls.items() if number is not None and trace.calls[number].outcome in ends
     )
 
 
@@ -327,6 +328,6 @@ JUDGES: Final = (
     _reported,
     _unhidden,
     _collected,
-    _agreed,
+    agreed,
     _others,
 )
