@@ -17,7 +17,7 @@ from ifap_twisted.core.collection import COLLECTED, KEPT, PLANNED, WAITING
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.plans import Standing
 from ifap_twisted.core.records import Records
-from ifap_twisted.core.retention import Policy, Reason, in_order, judge, kept_count
+from ifap_twisted.core.retention import Judged, Policy, Reason, in_order, judge
 
 __all__ = ["Case", "Disposal", "Knowledge", "survey"]
 
@@ -28,7 +28,6 @@ IN_USE: Final = "in-use"
 MISSING: Final = "missing"
 NOT_TOLD_APART: Final = "not-told-apart"
 NOT_COVERED: Final = "not-covered"
-SUPERSEDED: Final = "superseded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +113,7 @@ def survey(histories: Mapping[str, History], known: Knowledge) -> Iterator[Dispo
     for path in sorted(histories):
         history = histories[path]
         if path == known.snapshot:
-            yield _settled(path, history, known, _not_heads(history, SUPERSEDED))
+            yield _settled(path, history, known, _not_heads(history))
         elif paths.is_reserved(path):
             if any(placed.version.vid in known.objects for placed in history.versions):
                 yield _objects(path, history, known)
@@ -123,7 +122,8 @@ def survey(histories: Mapping[str, History], known: Knowledge) -> Iterator[Dispo
         elif len(history.versions) == 1 and not history.versions[0].version.deleted and history.heads:
             yield Disposal(path, (Case(history.versions[0], KEPT, Reason.HEAD),))  # by far the most
         else:
-            yield _settled(path, history, known, _judged(history, known))
+            judged = judge(history, known.time, known.policy, known.now)
+            yield _settled(path, history, known, judged)
 
 
 def _unsettled(path: str, history: History) -> Disposal:
@@ -131,22 +131,9 @@ def _unsettled(path: str, history: History) -> Disposal:
     return Disposal(path, tuple(Case(placed, KEPT, MISSING) for placed in in_order(history) if not placed.missing))
 
 
-def _judged(history: History, known: Knowledge) -> list[tuple[Placed, str, bool]]:
-    """What the policy says; a copy of what was collected once may stay for it, but never takes the place of another."""
-    judged = judge(history, known.time, known.policy, known.now)
-    kept: dict[float, Reason] = {}
-    if any(history.bygone):
-        rest = history.of(one for one in history.versions if not _is_bygone(one, history))
-        again = judge(rest, known.time, known.policy, known.now)
-        kept = {one.rank: reason for one, reason in again if reason.keeps and reason != Reason.HEAD}
-        content = [one for one in reversed(in_order(history)) if not (one.version.deleted or _is_bygone(one, history))]
-        kept.update((one.rank, Reason.LAST) for one in content[: kept_count(history, known.policy)])
-    settled = [(placed, reason if reason.keeps else kept.get(placed.rank, reason)) for placed, reason in judged]
-    return [(placed, reason, reason.keeps) for placed, reason in settled]
-
-
-def _not_heads(history: History, reason: str) -> list[tuple[Placed, str, bool]]:
-    return [(one, Reason.HEAD if one in history.heads else reason, one in history.heads) for one in in_order(history)]
+def _not_heads(history: History) -> list[Judged]:
+    heads = {head.rank for head in history.heads}
+    return [Judged(one, Reason.HEAD if one.rank in heads else Reason.SUPERSEDED) for one in in_order(history)]
 
 
 def _objects(path: str, history: History, known: Knowledge) -> Disposal:
@@ -158,11 +145,11 @@ def _objects(path: str, history: History, known: Knowledge) -> Disposal:
     return Disposal(path, tuple(cases))
 
 
-def _settled(path: str, history: History, known: Knowledge, judged: Sequence[tuple[Placed, str, bool]]) -> Disposal:
+def _settled(path: str, history: History, known: Knowledge, judged: Sequence[Judged]) -> Disposal:
     ids = Counter(placed.version.vid for placed in history.versions)
     cases = []
-    for placed, reason, keeps in judged:
-        if keeps:
+    for placed, reason in judged:
+        if reason.keeps:
             cases.append(Case(placed, KEPT, reason))
         elif ids[placed.version.vid] > 1:
             cases.append(Case(placed, KEPT, NOT_TOLD_APART))
@@ -210,8 +197,7 @@ def _may_go_together(before: History, wanted: Sequence[Placed], aged: Callable[[
         return False
     old = [one for one in reversed(stays.versions) if aged(one) and not stays.is_late(one)]
     return all(
-        (_is_bygone(one, before) or any(stays.descends(later, one) for later in old))
-        and not _named(one, stays.versions)
+        (before.is_bygone(one) or any(stays.descends(later, one) for later in old)) and not _named(one, stays.versions)
         for one in wanted
     )
 
@@ -223,14 +209,10 @@ def _one_by_one(before: History, wanted: Sequence[Placed], aged: Callable[[Place
     for one in wanted[:ONE_BY_ONE]:
         rest = left.of(other for other in left.versions if other is not one)
         old = [other for other in reversed(rest.versions) if aged(other) and other.rank not in planned]
-        covered = _is_bygone(one, before) or any(left.descends(other, one) and not left.is_late(other) for other in old)
+        covered = before.is_bygone(one) or any(left.descends(other, one) and not left.is_late(other) for other in old)
         if covered and not _named(one, rest.versions) and _same(rest.heads, before.heads):
             left = rest
             yield one
-
-
-def _is_bygone(one: Placed, history: History) -> bool:
-    return one.rank in history.bygone.copies or one.rank in history.bygone.ended
 
 
 def _named(one: Placed, rest: Sequence[Placed]) -> bool:

@@ -55,6 +55,7 @@ class Reason(StrEnum):
     OLD = "old"
     REMOVED = "removed"
     TOMBSTONE_OVER = "tombstone-over"
+    SUPERSEDED = "superseded"
 
     @property
     def keeps(self) -> bool:
@@ -62,7 +63,7 @@ class Reason(StrEnum):
         return self not in _GOING
 
 
-_GOING: Final = frozenset({Reason.OLD, Reason.REMOVED, Reason.TOMBSTONE_OVER})
+_GOING: Final = frozenset({Reason.OLD, Reason.REMOVED, Reason.TOMBSTONE_OVER, Reason.SUPERSEDED})
 
 
 class Judged(NamedTuple):
@@ -76,7 +77,7 @@ def judge(history: History, time_of: Callable[[Placed], float], policy: Policy, 
     """Say of each version of a path whether it stays: ancestors before descendants.
 
     Heads always stay, but for a sole tombstone past its age (FORMAT 5.3), and so does what nobody here understands
-    (FORMAT 1.5, ``needs``).
+    (FORMAT 1.5, ``needs``). A copy of what was collected once may stay like others, and takes the place of none.
 
     :param time_of: when a version was stored, in Unix time; where writer and server differ, the later.
     :param now: on the same scale; what lies after it counts as new.
@@ -87,10 +88,18 @@ def judge(history: History, time_of: Callable[[Placed], float], policy: Policy, 
         rest = Reason.REMOVED
     else:
         rest = Reason.OLD
-        content = [one for one in reversed(versions) if not one.version.deleted]
-        for placed, reason in _wanted(content, kept_count(history, policy), time_of, policy, now):
-            reasons.setdefault(placed.rank, reason)
+        for some in (versions, _without_bygone(history)):
+            content = [one for one in reversed(some) if not one.version.deleted]
+            for placed, reason in _wanted(content, kept_count(history, policy), time_of, policy, now):
+                reasons.setdefault(placed.rank, reason)
     return [Judged(one, reasons.get(one.rank, rest)) for one in versions]
+
+
+def _without_bygone(history: History) -> list[Placed]:
+    """In the order in which they would be alone: where a copy lies now says nothing of the age of the others."""
+    if not any(history.bygone):
+        return []
+    return in_order(history.of(one for one in history.versions if not history.is_bygone(one)))
 
 
 def in_order(history: History) -> list[Placed]:
