@@ -57,6 +57,21 @@ class AncestryTests(SynchronousTestCase):
         place = planning.ancestry(history, history.heads, writer="D", number=4)
         self.assertEqual(dict(place.clock), {"U": 1, "B": 1, "C": 1, "D": 4})
 
+    def test_a_number_that_was_used_twice_is_doubtful(self) -> None:
+        """A kept message would be hidden by what never saw it, or hide what it did not replace (FORMAT 3.2)."""
+        base, other = ours("0", "A", {"A": 1}), ours("1", "A", {"A": 3})
+        history = History(at(base, other))
+        for number, doubtful in ((2, True), (3, True), (4, True)):
+            kept = ours("2", "A", {"A": number})
+            self.assertIs(planning.number_is_doubtful(history, kept, ["0"]), doubtful)
+        self.assertFalse(planning.number_is_doubtful(History(at(base)), ours("2", "A", {"A": 2}), ["0"]))
+        self.assertFalse(planning.number_is_doubtful(history, ours("2", "A", {"A": 4}), ["1"]))
+
+    def test_a_number_that_the_reference_inherited_with_the_id_is_not(self) -> None:
+        """Who names the id has seen the version."""
+        later = theirs("9", inherits="2", clock={"A": 2})
+        self.assertFalse(planning.number_is_doubtful(History(at(later)), ours("2", "A", {"A": 2}), []))
+
     def test_a_sibling_is_not_known(self) -> None:
         """Who replaces one of two heads descends from nothing that only the other one does."""
         history = History(at(ours("1", "A", {"A": 1}), ours("2", "B", {"A": 1, "B": 1}), ours("3", "C", {"C": 1})))

@@ -109,6 +109,12 @@ class CopiesTests(SynchronousTestCase):
         self.assertTrue(index.is_collected("1"))
         self.assertFalse(index.is_collected("2"))
 
+    def test_the_numbers_on_record_are_known(self) -> None:
+        """A device that was put back to an older state draws a new writer also where all that it wrote is gone."""
+        index = self.index(ours("2", "B", {"B": 3}))
+        index.note_collected([gone(ours("1", "A", {"A": 7, "B": 2}))])
+        self.assertEqual([index.greatest(writer) for writer in "ABC"], [7, 3, 0])
+
     def test_a_copy_is_no_head(self) -> None:
         """What was collected is no conflict when it turns up again, even where no clock tells that it is old."""
         old, new = ours("1", "A", {"A": 1}), ours("2", "B", {"B": 1})

@@ -8,17 +8,22 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import fail, succeed
 from twisted.internet.task import Clock
 
 from ifap_twisted.basedir.basedir import Basedir
 from ifap_twisted.basedir.journal import FileJournal
-from ifap_twisted.basedir.writer import FileWriter
+from ifap_twisted.basedir.writer import FileWriter, MemoryWriter
+from ifap_twisted.core.values import ABSENT
+from ifap_twisted.errors import Unavailable
+from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import MemoryStore
 from ifap_twisted.workers import InlineWorker
 from tests.basedir.places import Drawing, PlacedTestCase
 from tests.filesystem.folders import Folder, result
 
+DAY = 86400.0
 STEPS = st.lists(
     st.tuples(
         st.integers(0, 1), st.sampled_from(["put", "put", "put", "hide", "reveal", "restart"]), st.sampled_from("pq")
@@ -248,3 +253,145 @@ class ClonedTests(ClonedTestCase):
             machine.put("p", b"2")
             names.add(self.written(name))
         self.assertEqual(len(names), 4)
+
+
+class PutBackTests(PlacedTestCase):
+    """A whole machine is put back to an older state, which nothing in its basedir can tell (a snapshot of its disk)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = Folder()
+        self.base = self.held_basedir()
+        self.identity = MemoryWriter(self.folder.random)
+
+    def device(self, **more: Any) -> Filesystem:
+        """The device, with numbers that go on where they were put back to."""
+        return self.folder.device(identity=self.identity, options=Options(keep=1), **more)
+
+    def journal(self, keys: Any) -> FileJournal:
+        """What it accepted."""
+        return FileJournal(self.base, keys, random=Drawing(), worker=InlineWorker())
+
+    def put_back(self, state: tuple[str, int]) -> None:
+        """As it was."""
+        self.identity.writer, self.identity._following = state
+
+    def state(self) -> tuple[str, int]:
+        """As it is."""
+        return self.identity.writer, self.identity._following
+
+    def ended(self) -> tuple[str, int]:
+        """A file is written, removed, and a year later collected; the state from before all that."""
+        device = self.device()
+        before = self.state()
+        for number in range(6):
+            result(device.put("a", b"%d" % number))
+        result(device.remove("a"))
+        result(device.close())
+        self.collector = self.folder.device(options=Options(keep=1))
+        self.folder.clock.advance(366 * DAY)
+        self.collect()
+        self.assertEqual(self.collector.desk.view.index.history("a").versions, ())
+        return before
+
+    def late_reader(self) -> Filesystem:
+        """The device, whose server gives out the folder object only until something was appended."""
+        store = self.folder.store()
+        called: list[str] = []
+
+        def gate(method: str) -> Any:
+            called.append(method)
+            busy = "append" not in called and called.count("message") > 1 and method == "message"
+            return fail(Unavailable("busy")) if busy else succeed(None)
+
+        store.gate = gate
+        device = self.device(store=store)
+        self.assertFalse(device.desk.view.records)
+        return device
+
+    def collect(self) -> None:
+        """Through several graces."""
+        for _ in range(8):
+            result(self.collector.collect())
+            self.folder.clock.advance(8 * DAY)
+
+    def check_kept(self, *contents: bytes) -> None:
+        """Every other device reads it, or all of them in conflict, and no collection takes it."""
+        self.collect()
+        other = self.folder.device()
+        found = {result(other.get("a", version=entry.version)) for entry in result(other.conflicts("a"))}
+        self.assertEqual(found or {result(other.get("a"))}, set(contents))
+
+    def test_the_end_of_a_file_does_not_hide_what_comes_after(self) -> None:
+        """The number that it would use now is below the one on record: it is another writer from then on."""
+        before = self.ended()
+        self.put_back(before)
+        device = self.device()
+        result(device.put("a", b"precious"))
+        self.assertNotEqual(self.identity.writer, before[0])
+        self.assertEqual(result(device.get("a")), b"precious")
+        self.check_kept(b"precious")
+
+    def test_nor_where_the_record_is_read_late(self) -> None:
+        """The server does not give the record out before the file was stored: it is stored again, before the answer."""
+        before = self.ended()
+        self.put_back(before)
+        device = self.late_reader()
+        entry = result(device.put("a", b"precious"))
+        self.assertNotEqual(self.identity.writer, before[0])
+        self.assertEqual(result(device.stat("a")).version, entry.version)
+        self.check_kept(b"precious")
+
+    def test_nor_one_that_is_expected_to_be_new(self) -> None:
+        """The first copy is not somebody else's that was faster."""
+        before = self.ended()
+        self.put_back(before)
+        device = self.late_reader()
+        result(device.put("a", b"precious", expect=ABSENT))
+        self.assertNotEqual(self.identity.writer, before[0])
+        self.check_kept(b"precious")
+
+    def test_what_was_accepted_is_not_hidden_by_an_end(self) -> None:
+        """Its number was taken while the server was away: it is stored under another writer when it is back."""
+        store = self.folder.store()
+        device = self.device(store=store, journal=self.journal)
+        store.go_offline()
+        before = self.ended()
+        self.put_back(before)
+        result(device.put("a", b"precious", queue=True))
+        self.assertEqual(self.identity.writer, before[0])
+        store.go_online()
+        self.assertEqual(result(device.status()).pending, 0)
+        self.check_kept(b"precious")
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 3))
+    def test_nor_by_what_the_device_wrote_before_it_was_put_back(self, real: int, accepted: int, other: int) -> None:
+        """The same numbers name two versions each: whatever is last on either side stays to be seen by all."""
+        self.folder = Folder()
+        for entry in self.base.journal.path.glob("*.pending"):
+            entry.unlink()
+        self.identity = MemoryWriter(self.folder.random)
+        store = self.folder.store()
+        device = self.device(store=store, journal=self.journal)
+        result(device.put("a", b"base"))
+        seen = device.desk.view.index.history("a")
+        self.assertEqual(len(seen.versions), 1)
+        before = self.state()
+        store.go_offline()
+        self.put_back(before)
+        for number in range(accepted):
+            result(device.put("a", b"accepted %d" % number, queue=True))
+        mine = self.state()
+        self.put_back(before)
+        original = self.folder.device(identity=self.identity)
+        for number in range(other):
+            result(original.put("b", b"%d" % number))
+        for number in range(real):
+            result(original.put("a", b"real %d" % number))
+        self.put_back(mine)
+        store.go_online()
+        self.assertEqual(result(device.status()).pending, 0)
+        fresh = self.folder.device()
+        found = {result(fresh.get("a", version=head.version)) for head in result(fresh.conflicts("a"))}
+        self.assertLessEqual({b"accepted %d" % (accepted - 1), b"real %d" % (real - 1)}, found)

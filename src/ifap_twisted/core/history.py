@@ -114,6 +114,10 @@ class History:
         """It is there though it was collected once, or though the end of its file was (FORMAT 5.3)."""
         return placed.rank in self.bygone.copies or placed.rank in self.bygone.ended
 
+    def is_outlived(self, placed: Placed) -> bool:
+        """It seems to come before the end of its file, but was not collected itself: nobody may ever have seen it."""
+        return placed.rank in self.bygone.ended and placed.rank not in self.bygone.copies
+
     @property
     def timely_heads(self) -> tuple[Placed, ...]:
         """The heads without those that came too late."""

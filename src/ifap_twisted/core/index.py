@@ -313,8 +313,8 @@ class Index:
         return known
 
     def greatest(self, writer: str) -> int:
-        """The greatest number of a writer that any clock ever observed names; 0 for an unknown one (FORMAT 3.2)."""
-        return self._greatest.get(writer, 0)
+        """The greatest number of a writer that any clock names, observed or on record; 0 for none (FORMAT 3.2)."""
+        return max(self._greatest.get(writer, 0), self.records.greatest(writer))
 
     # What was collected (FORMAT 5.3)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.snapshot import reference_metadata
-from ifap_twisted.core.values import ABSENT, JSON, Expect, FolderState
+from ifap_twisted.core.values import ABSENT, JSON, Expect, FolderState, Version
 from ifap_twisted.errors import Conflict, NewerVersionNeeded
 
 
@@ -60,6 +61,21 @@ def would_hide_own(history: History, replaced: Sequence[Placed], writer: str) ->
         return False
     known = max((placed.version.clock.get(writer, 0) for placed in replaced), default=0)
     return any(placed.version.writer == writer and placed.number > known for placed in history.versions)
+
+
+def number_is_doubtful(history: History, version: Version, replaced: Collection[str]) -> bool:
+    """Whether a message that was kept, and is not there, may bear a number that was used for another version, too.
+
+    A device that was put back to an older state does that (FORMAT 3.2). The message would pass for an ancestor of what
+    never saw it, or for a descendant of what it did not replace: both would hide something.
+
+    :param replaced: the vids of the versions that it descends from.
+    """
+    own = Placed(version, (), inf)
+    seen = (other.version.inherits == version.vid for other in history.versions)
+    if not any(seen) and any(history.descends(other, own) for other in history.versions):
+        return True
+    return would_hide_own(history, [one for one in history.versions if one.version.vid in replaced], version.writer)
 
 
 def _shortened(clock: dict[str, int], history: History, writer: str) -> dict[str, int]:
@@ -121,6 +137,7 @@ def overtaken(history: History, own: Placed, replaced: Collection[str]) -> Place
             and not history.descends(own, head)
             and not head.version.deleted
             and not history.is_late(head)
+            and not (history.is_bygone(head) and head not in history.heads)
         ):
             return head
     return None

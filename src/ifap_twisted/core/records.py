@@ -128,6 +128,7 @@ class Records:
     def __init__(self) -> None:
         self._vids: dict[str, list[Gone]] = {}
         self._ends: dict[str, list[Gone]] = {}
+        self._greatest: dict[str, int] = {}
 
     def add(self, gone: Iterable[Gone]) -> Collection[str]:
         """Take entries in; the hashes of the paths that they are about, where anything is new."""
@@ -139,8 +140,14 @@ class Records:
             known.append(one)
             if one.end:
                 self._ends.setdefault(one.path, []).append(one)
+            for writer, number in one.clock:
+                self._greatest[writer] = max(number, self._greatest.get(writer, 0))
             touched.add(one.path)
         return touched
+
+    def greatest(self, writer: str) -> int:
+        """The greatest number of a writer that a clock on record names; 0 for an unknown one (FORMAT 3.2)."""
+        return self._greatest.get(writer, 0)
 
     def is_collected(self, vid: str) -> bool:
         """There is a record for this id."""

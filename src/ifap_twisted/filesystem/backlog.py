@@ -47,6 +47,7 @@ class Backlog:
         self.added: Callable[[], None] = lambda: None
         self._waiting: dict[str, Waiting] = {}
         self._accepted: dict[str, dict[str, Version]] = {}
+        self._overtaken: set[str] = set()
         self._directories: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -71,6 +72,8 @@ class Backlog:
         """It has arrived."""
         sealed_id, path = waiting.frozen.sealed_id, waiting.path
         self._waiting.pop(sealed_id, None)
+        if waiting.version is not None:
+            self._overtaken.discard(waiting.version.vid)
         if path is not None and sealed_id in self._accepted.get(path, {}):
             del self._accepted[path][sealed_id]
             if not self._accepted[path]:
@@ -80,6 +83,17 @@ class Backlog:
     def accepted(self, path: str) -> tuple[Version, ...]:
         """The versions of a path that were accepted and have not arrived, oldest first."""
         return tuple(self._accepted.get(path, {}).values())
+
+    def overtake(self, stored: Version) -> None:
+        """A version was stored at once: those that wait at its path and that it descends from arrive after it."""
+        for one in self.accepted(stored.path):
+            if stored.clock.get(one.writer, 0) >= one.clock[one.writer]:
+                self._overtaken.add(one.vid)
+
+    def is_overtaken(self, vid: str) -> bool:
+        """Whether this device stored, or was about to, what descends from one that waits."""
+        replaced = (one.frozen.replaced for one in self if not one.frozen.accepted)
+        return vid in self._overtaken or any(vid in vids for vids in replaced)
 
     def is_directory(self, path: str) -> bool:
         """Whether something below a path was accepted and has not arrived."""

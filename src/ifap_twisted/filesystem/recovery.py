@@ -23,6 +23,7 @@ from ifap_twisted.errors import DataError, IFAPError
 from ifap_twisted.filesystem.backlog import Backlog, Waiting
 from ifap_twisted.filesystem.entries import entry_of
 from ifap_twisted.filesystem.notices import MOST
+from ifap_twisted.filesystem.sending import Terms
 from ifap_twisted.filesystem.turns import Turns
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.filesystem.watching import Watchers
@@ -186,7 +187,8 @@ class Recovery:
             sealed = await self._worker(lambda: self._sealed(frozen))
             self._running = waiting
             try:
-                await self._writer.finish(sealed, lambda placed: self._arrived(waiting, placed))
+                terms = Terms(expect=frozen.expect, replaced=frozen.replaced, queue=frozen.accepted)
+                await self._writer.finish(sealed, terms, lambda placed: self._arrived(waiting, placed))
             finally:
                 self._running = None
         except IFAPError as error:

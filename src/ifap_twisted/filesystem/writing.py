@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from ifap_twisted.core import capacity, envelope, leases, limits, paths, planning
 from ifap_twisted.core.history import History, Placed
-from ifap_twisted.core.values import JSON, Draft, Event, Expect, Lease, Sealed
+from ifap_twisted.core.values import JSON, Draft, Event, Expect, Lease, Sealed, Version
 from ifap_twisted.deferreds import Waiters
 from ifap_twisted.errors import Conflict, InvalidPath, LeaseLost, NotSupported, StoredAsConflict, StoreError, TooLarge
 from ifap_twisted.filesystem.backlog import Backlog
@@ -249,6 +249,9 @@ class Writer:
         placed, certain = await self.sending.journalled(sealed, wish.sent, terms)
         if self.waits(placed):
             return placed
+        self.backlog.overtake(placed.version)
+        if await self._is_outlived(placed):  # its number was none of ours any more: again, as a new writer
+            return await self._write(wish, lock, there=there)
         if self._view.index.history(path).is_late(placed):
             raise await self.guard.lost(path)
         if expect is not None:
@@ -307,9 +310,10 @@ class Writer:
         """Whether a version that was written is not there yet, but accepted."""
         return any(version is placed.version for version in self.backlog.accepted(placed.version.path))
 
-    async def finish(self, sealed: Sealed, arrived: Callable[[Placed], None]) -> None:
+    async def finish(self, sealed: Sealed, terms: Terms, arrived: Callable[[Placed], None]) -> None:
         """Bring a message of the journal to its end: find it, or send it again as it is (FORMAT 4.1).
 
+        :param terms: under which it was kept.
         :param arrived: called when it is there, before the next write to its path.
         :raises OutcomeUnknown, StoreError, DataError: it is not known to be there.
         """
@@ -321,13 +325,60 @@ class Writer:
                 await turn
             try:
                 await self._view.refresh()
-                placed = await self.sending.found(sealed) or (await self.sending.stored(sealed, None))[0]
+                placed = await self._finished(sealed, terms)
                 self._view.index.acknowledge(placed.version)
                 arrived(placed)
             finally:
                 self.backlog.turns.leave(path)
         finally:
             self._end()
+
+    async def _finished(self, sealed: Sealed, terms: Terms) -> Placed:
+        """Where it is in the end; under another number, when its own may have been used twice (FORMAT 3.2)."""
+        placed = await self.sending.found(sealed)
+        if placed is None and not self._is_doubtful(sealed.version, terms):
+            placed = (await self.sending.stored(sealed, None))[0]
+        if placed is not None and not await self._is_outlived(placed):
+            return placed
+        return await self._written_anew(sealed, terms.replaced)
+
+    def _is_doubtful(self, version: Version, terms: Terms) -> bool:
+        """Whether it would hide, or be hidden by, what only its number tells of.
+
+        Only what was accepted got its number without a look at the folder. What was collected was there once, and what
+        this device wrote next descends from it.
+        """
+        known = self._view.records.is_collected(version.vid) or self.backlog.is_overtaken(version.vid)
+        if known or not terms.queue:
+            return False
+        history = self._view.index.history(version.path)
+        return self._view.records.explains(version) or planning.number_is_doubtful(history, version, terms.replaced)
+
+    async def _written_anew(self, sealed: Sealed, replaced: Collection[str]) -> Placed:
+        """Store what a message of the journal says as a version of a new writer."""
+        version, view = sealed.version, self._view
+        reading = partial(envelope.read_message, dialect=view.dialect, keys=view.keys, home=view.home)
+        content = (await self._worker(lambda: reading(sealed.message)))[1]
+        change = Change(
+            modified=version.modified,
+            mode=version.mode,
+            mime=version.mime,
+            keep=version.keep,
+            directory=version.directory,
+            deleted=version.deleted,
+            moved_from=version.moved_from,
+            extra=version.extra,
+            replaced=replaced,
+        )
+        await self._identity.renew()
+        history = view.index.history(version.path)
+        draft = await self._draft(version.path, history, _replaced(history, change, locked=False), change, version.lock)
+        return (await self.sending.stored(await self._sealed(draft, content), None))[0]
+
+    async def _is_outlived(self, placed: Placed) -> bool:
+        """Whether the end of its file is on record, and nobody who removed that can have seen it (FORMAT 5.3)."""
+        await self._view.read_records()
+        return self._view.index.history(placed.version.path).is_outlived(placed)
 
     # Preparing
 
