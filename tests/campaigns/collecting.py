@@ -3,9 +3,9 @@
 Some devices and a reference program share one shelf in memory. Every call to it is held, and let go in an order that a
 seed decides, so that puts, removals, restores, moves, changes of how much is kept, and collections meet in all ways.
 Devices die in the middle, answers are lost, calls fail, messages come late, twice, or once more after they were
-collected, the folder is renumbered, and days go by. An umpire that shares nothing with the collector but the decoding
-of messages looks at the shelf at each call that removes, before it is let through. Exit status: 1 when a rule was
-broken.
+collected, the folder is renumbered, and days and years go by. An umpire that shares nothing with the collector but the
+decoding of messages looks at the shelf at each call that removes, before it is let through. Exit status: 1 when a rule
+was broken.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from __future__ import annotations
 import random
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from ifap_twisted.basedir.writer import MemoryWriter
 from ifap_twisted.core import envelope, paths
 from ifap_twisted.core.dialects import IFAP
 from ifap_twisted.core.plans import PLANS, Plan
 from ifap_twisted.core.records import RECORDS, Record
 from ifap_twisted.core.values import Version
+from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import IFAPError, Unavailable
 from ifap_twisted.filesystem import expunging
 from ifap_twisted.filesystem.desk import Options
@@ -39,10 +41,13 @@ from tests.messages import mail
 
 DAY = 86400.0
 GRACE = 2 * DAY
-NAMES = ("a", "b", "d/c")
+NAMES = ("a", "b", "d/c", "e")
+BUSY = ("put", "put", "put", "remove", "undelete", "restore", "keep", "move", *["collect"] * 5)
+FADING = ("put", "remove", "remove", "remove", "undelete", "move", *["collect"] * 16)
+"""How it goes on: most is removed, years go by, and the end of a file is reached (FORMAT 5.1)."""
 YEAR = 365 * DAY
 EXPUNGING = expunging.__file__
-"""Removals from here are a collector's; the others are writes that are taken back (FORMAT 4.4)."""
+"""Removals from here are a collector's; the others take back what a device wrote itself (FORMAT 4.4)."""
 
 
 class Loose:
@@ -82,6 +87,20 @@ class Tally:
 
     done: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+
+
+class Named(MemoryWriter):
+    """The identity of a device that knows all the names it ever had."""
+
+    def __init__(self, random: Callable[[int], bytes]) -> None:
+        super().__init__(random)
+        self.names = {self.writer}
+
+    @deferred
+    async def renew(self) -> None:
+        """Draw another name."""
+        await super().renew()
+        self.names.add(self.writer)
 
 
 class Umpire:
@@ -138,6 +157,36 @@ class Umpire:
             else:
                 self._check_history(uid, version, shelf)
 
+    def look_at_withdrawal(self, uids: list[int], writers: set[str]) -> None:
+        """Hold against the rules that a device takes back what it wrote (FORMAT 4.4).
+
+        :param writers: the names that it had in the history.
+        """
+        shelf = self.shelf()
+        for uid in uids:
+            if uid not in self._world.folder.shelf.messages:
+                continue
+            self._world.tally.done["withdrawn"] += 1
+            version = shelf.get(uid)
+            if version is None or version.writer not in writers:
+                self._wrong(uid, "is not from the device that withdraws it")
+            elif paths.is_reserved(version.path):
+                self._wrong(uid, f"{version.path} is nobody's to withdraw")
+            elif version.vid in self._world.stored:
+                self._wrong(uid, f"{version.path} {version.vid} was reported as stored, and is withdrawn")
+            elif not self._overtaken(uid, version, shelf):
+                self._wrong(uid, f"{version.path} {version.vid} is withdrawn, and nobody was faster")
+
+    def _overtaken(self, uid: int, version: Version, shelf: dict[int, Version]) -> bool:
+        """A content that it does not descend from came before it."""
+        places = {at: one for at, one in shelf.items() if one.path == version.path}
+        versions = {one.vid: one for one in places.values()}
+        family = Family(versions, {vid: min(at for at, one in places.items() if one.vid == vid) for vid in versions})
+        return any(
+            at < uid and one.vid != version.vid and not one.deleted and not family.descends(version.vid, one.vid)
+            for at, one in places.items()
+        )
+
     def _planned(self, uid: int, version: Version) -> bool:
         """A plan of these numbers names it, and is a grace older than the newest message."""
         dates = self._world.folder.shelf.dates
@@ -193,6 +242,7 @@ class World:
         self.random = random.Random(seed)
         self.folder = Folder(seed=seed)
         self.keep = self.random.choice((1, 2, 3))
+        self.verbs = BUSY
         self.umpire = Umpire(self)
         self.devices = [self.device() for _ in range(3)]
         self.collected: set[str] = set()
@@ -208,16 +258,20 @@ class World:
         gate = Loose()
         store.gate = gate
         remove = store.remove
+        identity = Named(self.folder.random)
 
         def watched(uids: Any, due: Any = None) -> Any:
             listed = sorted(uids)
             if any(frame.filename == EXPUNGING for frame in traceback.extract_stack()):
                 self.umpire.look(listed)
                 self.claimed.update((self.folder.shelf.uidvalidity, uid) for uid in listed)
+            else:
+                self.umpire.look_at_withdrawal(listed, identity.names)
             return remove(listed, due)
 
         store.remove = watched  # type: ignore[method-assign]
-        filesystem = self.folder.device(store=store, options=Options(keep=self.keep, grace=GRACE))
+        options = Options(keep=self.keep, grace=GRACE)
+        filesystem = self.folder.device(store=store, options=options, identity=identity)
         gate.open = False
         return Device(store, gate, filesystem)
 
@@ -225,19 +279,22 @@ class World:
 
     def run(self, turns: int) -> None:
         """Begin things, let calls go, and let time pass, at random."""
-        kinds = [*[self.begin] * 6, *[self.let_go] * 30, self.pass_time, self.trouble]
-        for _ in range(turns):
-            self.random.choice(kinds)()
+        busy = [*[self.begin] * 6, *[self.let_go] * 30, self.pass_time, self.trouble]
+        self._take_turns(busy, turns * 2 // 3)
+        self.verbs = FADING
+        self._take_turns([*busy, *[self.pass_time] * 5], turns // 3)
         self.settle()
         self.judge()
         self.over = True
 
+    def _take_turns(self, kinds: Sequence[Callable[[], None]], turns: int) -> None:
+        for _ in range(turns):
+            self.random.choice(kinds)()
+
     def begin(self) -> None:
         """Ask a device for something."""
         device = self.random.choice(self.devices)
-        verb = self.random.choice(
-            ("put", "put", "put", "remove", "undelete", "restore", "keep", "move", *["collect"] * 5)
-        )
+        verb = self.random.choice(self.verbs)
         try:
             work = getattr(self, "do_" + verb)(device, self.random.choice(NAMES))
         except IFAPError:
@@ -265,11 +322,11 @@ class World:
 
     def do_remove(self, device: Device, path: str) -> Any:
         """A tombstone."""
-        return device.filesystem.remove(path)
+        return device.filesystem.remove(self.some(device, path, live=True))
 
     def do_undelete(self, device: Device, path: str) -> Any:
         """What was before."""
-        return device.filesystem.undelete(path)
+        return device.filesystem.undelete(self.some(device, path, live=False))
 
     def do_restore(self, device: Device, path: str) -> Any:
         """Any version."""
@@ -281,8 +338,14 @@ class World:
         return device.filesystem.keep(path, self.random.choice((1, 2, 4)))
 
     def do_move(self, device: Device, path: str) -> Any:
-        """To another name."""
-        return device.filesystem.move(path, self.random.choice(NAMES))
+        """To a name that is free."""
+        source = self.some(device, path, live=True)
+        return device.filesystem.move(source, self.some(device, path, live=False))
+
+    def some(self, device: Device, path: str, *, live: bool) -> str:
+        """A name under which there is something, or nothing any more, as far as a device knows; else any."""
+        index = device.filesystem.desk.view.index
+        return self.random.choice([name for name in NAMES if index.is_file(name) is live] or [path])
 
     def do_collect(self, device: Device, _path: str) -> Any:
         """Collect."""
@@ -296,8 +359,9 @@ class World:
                 device.gate.held.pop(0).callback(None)
 
     def pass_time(self) -> None:
-        """Seconds, or days."""
-        self.folder.clock.advance(self.random.choice((1.0, 40.0, 100.0, DAY / 2, 2.1 * DAY, 3 * DAY)))
+        """Seconds, days, or now and then more than the life of a tombstone."""
+        spans = (1.0, 40.0, 100.0, DAY / 2, 2.1 * DAY, 3 * DAY)
+        self.folder.clock.advance(self.random.choice((*spans, YEAR + DAY) if self.verbs is FADING else spans))
 
     def trouble(self) -> None:
         """Something goes wrong."""
@@ -385,7 +449,7 @@ class World:
         index = fresh.desk.view.index
         present = {version.vid for version in self.umpire.shelf().values()}
         for vid, (path, _device) in self.stored.items():
-            if vid not in present and not index.is_collected(vid):
+            if vid not in present and vid not in self.collected:
                 self.tally.wrong.append(f"{path} {vid} is lost")
         for path in list(index.paths()):
             history = index.history(path)

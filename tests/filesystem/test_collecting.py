@@ -408,6 +408,21 @@ class RecordTests(CollectingCase):
         """Store a reserved object."""
         return Deferred.fromCoroutine(self.fs.desk.writer.add_object(kind, content))
 
+    def test_what_only_this_process_remembers_is_put_on_record_again(self) -> None:
+        """A copy that turns up when its record is gone from the folder is removed only when a new one says so."""
+        vids = self.put("a", b"1", b"2")
+        self.remember()
+        self.collect()
+        self.later(8)
+        self.collect()
+        self.folder.shelf.remove([placed.places[0] for placed in self.fs.desk.view.index.objects(RECORDS)])
+        self.replay(vids[0])
+        self.collect()
+        self.later(8)
+        self.collect()
+        self.assertEqual(vids[1:], self.versions("a"))
+        self.assertTrue(self.folder.device().desk.view.records.is_collected(vids[0]))
+
     def test_records_are_drawn_together(self) -> None:
         """There are never many: a new one says what the earlier ones said, and they are collected."""
         for number in range(30):

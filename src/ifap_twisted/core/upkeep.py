@@ -7,9 +7,9 @@ from typing import Final
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.plans import Plan
-from ifap_twisted.core.records import Gone, Record
+from ifap_twisted.core.records import Gone, Record, Records
 
-__all__ = ["RECORD_SECONDS", "drawn_together", "idle_plans", "is_needed", "redundant_records"]
+__all__ = ["RECORD_SECONDS", "drawn_together", "idle_plans", "is_needed", "redundant_records", "unrecorded"]
 
 RECORD_SECONDS: Final = 730 * 86400.0
 """How long an entry of a record is kept: as long again as the tombstone before it. What turns up even later, where
@@ -49,6 +49,14 @@ def redundant_records(records: Iterable[tuple[int, str, Record]], now: float) ->
             found.append(vid)
         said |= entries
     return found
+
+
+def unrecorded(gone: Iterable[Gone], records: Iterable[Record], now: float) -> Iterator[Gone]:
+    """The entries that no record says which is there to stay."""
+    stays = Records()
+    for record in records:
+        stays.add(one for one in record.gone if now - one.time < RECORD_SECONDS)
+    return (one for one in gone if not stays.holds(one))
 
 
 def drawn_together(gone: Sequence[Gone], records: Sequence[Record], now: float) -> Iterator[Record]:

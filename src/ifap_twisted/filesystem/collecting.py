@@ -19,7 +19,7 @@ from ifap_twisted.core.history import Placed
 from ifap_twisted.core.plans import PLANS, Plan, Planned
 from ifap_twisted.core.records import RECORDS, Gone
 from ifap_twisted.core.retention import Reason
-from ifap_twisted.core.upkeep import drawn_together
+from ifap_twisted.core.upkeep import drawn_together, unrecorded
 from ifap_twisted.core.values import Notice
 from ifap_twisted.deferreds import Slots, deferred
 from ifap_twisted.errors import MarkedByOthers, NotSupported, ProtocolViolation, Renumbered
@@ -165,17 +165,18 @@ class Collector:
 
     async def _record(self, found: Survey) -> None:
         """Write what is about to be removed, and read it back."""
-        view, now = self._desk.view, found.known.now
+        now = found.known.now
         gone = [
             Gone.of(placed.version, time=now, end=disposal.end)
             for disposal in found.due()
             if not paths.is_reserved(disposal.path)
             for placed in disposal.going
         ]
-        gone = [one for one in gone if not view.records.holds(one)]
+        # What this process remembers does not count: other devices go by what is there.
+        earlier = [record for _placed, record in await self._desk.objects.records()]
+        gone = list(unrecorded(gone, earlier, now))
         if not gone:
             return
-        earlier = [record for _placed, record in await self._desk.objects.records()]
         for record in drawn_together(gone, earlier, now):
             content = record.encode()
             placed = await self._desk.writer.add_object(RECORDS, content)
