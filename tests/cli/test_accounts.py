@@ -8,7 +8,14 @@ import socket
 import subprocess
 from pathlib import Path
 
+from twisted.internet.task import Clock
+
+from ifap_twisted.basedir import Basedir
+from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.cli.nodes import pause
+from ifap_twisted.core.frozen import Frozen
+from ifap_twisted.core.keys import Key
+from ifap_twisted.workers import InlineWorker
 from tests.cli.processes import ProcessTestCase
 
 
@@ -244,6 +251,20 @@ class ForgetKeyTests(AccountTestCase):
         status, screen = self.at_terminal("logout", "--forget-key", says=[(b"[y/N]", b"yes\n")])
         self.assertEqual(0, status, screen)
         self.assertNotIn(self.key, self.files())
+
+    def test_not_while_something_waits(self) -> None:
+        """What was accepted would be lost with its key: it is refused, whoever is sure, and nothing is forgotten."""
+        with Basedir(self.basedir) as basedir:
+            self.successResultOf(basedir.hold(0, Clock()))
+            journal = FileJournal(basedir, [Key.from_text(self.key.decode())], random=os.urandom, worker=InlineWorker())
+            facts = dict.fromkeys(("account", "folder", "home", "dialect", "sealed_id"), "x")
+            self.successResultOf(journal.begin(Frozen(**facts, message=b"sealed", accepted=True)))
+        done = self.ifap("logout", "--forget-key", "--yes")
+        self.assertEqual((1, True), (done.returncode, b"ifap sync" in done.stderr), done.stderr)
+        self.assertIn(self.key, self.files())
+        (waiting,) = (self.basedir / "journal").glob("*.pending")
+        waiting.unlink()
+        self.succeeds("logout", "--forget-key", "--yes")
 
     def test_lonely_yes(self) -> None:
         """--yes alone is 2."""
