@@ -49,9 +49,10 @@ class ShownTests(SynchronousTestCase):
         self.assertEqual(err[0].split(",")[0], "1 would be removed (20 bytes)")
 
     def test_nothing_to_do(self) -> None:
-        """Why nothing could be done is a warning."""
+        """Why nothing could be done is a warning; nothing is counted then."""
         found = Collection(messages=(Notice(code="no-uidplus", text="The server cannot."),))
-        self.assertEqual(self.shown(found), ([], ["ifap: warning: The server cannot.", "0 kept."]))
+        self.assertEqual(self.shown(found), ([], ["ifap: warning: The server cannot."]))
+        self.assertEqual(self.shown(Collection()), ([], ["0 kept."]))
 
     def test_json(self) -> None:
         """Each line is a Verdict."""

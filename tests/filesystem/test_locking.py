@@ -147,6 +147,15 @@ class TakingTests(LockCase):
         self.done(self.one.fs.move("d", "e"))
         self.assertEqual(self.current("e/b"), b"2")
 
+    def test_a_holder_of_the_same_name_is_told_apart(self) -> None:
+        """Two basedirs of one user on one machine."""
+        self.done(Device(self.folder, options=Options(holder="two@work")).fs.lock("a"))
+        error = self.refused(self.two.fs.put("a", b"other"), Locked)
+        self.assertIn("locked by two@work (another basedir);", str(error))
+        self.done(self.two.fs.unlock("a", force=True))
+        self.done(self.one.fs.lock("a"))
+        self.assertNotIn("basedir", str(self.refused(self.two.fs.put("a", b"other"), Locked)))
+
     def test_the_holder_writes_under_its_lock(self) -> None:
         """Which its versions name."""
         lock = self.done(self.one.fs.lock("a"))

@@ -24,7 +24,8 @@ def show_collection(console: Console, found: Collection) -> None:
             console.line(line)
     for message in found.messages:
         console.warning(message.text)
-    console.note(summary(found))
+    if found.verdicts or not found.messages:  # or it could not even look
+        console.note(summary(found))
 
 
 def summary(found: Collection) -> str:

@@ -349,7 +349,8 @@ class Locking:
 
     def _locked_error(self, path: str, claim: Claim) -> Locked:
         lock = self._book.lock_of(path, claim)
-        detail = f"It is locked by {lock.who}; 'ifap locks' shows the lock, 'ifap unlock --force' breaks it."
+        where = " (another basedir)" if self._holder and lock.holder == self._holder else ""
+        detail = f"It is locked by {lock.who}{where}; 'ifap locks' shows the lock, 'ifap unlock --force' breaks it."
         return Locked(detail, path=path, holder=lock.who, seconds=lock.seconds)
 
 
