@@ -147,6 +147,27 @@ class TakingTests(LockCase):
         self.done(self.one.fs.move("d", "e"))
         self.assertEqual(self.current("e/b"), b"2")
 
+    def test_a_server_that_tells_late_lets_nobody_in(self) -> None:
+        """What is overwritten, removed or moved is asked for first; what is added is not."""
+        store, changed = self.two.store, self.two.store.changed
+        self.patch(store, "changed", lambda gone=(), *, own: changed(gone, own=own) if own else None)
+        self.pass_time(10)
+        self.done(self.one.fs.lock("a"))
+        for work in (
+            lambda: self.two.fs.put("a", b"other"),
+            lambda: self.two.fs.remove("a"),
+            lambda: self.two.fs.move("a", "b"),
+        ):
+            self.done(self.one.fs.unlock("a"))
+            self.done(self.two.fs.locks())
+            self.pass_time(10)
+            self.done(self.one.fs.lock("a"))
+            self.refused(work(), Locked)
+        self.pass_time(10)
+        store.fail_next("poll", Unavailable("Nobody shall ask now."))
+        self.done(self.two.fs.put("new", b"1"))
+        self.assertEqual([entry.path for entry in self.done(self.one.fs.list("/"))], ["a", "new"])
+
     def test_a_holder_of_the_same_name_is_told_apart(self) -> None:
         """Two basedirs of one user on one machine."""
         self.done(Device(self.folder, options=Options(holder="two@work")).fs.lock("a"))

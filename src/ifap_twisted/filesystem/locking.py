@@ -105,6 +105,7 @@ class Locking:
 
         :raises Locked:
         """
+        await self._view.recent()
         names = [path for path in paths if self._book.at(path).open]
         await self._book.ask_dates(names)
         for path in names:

@@ -182,6 +182,10 @@ class View:
         told = self.store.traits.pushes and self._folder is not None
         if told and self.state == "connected" and not (self._compare or self._behind):
             return succeed(None)
+        return self.recent()
+
+    def recent(self) -> Deferred[None]:
+        """Fires when the server was asked a moment ago: it may be late with what it tells by itself."""
         if self._clock.seconds() - self._refreshed < STALE_SECONDS:
             return succeed(None)
         return self.refresh()

@@ -224,14 +224,18 @@ class Writer:
 
     async def _admitted(self, wish: Wish, *, there: bool) -> tuple[Admission, bool]:
         """That it may be written, and whether the server is still there."""
-        adding = not self._view.index.history(wish.path).live
         if there:
             try:
-                return await self.guard.admit(wish.path, adding=adding), True
+                if not self._adds(wish.path):
+                    await self._view.recent()  # a lock that somebody took just now may not have been told yet
+                return await self.guard.admit(wish.path, adding=self._adds(wish.path)), True
             except AWAY:
                 if not wish.queue:
                     raise
-        return self.guard.admit_away(wish.path, adding=adding), False
+        return self.guard.admit_away(wish.path, adding=self._adds(wish.path)), False
+
+    def _adds(self, path: str) -> bool:
+        return not self._view.index.history(path).live
 
     async def _write(self, wish: Wish, lock: str | None, *, there: bool) -> Placed:
         path, expect = wish.path, wish.expect
