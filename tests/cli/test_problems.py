@@ -71,7 +71,7 @@ class SentenceTests(SynchronousTestCase):
         """The path is said once: put before the sentence where that does not name it."""
         self.assertEqual("/a/b: Gone.", sentence(errors.NotFound("Gone.", path="a/b")))
         self.assertEqual("There is no /a/b.", sentence(errors.NotFound("There is no /a/b.", path="a/b")))
-        self.assertEqual("/a: It changed.", sentence(errors.Conflict("It changed.", path="a")))  # a letter of it is none
+        self.assertEqual("/a: It changed.", sentence(errors.Conflict("It changed.", path="a")))
 
     def test_about(self) -> None:
         """An error that does not know its path is told with the one that was worked on."""

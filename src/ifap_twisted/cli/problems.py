@@ -120,7 +120,8 @@ def sentence(error: BaseException, about: str | None = None) -> str:
     """
     if isinstance(error, errors.IFAPError):
         path = (error.path if error.path is not None else about) or ""
-        told = not path or f"/{path}" in error.detail or isinstance(error, errors.InvalidPath)  # which names it, shortened and escaped
+        shortened = isinstance(error, errors.InvalidPath)  # which names it, and escaped
+        told = not path or f"/{path}" in error.detail or shortened
         return error.detail if told else f"/{path}: {error.detail}"
     if isinstance(error, click.ClickException):
         return error.format_message()
