@@ -8,6 +8,7 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -16,6 +17,20 @@ from twisted.trial.unittest import SynchronousTestCase
 from ifap_twisted.basedir import Basedir
 
 CANARY = "hunter2-canary-Zq9"
+
+
+_FOR_EVER: list[object] = []
+
+
+def never(*kept: object) -> Deferred[Any]:
+    """What a killed process waits for: it does not fire.
+
+    It is not collected either, and neither is what else is named: a coroutine that is collected is closed, does what
+    its ``finally`` says, and so lets others go on, as nobody does who was killed.
+    """
+    waiting: Deferred[Any] = Deferred()
+    _FOR_EVER.extend((waiting, *kept))
+    return waiting
 
 
 class Drawing:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.basedir.journal import FileJournal
@@ -30,6 +30,7 @@ from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.recovery import AGAIN_SECONDS
 from ifap_twisted.store.memory import Fate, MemoryStore, Turnstile
 from ifap_twisted.testing.disk import Disk, PowerCutError
+from tests.basedir.places import never
 from tests.filesystem.folders import Folder, result
 from tests.filesystem.test_recovery import Recovering
 
@@ -548,7 +549,7 @@ class Mortal:
             return succeed(work())
         except PowerCutError:
             self.alive = False
-            return Deferred()
+            return never()
         except Exception:
             return fail()
 
@@ -583,7 +584,7 @@ class PowerTests(SynchronousTestCase):
             putting = device.put(path, content, queue=True)
             putting.addCallback(lambda _entry, path=path, content=content: accepted[path].append(content))
         store.go_online()
-        store.gate = lambda _method: Deferred()
+        store.gate = lambda _method: never(self.folder)
         self.folder.shelf.detach(store)
         self.disk.cut_after(None)
         return worker.alive, accepted

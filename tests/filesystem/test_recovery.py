@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
-
 from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core.keys import Key
@@ -17,7 +15,7 @@ from ifap_twisted.filesystem.recovery import AGAIN_SECONDS
 from ifap_twisted.interfaces import IFolderListener
 from ifap_twisted.store.memory import Fate, MemoryStore, Turnstile
 from ifap_twisted.workers import InlineWorker
-from tests.basedir.places import Drawing, LaterWorker, PlacedTestCase
+from tests.basedir.places import Drawing, LaterWorker, PlacedTestCase, never
 from tests.filesystem.folders import KEY, Folder, result
 
 
@@ -72,7 +70,8 @@ class Recovering(PlacedTestCase):
 
     def crash(self, store: MemoryStore) -> None:
         """The process is gone: what it was waiting for never comes, and nothing of it acts any more."""
-        store.gate = lambda _method: Deferred()
+        never(self.folder)
+        store.gate = lambda _method: never()
         self.folder.shelf.detach(store)
 
     def pending(self) -> int:
