@@ -54,6 +54,8 @@ class LockTests(EndToEndCase):
         eventually(lambda: self.two.ifap("put", self.file, "/a").returncode == 0)
         self.assertEqual(b"", self.two.succeeds("conflicts"))
         self.two.succeeds("lock", "/a")
+        done = self.one.ifap("put", self.file, "/a")
+        self.assertEqual((5, True), (done.returncode, b"The lock of this device on it is over" in done.stderr))
         self.locked_for(self.one)
 
     def test_a_node_and_a_program_beside_it(self) -> None:
