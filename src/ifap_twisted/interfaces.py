@@ -119,12 +119,14 @@ class IMessageStore(Interface):
     def find(sealed_id: str) -> Deferred[Sequence[int]]:
         """UIDs of messages whose Message-ID names this sealed id: a hint, possibly late or wrong (FORMAT 2.4)."""
 
-    def remove(uids: abc.Collection[int], due: abc.Collection[int] | None = None) -> Deferred[None]:
+    def remove(uids: abc.Collection[int], uidvalidity: int, due: abc.Collection[int] | None = None) -> Deferred[None]:
         """Remove exactly these messages for good; no other message is touched; an absent one is no error.
 
+        :param uidvalidity: under which the UIDs were learnt: under another one they are those of others (FORMAT 2.5).
         :param due: where single messages cannot be removed (no UIDPLUS), allows a plain EXPUNGE while no others are
             marked as deleted than these and those to be removed before or after them (FORMAT 5.4). Between that
             look and the EXPUNGE others may mark a message, and lose it.
+        :raises Renumbered: UIDVALIDITY is another one; nothing was removed from then on.
         :raises NotSupported: the shelf cannot remove single messages, and ``due`` is None; nothing was changed.
         :raises MarkedByOthers: others are marked; nothing was removed.
         """

@@ -260,14 +260,14 @@ class World:
         remove = store.remove
         identity = Named(self.folder.random)
 
-        def watched(uids: Any, due: Any = None) -> Any:
+        def watched(uids: Any, uidvalidity: int, due: Any = None) -> Any:
             listed = sorted(uids)
             if any(frame.filename == EXPUNGING for frame in traceback.extract_stack()):
                 self.umpire.look(listed)
                 self.claimed.update((self.folder.shelf.uidvalidity, uid) for uid in listed)
             else:
                 self.umpire.look_at_withdrawal(listed, identity.names)
-            return remove(listed, due)
+            return remove(listed, uidvalidity, due)
 
         store.remove = watched  # type: ignore[method-assign]
         options = Options(keep=self.keep, grace=GRACE)

@@ -260,6 +260,6 @@ class World:
             for uid in placed.places
         ]
         if old:
-            await self._devices[0].filesystem._service.store.remove(old)
+            await self._devices[0].filesystem._service.store.remove(old, index.validity)
         for device in self._devices:
             await device.filesystem.refresh()

@@ -67,7 +67,7 @@ class UmpireTests(SynchronousTestCase):
 
         def change(writer: Writer) -> None:
             async def hasty(_sealed: Any, own: Any, *_facts: Any, **_more: Any) -> None:
-                await writer._view.remove(own.places)
+                await writer._view.remove(own.places, writer._view.generation)
                 raise Conflict("Somebody changed the file at the same time.")
 
             writer._check_overtaken = hasty  # type: ignore[method-assign]

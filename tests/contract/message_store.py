@@ -20,7 +20,7 @@ from zope.interface.verify import verifyObject
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt, Traits
-from ifap_twisted.errors import MessageGone, NotFound, NotSupported, OutcomeUnknown, Unavailable
+from ifap_twisted.errors import MessageGone, NotFound, NotSupported, OutcomeUnknown, Renumbered, Unavailable
 from ifap_twisted.interfaces import IFolderListener, IMessageStore
 from tests.messages import letter, mail, metadata_of, sealed_id
 
@@ -33,7 +33,7 @@ SIGNATURES = {
     "dates": "(uids)",
     "append": "(message)",
     "find": "(sealed_id)",
-    "remove": "(uids, due=None)",
+    "remove": "(uids, uidvalidity, due=None)",
     "listen": "(listener)",
     "close": "()",
 }
@@ -156,11 +156,12 @@ class MessageStoreContract:
     async def removed(self, *uids: int, store: Any = None) -> bool:
         """Remove messages; False when the shelf cannot, which is asserted together with its effects."""
         store = store or self.store
+        validity = (await store.poll()).uidvalidity
         if self.quirks.removes:
-            await store.remove(uids)
+            await store.remove(uids, validity)
             return True
         before = await store.uids(1)
-        await self.fails(store.remove(uids), NotSupported)
+        await self.fails(store.remove(uids, validity), NotSupported)
         await store.poll(thorough=True)
         self.assertEqual(await store.uids(1), before)
         return False
@@ -633,7 +634,7 @@ class MessageStoreContract:
         """Removing an absent message is no error and touches no other (UIDs above the highest included)."""
         uids = await self.put_all("a", "b", "c")
         if await self.removed(uids[1]):
-            await self.store.remove([uids[1], uids[-1] + 1, uids[-1] + 100])
+            await self.removed(uids[1], uids[-1] + 1, uids[-1] + 100)
             await self.store.poll(thorough=True)
             self.assertEqual(await self.store.uids(1), [uids[0], uids[2]])
 
@@ -642,9 +643,18 @@ class MessageStoreContract:
         uids = await self.put_all("a", "b", "c")
         foreign = await self.put(mail())
         await self.store.headers(1)
-        await self.store.remove([uids[0], uids[1]], [uids[2]])
+        await self.store.remove([uids[0], uids[1]], (await self.store.poll()).uidvalidity, [uids[2]])
         await self.store.poll(thorough=True)
         self.assertEqual(await self.store.uids(1), [uids[2], foreign])
+
+    async def test_remove_under_another_numbering(self) -> None:
+        """UIDs of another UIDVALIDITY name nothing here: nothing is removed (FORMAT 2.5)."""
+        uids = await self.put_all("a", "b", "c")
+        await self.store.headers(1)
+        another = (await self.store.poll()).uidvalidity - 1
+        await self.fails(self.store.remove([uids[0], uids[2]], another, []), Renumbered)
+        await self.store.poll(thorough=True)
+        self.assertEqual(await self.store.uids(1), uids)
 
     async def test_remove_nothing(self) -> None:
         """Removing no message changes nothing."""
@@ -657,7 +667,7 @@ class MessageStoreContract:
         """UIDs may come as a set, in any order."""
         uids = await self.put_all("a", "b", "c")
         if await self.removed(uids[2]):
-            await self.store.remove({uids[1], uids[0]})
+            await self.store.remove({uids[1], uids[0]}, (await self.store.poll()).uidvalidity)
             self.assertEqual(list(await self.store.uids(1)), [])
 
     # listen

@@ -26,6 +26,7 @@ from ifap_twisted.errors import (
     Locked,
     NotFound,
     OutcomeUnknown,
+    Renumbered,
     Unavailable,
 )
 from ifap_twisted.filesystem.desk import Options
@@ -534,6 +535,24 @@ class ServerTests(LockCase):
         self.done(self.two.fs.put("a", b"by two"))
         self.done(self.two.fs.lock("a"))
         self.assertEqual((self.current(), self.objects()), (b"by two", 1))
+
+    def test_an_unlock_that_waited_during_a_renumbering_removes_no_other_message(self) -> None:
+        """Its lock is over; the message that has the number of the lock object now stays (FORMAT 2.5)."""
+        self.done(self.one.fs.put("c", b"only version"))
+        lock = self.done(self.one.fs.lock("a"))
+        index = self.one.fs.desk.view.index
+        (at_lock,), (at_c,) = index.objects(PREFIX)[0].places, index.history("c").current.places
+        self.one.store.gate = dates = Turnstile("dates")
+        renewing, unlocking = self.one.fs.lock("a", renew=lock.id), self.one.fs.unlock("a")
+        self.assertEqual(dates.held, ["dates"])
+        self.one.store.gate = headers = Turnstile("headers")
+        order = [{at_lock: at_c, at_c: at_lock}.get(uid, uid) for uid in self.folder.shelf.messages]
+        self.folder.shelf.renumber(order)
+        dates.release()
+        headers.release()
+        self.refused(renewing, Renumbered)
+        self.refused(unlocking, LeaseLost)
+        self.assertEqual((self.current("c"), len(self.folder.shelf.messages)), (b"only version", len(order)))
 
     def test_a_server_whose_clock_jumps_back_keeps_no_lock_for_ever(self) -> None:
         """Who watches knows by its own clock, a day back or not."""

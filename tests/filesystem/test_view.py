@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.values import Event, Traits
-from ifap_twisted.errors import MessageGone, Refused
+from ifap_twisted.errors import MessageGone, Refused, Renumbered
 from ifap_twisted.filesystem.view import LOOK_AGAIN_SECONDS
 from ifap_twisted.store.memory import Turnstile
 from ifap_twisted.workers import InlineWorker
@@ -100,7 +101,7 @@ class ViewTests(SynchronousTestCase):
         """The server said so, but nobody is known to have removed it (FORMAT 5.5)."""
         other = self.folder.store()
         result(other.open())
-        result(other.remove([2]))
+        result(other.remove([2], 1))
         self.assertEqual((self.missing(), self.codes()), (["a"], ["vanished"]))
 
     def test_a_bad_copy_never_hides_a_good_one(self) -> None:
@@ -250,6 +251,38 @@ class ViewTests(SynchronousTestCase):
         self.folder.shelf.remove([3])  # a
         turnstile.release()
         self.assertEqual((self.names(), self.missing()), (["a", "b", "c"], ["a"]))
+
+    def test_nothing_is_removed_by_numbers_of_before(self) -> None:
+        """Neither before nor after the folder was read anew, nor is anything forgotten (FORMAT 2.5)."""
+        view = self.filesystem.desk.view
+        generation = view.generation
+        self.store.gate = turnstile = Turnstile("poll")
+        self.folder.shelf.renumber()
+        self.assertRaises(Renumbered, result, Deferred.fromCoroutine(view.remove([2], view.generation)))
+        turnstile.release()
+        self.assertRaises(Renumbered, result, Deferred.fromCoroutine(view.remove([2], generation)))
+        self.assertEqual((self.names(), self.missing(), len(self.folder.shelf.messages)), (["a", "b", "c"], [], 4))
+
+    def test_a_removal_during_which_the_server_renumbers_forgets_no_other_message(self) -> None:
+        """What was removed had another number by then."""
+        view, answered = self.filesystem.desk.view, Deferred[None]()
+        self.patch(self.store, "remove", lambda *_call: answered)
+        removing = Deferred.fromCoroutine(view.remove([2], view.generation))
+        self.folder.shelf.renumber(sorted(self.folder.shelf.messages, reverse=True))
+        answered.callback(None)
+        result(removing)
+        self.assertEqual((self.names(), self.missing()), (["a", "b", "c"], []))
+
+    def test_a_server_that_goes_back_to_the_numbers_of_before_is_read_anew(self) -> None:
+        """It was restored from a backup twice, say; nobody knows what it numbered how meanwhile."""
+        self.store.gate = turnstile = Turnstile("poll")
+        self.folder.shelf.renumber()
+        self.folder.shelf.uidvalidity = 0
+        self.folder.shelf.renumber()
+        turnstile.release()
+        result(self.filesystem.refresh())
+        self.assertFalse(self.filesystem.desk.view.renumbering)
+        self.assertEqual((self.names(), result(self.filesystem.get("a"))), (["a", "b", "c"], b"a"))
 
     def test_the_state_follows_the_connection(self) -> None:
         """And watchers are told."""

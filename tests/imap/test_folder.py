@@ -403,7 +403,7 @@ class RemoveTests(FolderCase):
     def test_exactly_these(self):
         """Only UIDs that are seen are marked and expunged, and only those given."""
         talk = self.open()
-        done = self.started(talk.folder.remove([5, 3, 4, 70]))
+        done = self.started(talk.folder.remove([5, 3, 4, 70], 7))
         talk.hears("A2 UID FETCH 3:5,70 (UID)")
         talk.says("* 1 FETCH (UID 3)", "* 2 FETCH (UID 5)", "* 3 FETCH (UID 9)", "A2 OK")
         talk.hears("A3 UID STORE 3,5 +FLAGS.SILENT (\\Deleted)")
@@ -416,7 +416,7 @@ class RemoveTests(FolderCase):
     def test_nothing_there(self):
         """Absent messages are no error, and nothing is changed."""
         talk = self.open()
-        done = self.started(talk.folder.remove([50]))
+        done = self.started(talk.folder.remove([50], 7))
         talk.says("* 3 FETCH (UID 9)", "A2 OK")
         self.assertIsNone(self.successResultOf(done))
         talk.hears("A2 UID FETCH 50 (UID)")
@@ -424,13 +424,13 @@ class RemoveTests(FolderCase):
     def test_no_uids(self):
         """No UIDs, no command."""
         talk = self.open()
-        self.assertIsNone(self.successResultOf(self.started(talk.folder.remove([0, 1 << 40]))))
+        self.assertIsNone(self.successResultOf(self.started(talk.folder.remove([0, 1 << 40], 7))))
         talk.silent()
 
     def test_without_uidplus(self):
         """Without UIDPLUS nothing is changed."""
         talk = self.open("IMAP4rev1")
-        self.refusal(self.started(talk.folder.remove([3])), NotSupported)
+        self.refusal(self.started(talk.folder.remove([3], 7)), NotSupported)
         talk.silent()
 
     def test_read_only(self):
@@ -440,13 +440,13 @@ class RemoveTests(FolderCase):
         talk.says("* 3 EXISTS", "* OK [UIDVALIDITY 7] v", "A2 OK [READ-ONLY] done")
         self.successResultOf(again)
         talk.heard()
-        self.refusal(self.started(talk.folder.remove([3])), ReadOnly)
+        self.refusal(self.started(talk.folder.remove([3], 7)), ReadOnly)
         talk.silent()
 
     def test_store_refused(self):
         """When marking is refused nothing is expunged."""
         talk = self.open()
-        done = self.started(talk.folder.remove([3]))
+        done = self.started(talk.folder.remove([3], 7))
         talk.says("* 1 FETCH (UID 3)", "A2 OK")
         talk.heard()
         talk.says("A3 NO not yours")
@@ -461,7 +461,7 @@ class PlainTests(FolderCase):
         """A removal that has been told what is marked; the folder holds 3, 5 and 9."""
         talk = self.open("IMAP4rev1")
         self.reads(talk, 2)
-        done = self.started(talk.folder.remove(uids, due))
+        done = self.started(talk.folder.remove(uids, 7, due))
         self.looks(talk, 3, marked)
         return talk, done
 
@@ -610,7 +610,7 @@ class PlainTests(FolderCase):
         talk.says("* 3 FETCH (UID 9)", "A4 OK")  # whether they are still there
         self.successResultOf(again)
         talk.heard()
-        self.refusal(self.started(talk.folder.remove([3], ())), Unavailable)
+        self.refusal(self.started(talk.folder.remove([3], 7, ())), Unavailable)
         talk.silent()
 
     def test_not_selected_meanwhile(self):
@@ -632,7 +632,7 @@ class PlainTests(FolderCase):
     def test_with_uidplus(self):
         """Where there is UIDPLUS, nothing else is used."""
         talk = self.open()
-        done = self.started(talk.folder.remove([3], (5,)))
+        done = self.started(talk.folder.remove([3], 7, (5,)))
         talk.hears("A2 UID FETCH 3 (UID)")
         talk.says("* 1 FETCH (UID 3)", "A2 OK")
         talk.hears("A3 UID STORE 3 +FLAGS.SILENT (\\Deleted)")
@@ -890,7 +890,7 @@ class HostileTests(FolderCase):
     def test_renumbered_while_removing(self):
         """After a renumbering in the middle of a removal no message is marked or expunged under its old number."""
         talk = self.open()
-        removing = self.started(talk.folder.remove([5]))
+        removing = self.started(talk.folder.remove([5], 7))
         talk.hears("A2 UID FETCH 5 (UID)")
         selecting = self.started(talk.folder.select())
         talk.says("* 1 FETCH (UID 5)", "A2 OK")
@@ -905,7 +905,7 @@ class HostileTests(FolderCase):
     def test_renumbered_between_marking_and_expunging(self):
         """Nor is one expunged that was marked under another numbering."""
         talk = self.open()
-        removing = self.started(talk.folder.remove([5]))
+        removing = self.started(talk.folder.remove([5], 7))
         talk.says("* 1 FETCH (UID 5)", "A2 OK")
         talk.hears("A2 UID FETCH 5 (UID)", "A3 UID STORE 5 +FLAGS.SILENT (\\Deleted)")
         selecting = self.started(talk.folder.select())

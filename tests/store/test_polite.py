@@ -235,13 +235,13 @@ class BoundTests(Polite):
         store = self.polite(calls=1)
         gate = self.hold("append")
         first = store.append(letter("d"))
-        removing = store.remove([1])
+        removing = store.remove([1], 1)
         self.shelf.renumber()
         gate.release()
         self.now(first)
         self.failureResultOf(removing, Renumbered)
         self.assertEqual(len(self.shelf.messages), 4)
-        self.now(store.remove([1]))
+        self.now(store.remove([1], 2))
         self.assertEqual(len(self.shelf.messages), 3)
 
 

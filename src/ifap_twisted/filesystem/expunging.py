@@ -10,7 +10,7 @@ from ifap_twisted.core.disposal import Disposal
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.values import HeaderBlock
 from ifap_twisted.deferreds import settled
-from ifap_twisted.errors import DataError, Renumbered, Tampered
+from ifap_twisted.errors import DataError, Tampered
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.interfaces import Progress
 
@@ -72,7 +72,7 @@ class Expunging:
 
     async def _remove(self, placed: Sequence[Placed]) -> None:
         uids = [uid for one in placed for uid in one.places]
-        await self._desk.view.remove(uids, self._due() if self._plainly else None)
+        await self._desk.view.remove(uids, self._generation, self._due() if self._plainly else None)
         for one in placed:
             versions, heads = self._expected[one.version.path]
             gone = (one.version.vid, one.places)
@@ -96,11 +96,6 @@ class Expunging:
         same = {name for name in names if _state(index.history(name)) == self._expected[name]}
         return [one for one in placed if one.version.path in same]
 
-    def _check_numbers(self) -> None:
-        view = self._desk.view
-        if view.renumbering or view.generation != self._generation:
-            raise Renumbered("The mail server renumbered the folder while old versions were removed.")
-
     async def _check_headers(self, placed: Sequence[Placed]) -> None:
         """Each place still holds what it held."""
         view = self._desk.view
@@ -109,7 +104,7 @@ class Expunging:
         blocks: dict[int, HeaderBlock] = {}
         for found in await settled(readings):
             blocks.update(found)
-        self._check_numbers()
+        view.check_generation(self._generation)
         for uid in uids:
             if uid in blocks and not self._is_same(blocks[uid]):
                 raise Tampered(

@@ -59,22 +59,15 @@ async def _winner(view: View, found: Sequence[Placed]) -> str:
     winner = folder.winner(view.index, found)
     if view.incomplete and not folder.is_used(view.index, winner.version.home or ""):
         raise incomplete_error()  # another that is not listed may have won
+    generation = view.generation
+    view.check_generation(generation)
     try:
         opened = await folder.read_object(view.store, winner, view.dialect, view.keys)
     except DataError:
-        _check_places(view)
+        view.check_generation(generation)
         raise
-    _check_places(view)
+    view.check_generation(generation)  # what was read of a place was perhaps another message's (FORMAT 2.5)
     return opened.home
-
-
-def _check_places(view: View) -> None:
-    """What was read of a place is worth nothing when the server gave new numbers meanwhile (FORMAT 2.5).
-
-    :raises Renumbered: opening it again may help.
-    """
-    if view.renumbering:
-        raise Renumbered("The mail server renumbered the folder while it was opened.")
 
 
 async def _make_object(
@@ -111,20 +104,20 @@ async def _make_object(
         await _give_up(view, sealed)
     if view.incomplete:  # who was first may be what is not listed
         raise incomplete_error()
-    own = _own_object(view, sealed)
+    own, generation = _own_object(view, sealed), view.generation
     uid = receipt.uid if own is None else own.places[0]
     try:
         body = await view.store.message(uid) if uid is not None else b""
         folder.check_faithful(sealed, blocks.get(uid) if uid is not None else None, body, view.dialect)
     except (ProtocolViolation, DataError):
-        await _withdraw(view, uid)
+        await _withdraw(view, uid, generation)
         raise
     if own is not None and folder.folder_objects(view.index)[0] != own:
-        await _withdraw(view, uid)
+        await _withdraw(view, uid, generation)
     try:
         folder.check_alone(view.index, listed, before=uid)
     except WrongKey:
-        await _withdraw(view, uid)
+        await _withdraw(view, uid, generation)
         raise
 
 
@@ -142,16 +135,16 @@ async def _give_up(view: View, sealed: Sealed) -> NoReturn:
     """
     own = _own_object(view, sealed)
     if own is not None and any(isinstance(error, ForeignKey) for error in view.index.rejected().values()):
-        await _withdraw(view, own.places[0])
+        await _withdraw(view, own.places[0], view.generation)
     raise Renumbered("The mail server renumbered the folder while it was set up.")
 
 
-async def _withdraw(view: View, uid: int | None) -> None:
+async def _withdraw(view: View, uid: int | None, generation: int) -> None:
     """Remove one's own folder object; where that cannot be done it stays, and the lower UID wins all the same."""
     if uid is None:
         return
     try:
-        await view.remove([uid])
+        await view.remove([uid], generation)
     except (NotSupported, StoreError):
         return
 

@@ -170,13 +170,15 @@ class LockBook:
         """Learn when the server received a message that was sent no earlier than ``sent``."""
         validity = self._view.index.validity
         dates = await self._view.store.dates([uid])
-        self._date(dates, validity)
-        if uid in dates:
+        if self._date(dates, validity) and uid in dates:
             self._observed.sent(dates[uid], sent)
 
-    def _date(self, dates: Mapping[int, float], validity: int) -> None:
-        if validity == self._view.index.validity:
-            self._observed.date(dates, self.elapsed())
+    def _date(self, dates: Mapping[int, float], validity: int) -> bool:
+        """Note dates, unless they may be those of other messages by now; fires with whether they are noted."""
+        if self._view.renumbering or validity != self._view.index.validity:
+            return False
+        self._observed.date(dates, self.elapsed())
+        return True
 
     def _newest(self) -> list[int]:
         """The UIDs of the last messages of ours; others may have any date (FORMAT 10.1)."""

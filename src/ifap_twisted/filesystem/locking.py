@@ -53,9 +53,9 @@ class Locking:
         """
         name = self._holder if holder is None else holder
         _check(path, seconds, name)
-        await self._view.current()
         await self._enter(path)
         try:
+            await self._view.current()
             if renew is not None:
                 return await self._renewed(path, renew, seconds, holder)
             return self._book.lock_of(path, await self._taken(path, seconds, name))
@@ -69,9 +69,9 @@ class Locking:
         :raises Locked: another device holds it, and ``force`` is not set.
         :raises LeaseLost: this device had it, and lost it.
         """
-        await self._view.current()
         await self._enter(path)
         try:
+            await self._view.current()
             await self._book.ask_dates([path])
             own = self._book.own(path)
             mine = [
@@ -133,6 +133,7 @@ class Locking:
             return _NOTHING
         await self._enter(path)
         try:
+            await self._view.current()
             claim = await self._taken(path, limits.LEASE_SECONDS, self._holder)
         finally:
             self._turns.leave(path)
@@ -175,6 +176,7 @@ class Locking:
         if own.has_run_out(self._book.elapsed()):
             await self._enter(path)
             try:
+                await self._view.current()
                 await self._renewed(path, own.id, own.seconds, None)
             finally:
                 self._turns.leave(path)
@@ -231,8 +233,9 @@ class Locking:
         lease = Lease(path=path, of=lock, number=claim.number + 1, seconds=seconds, holder=name)
         sent = await self._add(lease)
         claim = await self._settled(path, lease)
+        generation = self._view.generation
         await self._book.remember(path, Own(lock, sent, seconds))
-        await self._tidy(path, [{message.rank for message in claim.messages[1:]} - {claim.last.rank}])
+        await self._tidy(path, [{message.rank for message in claim.messages[1:]} - {claim.last.rank}], generation)
         return self._book.lock_of(path, claim)
 
     async def _add(self, lease: Lease, vid: str | None = None) -> float:
@@ -260,11 +263,19 @@ class Locking:
         return lock
 
     async def _withdraw(self, path: str, claim: Claim) -> None:
-        """End a lock of one's own: remove its messages, or where they are needed or cannot be removed, say so."""
-        if not await self._remove(path, claim.places):
-            lease = Lease(path=path, of=claim.id, number=claim.number + 1, holder=claim.last.lease.holder)
+        """End a lock of one's own: remove its messages, or where they are needed or cannot be removed, say so.
+
+        :param claim: as it was found some time ago; its messages may be elsewhere, or gone, by now.
+        :raises Renumbered: that ends it, too.
+        """
+        known = self._book.at(path).find(claim.id)
+        if known is None:
+            return
+        generation = self._view.generation
+        if not await self._remove(path, known.places, generation):
+            lease = Lease(path=path, of=known.id, number=known.number + 1, holder=known.last.lease.holder)
             await self._add(lease)
-            await self._tidy(path, [claim.places])
+            await self._tidy(path, [known.places], generation)
 
     async def _broken(self, path: str, *, force: bool) -> Lock:
         """End the lock of another device."""
@@ -296,20 +307,24 @@ class Locking:
         locks = self._book.at(path)
         dead = [claim for claim in locks.claims if own is None or claim.id != own.id]
         dead = [claim for claim in dead if claim.released or claim.id in locks.fences]
-        await self._tidy(path, [locks.void, *(claim.places for claim in dead)])
+        await self._tidy(path, [locks.void, *(claim.places for claim in dead)], self._view.generation)
 
-    async def _tidy(self, path: str, some: Iterable[Collection[int]]) -> None:
+    async def _tidy(self, path: str, some: Iterable[Collection[int]], generation: int) -> None:
         try:
             for uids in some:
-                await self._remove(path, uids)
+                await self._remove(path, uids, generation)
         except IFAPError as error:
             self._log.info("lock objects that are over were not removed yet: {why}", why=str(error))
 
-    async def _remove(self, path: str, uids: Collection[int]) -> bool:
-        """Remove messages of locks, unless something that came too late would not count as late without them."""
+    async def _remove(self, path: str, uids: Collection[int], generation: int) -> bool:
+        """Remove messages of locks, unless something that came too late would not count as late without them.
+
+        :param generation: under which their UIDs were learnt.
+        """
+        self._view.check_generation(generation)
         if not self._changes_nothing(path, uids):
             return False
-        return await self._remove_uids(uids)
+        return await self._remove_uids(uids, generation)
 
     def _changes_nothing(self, path: str, uids: Collection[int]) -> bool:
         locks = self._book.at(path)
@@ -318,13 +333,13 @@ class Locking:
         late, late_without = late_ranks(versions, locks.fences), late_ranks(versions, rest.fences)
         return rest.fences.keys() == locks.fences.keys() and late == late_without
 
-    async def _remove_uids(self, uids: Collection[int]) -> bool:
+    async def _remove_uids(self, uids: Collection[int], generation: int) -> bool:
         if not uids:
             return True
         if not self._view.store.traits.expunges_by_uid:
             return False
         try:
-            await self._view.remove(uids)
+            await self._view.remove(uids, generation)
         except NotSupported:
             return False
         return True

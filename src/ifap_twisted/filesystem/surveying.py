@@ -93,6 +93,7 @@ class Surveyor:
         """
         view, options = self._desk.view, self._desk.options
         generation, uidvalidity = view.generation, view.uidvalidity
+        view.check_generation(generation)
         plans = await self._desk.objects.plans()
         records = await self._desk.objects.records()
         unfinished = await self._unfinished()
@@ -123,8 +124,7 @@ class Surveyor:
             },
         )
         disposals = await self._desk.worker(lambda: tuple(survey(histories, known)))
-        if view.renumbering or view.generation != generation:
-            raise Renumbered
+        view.check_generation(generation)
         return Survey(histories, known, disposals, generation, uidvalidity)
 
     def _vid_at(self, uid: int) -> str | None:

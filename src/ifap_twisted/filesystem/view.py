@@ -156,6 +156,14 @@ class View:
         """Grows with each renumbering: UIDs that were learnt under another one mean nothing (FORMAT 2.5)."""
         return self._generation
 
+    def check_generation(self, generation: int) -> None:
+        """UIDs that were learnt under it are still those of the same messages.
+
+        :raises Renumbered:
+        """
+        if self.renumbering or generation != self._generation:
+            raise Renumbered("The mail server renumbered the folder meanwhile.")
+
     @property
     def unread(self) -> bool:
         """The server told of messages that were not read yet, or could not tell of them."""
@@ -163,8 +171,8 @@ class View:
 
     @property
     def uidvalidity(self) -> int:
-        """Of the last complete refresh; 0 before the first."""
-        return 0 if self._folder is None else self._folder.uidvalidity
+        """Of the UIDs in the index; 0 before the first listing."""
+        return self.index.validity
 
     @property
     def read_only(self) -> bool:
@@ -186,7 +194,7 @@ class View:
 
     def recent(self) -> Deferred[None]:
         """Fires when the server was asked a moment ago: it may be late with what it tells by itself."""
-        if self._clock.seconds() - self._refreshed < STALE_SECONDS:
+        if not self.renumbering and self._clock.seconds() - self._refreshed < STALE_SECONDS:
             return succeed(None)
         return self.refresh()
 
@@ -208,7 +216,7 @@ class View:
         now = await self.store.poll()
         self._claimed = now.exists
         plan = planning.plan_refresh(self._folder, now, self.index)
-        if plan.restart:
+        if plan.restart or self.renumbering:
             await self._reread(now)
         elif plan.first is not None:
             await self.absorb(await self.store.headers(plan.first))
@@ -376,16 +384,20 @@ class View:
                 for event in news(old, self.index.history(path), self.locked(path)):
                     self._watchers.tell(event)
 
-    async def remove(self, uids: Collection[int], due: Collection[int] | None = None) -> None:
+    async def remove(self, uids: Collection[int], generation: int, due: Collection[int] | None = None) -> None:
         """Remove messages on purpose: nothing is missing afterwards (FORMAT 5.5).
 
+        :param generation: under which the UIDs were learnt.
         :param due: as for ``IMessageStore.remove``.
+        :raises Renumbered: they are those of other messages now.
         :raises NotSupported, MarkedByOthers, StoreError: as ``IMessageStore.remove``.
         """
+        self.check_generation(generation)
         self._removing.update(uids)
         try:
-            await self.store.remove(uids, due)
-            self.vanished(uids)
+            await self.store.remove(uids, self.index.validity, due)
+            if generation == self._generation:
+                self.vanished(uids)
         finally:
             self._removing.difference_update(uids)
 

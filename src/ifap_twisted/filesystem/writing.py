@@ -251,6 +251,7 @@ class Writer:
         if not there or (wish.queue and self.backlog.accepted(path)):
             return await self.sending.accepted(sealed, terms)
         placed, certain = await self.sending.journalled(sealed, wish.sent, terms)
+        generation = self._view.generation
         if self.waits(placed):
             return placed
         self.backlog.overtake(placed.version)
@@ -259,7 +260,8 @@ class Writer:
         if self._view.index.history(path).is_late(placed):
             raise await self.guard.lost(path)
         if expect is not None:
-            await self._check_overtaken(sealed, placed, set(terms.replaced), expect, began, certain=certain)
+            known = set(terms.replaced)
+            await self._check_overtaken(sealed, placed, known, expect, began, certain=certain, generation=generation)
         self._view.index.acknowledge(placed.version)
         return placed
 
@@ -457,17 +459,28 @@ class Writer:
     # What was expected (FORMAT 4.4)
 
     async def _check_overtaken(
-        self, sealed: Sealed, own: Placed, replaced: set[str], expect: Expect, began: float, *, certain: bool
+        self,
+        sealed: Sealed,
+        own: Placed,
+        replaced: set[str],
+        expect: Expect,
+        began: float,
+        *,
+        certain: bool,
+        generation: int,
     ) -> None:
         """Take one's own write back when somebody was faster (FORMAT 4.4).
 
-        Not after a sleep: what it replaced may have been collected meanwhile, because it was replaced (FORMAT 5.3).
+        Not after a sleep: what it replaced may have been collected meanwhile, because it was replaced (FORMAT 5.3). Nor
+        after a renumbering: the order tells no more who was faster.
 
         :param began: when it was sealed.
+        :param generation: under which it was read back.
         :param certain: no further copy of it can turn up; otherwise nobody can say that nothing of it stays.
         """
         path = sealed.version.path
-        winner = planning.overtaken(self._view.index.history(path), own, replaced)
+        history = self._view.index.history(path)
+        winner = planning.overtaken(history, next(iter(history.find(own.version.vid)), own), replaced)
         if winner is None:
             return
         found = winner.version.vid
@@ -481,7 +494,7 @@ class Writer:
         if self._clock.seconds() - began > limits.WITHDRAWAL_SECONDS:
             raise stays
         try:
-            await self._view.remove(own.places)
+            await self._view.remove(own.places, generation)
         except (NotSupported, StoreError) as error:
             raise stays from error
         if not certain:

@@ -390,20 +390,21 @@ class Folder:
         self._unseen = True
         return receipt  # UIDNEXT stays as it was shown: what is stored need not be visible yet
 
-    async def remove(self, uids: Iterable[int], due: Collection[int] | None = None) -> None:
+    async def remove(self, uids: Iterable[int], uidvalidity: int, due: Collection[int] | None = None) -> None:
         """Expunge exactly these of the messages that are there now (FORMAT 5.4).
 
+        :param uidvalidity: under which their UIDs were learnt.
         :param due: as for ``IMessageStore.remove``; then the headers of what goes must have been read since the folder
             was selected.
         :raises NotSupported: the server has no UID EXPUNGE. :raises ReadOnly: the folder may not be changed.
         :raises MarkedByOthers: it has none, and EXPUNGE would remove others. :raises Unavailable: see ``due``.
-        :raises Renumbered: the folder was renumbered meanwhile; the rest was left alone.
+        :raises Renumbered: UIDVALIDITY is another one, or became so meanwhile; the rest was left alone.
         """
         if not self._uidplus and due is None:
             raise NotSupported("The mail server cannot remove single messages (UIDPLUS).")
         if self._state.read_only:
             raise ReadOnly("The folder was opened read-only.")
-        uidvalidity = self._state.uidvalidity
+        self._check_numbers(uidvalidity)
         wanted = {uid for uid in uids if 0 < uid <= HIGHEST}
         if self._uidplus:
             await self._remove_by_uid(wanted, uidvalidity)

@@ -113,10 +113,10 @@ class ImapStore:
         return await self._call(lambda folder: folder.find(sealed_id))
 
     @deferred
-    async def remove(self, uids: Collection[int], due: Collection[int] | None = None) -> None:
+    async def remove(self, uids: Collection[int], uidvalidity: int, due: Collection[int] | None = None) -> None:
         """Remove exactly these messages."""
         wanted = frozenset(uids)
-        await self._call(lambda folder: folder.remove(wanted, due), numbered=True)
+        await self._call(lambda folder: folder.remove(wanted, uidvalidity, due))
 
     @deferred
     async def server_facts(self) -> Mapping[str, JSON]:

@@ -165,12 +165,17 @@ class MaildirStore:
         return found
 
     @deferred
-    async def remove(self, uids: Collection[int], due: Collection[int] | None = None) -> None:  # noqa: ARG002
+    async def remove(
+        self,
+        uids: Collection[int],
+        uidvalidity: int,
+        due: Collection[int] | None = None,  # noqa: ARG002
+    ) -> None:
         """Remove messages, each by its file: ``due`` allows nothing that has to be allowed."""
-        before = self._opened()
-        view = await self._work(partial(self._files.remove, frozenset(uids), before.uidvalidity))
+        self._opened()
+        view = await self._work(partial(self._files.remove, frozenset(uids), uidvalidity))
         self._adopt(view)
-        if view.uidvalidity != before.uidvalidity:
+        if view.uidvalidity != uidvalidity:
             raise Renumbered
 
     def listen(self, listener: IFolderListener) -> Callable[[], None]:

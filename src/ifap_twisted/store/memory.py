@@ -172,13 +172,15 @@ class MemoryStore:
         return [uid for uid, message in self._range(1, None) if names_sealed_id(message, sealed_id)]
 
     @deferred
-    async def remove(self, uids: Collection[int], due: Collection[int] | None = None) -> None:
+    async def remove(self, uids: Collection[int], uidvalidity: int, due: Collection[int] | None = None) -> None:
         """Remove messages."""
         plainly = not self.traits.expunges_by_uid
         if plainly and due is None:
             raise NotSupported("This server cannot remove single messages (no UIDPLUS).")
-        await self._read("remove")
+        await self._pass("remove")
         self._refuse_when_read_only()
+        if uidvalidity != self._uidvalidity:
+            raise Renumbered
         if plainly and self.shelf.marked.difference(uids, due or ()):
             raise MarkedByOthers
         self.shelf.remove([uid for uid, _message in self._range(1, None) if uid in uids], by=self)

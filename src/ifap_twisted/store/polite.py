@@ -18,7 +18,7 @@ from zope.interface import implementer
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt, Traits
 from ifap_twisted.deferreds import deferred
-from ifap_twisted.errors import Renumbered, Throttled, TooLarge, Unavailable
+from ifap_twisted.errors import Throttled, TooLarge, Unavailable
 from ifap_twisted.interfaces import IFolderListener, IMessageStore
 from ifap_twisted.store.pace import BackOff, DayUse, Pace
 
@@ -61,10 +61,9 @@ class _Turn:
 
 @implementer(IFolderListener)
 class _Places:
-    """What is known of the UIDs: the sizes of messages, and how often the folder was renumbered."""
+    """What is known of the UIDs: the sizes of messages."""
 
     def __init__(self) -> None:
-        self.renumberings = 0
         self._sizes: dict[int, int] = {}
 
     def size(self, uid: int) -> int:
@@ -78,7 +77,6 @@ class _Places:
         self._sizes.update((uid, block.size) for uid, block in blocks.items())
 
     def renumbered(self, uidvalidity: int) -> None:  # noqa: ARG002 -- the interface
-        self.renumberings += 1
         self._sizes.clear()
 
     def arrived(self, state: FolderState) -> None:
@@ -199,16 +197,9 @@ class PoliteStore:
         return await self._call("ask", lambda: self._store.find(sealed_id))
 
     @deferred
-    async def remove(self, uids: Collection[int], due: Collection[int] | None = None) -> None:
-        """Remove messages; none when the folder was renumbered since, for the UIDs are those of others then."""
-        renumberings = self._places.renumberings
-
-        async def remove() -> None:
-            if renumberings != self._places.renumberings:
-                raise Renumbered("The mail server renumbered the folder meanwhile.")
-            await self._store.remove(uids, due)
-
-        await self._call("ask", deferred(remove))
+    async def remove(self, uids: Collection[int], uidvalidity: int, due: Collection[int] | None = None) -> None:
+        """Remove messages."""
+        await self._call("ask", lambda: self._store.remove(uids, uidvalidity, due))
 
     def listen(self, listener: IFolderListener) -> Callable[[], None]:
         """Tell a listener of what happens to the shelf inside."""

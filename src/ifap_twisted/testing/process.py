@@ -236,12 +236,12 @@ class Line:
         """Where a sealed id is."""
         return self._pass(lambda: self.store.find(sealed_id))
 
-    def remove(self, uids: Collection[int], due: Collection[int] | None = None) -> Deferred[None]:
+    def remove(self, uids: Collection[int], uidvalidity: int, due: Collection[int] | None = None) -> Deferred[None]:
         """Remove messages, and note which versions."""
         if self.filesystem is not None and not self._lifetime.dead:
             index = self.filesystem.desk.view.index
             self._notes.removed([version for uid in uids if (version := index.at(uid)) is not None])
-        return self._pass(lambda: self.store.remove(uids, due))
+        return self._pass(lambda: self.store.remove(uids, uidvalidity, due))
 
     def append(self, message: bytes) -> Deferred[Receipt]:
         """Store a message, and note what it can possibly descend from."""
