@@ -157,14 +157,16 @@ class Records:
         """The same is on record already, whenever it was collected."""
         return any(one == gone._replace(time=one.time) for one in self._vids.get(gone.vid, ()))
 
+    def was_collected(self, version: Version) -> bool:
+        """This very version is on record."""
+        return version.vid in self._vids and self._is_copy(path_hash(version.path), version, inf)
+
     def explains(self, version: Version) -> bool:
         """It was collected, or the end of its file was, from which it is certain that nothing of it is left."""
         if not self._vids:
             return False
-        digest = path_hash(version.path)
-        return self._is_copy(digest, version, inf) or any(
-            end.descends_from(version) for end in self._ends.get(digest, ())
-        )
+        ends = self._ends.get(path_hash(version.path), ())
+        return self.was_collected(version) or any(end.descends_from(version) for end in ends)
 
     def __bool__(self) -> bool:
         return bool(self._vids)

@@ -18,6 +18,7 @@ class Lookout:
         self._dialect = dialect
         self._sought: dict[str, Sealed] = {}
         self._seen: dict[str, int] = {}
+        self._changed: set[str] = set()
 
     def __bool__(self) -> bool:
         return bool(self._sought)
@@ -30,6 +31,7 @@ class Lookout:
         """Look out for it no more."""
         self._sought.pop(sealed.sealed_id, None)
         self._seen.pop(sealed.sealed_id, None)
+        self._changed.discard(sealed.sealed_id)
 
     def recognised(self, block: HeaderBlock) -> Version | None:
         """The version of a header that is that of a message looked for: its token is equal and its size is right."""
@@ -39,7 +41,10 @@ class Lookout:
             sealed = self._sought.get(envelope.sealed_id_of(block.fields, self._dialect))
         except DataError:
             return None
-        if sealed is None or not envelope.same_size(sealed, block.size):
+        if sealed is None:
+            return None
+        if not envelope.same_size(sealed, block.size):
+            self._changed.add(sealed.sealed_id)
             return None
         self._seen[sealed.sealed_id] = block.uid
         return sealed.version
@@ -47,6 +52,10 @@ class Lookout:
     def uid(self, sealed: Sealed) -> int | None:
         """Where it was seen last."""
         return self._seen.get(sealed.sealed_id)
+
+    def is_changed(self, sealed: Sealed) -> bool:
+        """Whether a message with its token and another size was seen."""
+        return sealed.sealed_id in self._changed
 
     def forget_places(self) -> None:
         """The UIDs mean nothing any more."""

@@ -32,7 +32,9 @@ from ifap_twisted.interfaces import IJournal
 from ifap_twisted.workers import Worker
 
 AGAIN_SECONDS = 60.0
-"""How long after an attempt that did not end well the next one begins."""
+"""How long after an attempt that did not end well the next one begins; each in vain doubles it."""
+LONGEST_SECONDS = 3600.0
+"""How long at most, unless the connection is made anew or somebody asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,7 @@ class Recovery:
         self._held = 0
         self._content = JournalContent()
         self._again: IDelayedCall | None = None
+        self._patience = AGAIN_SECONDS
         self._stop_watching: Callable[[], None] | None = None
         self._rounds = Turns(self._round)
         self._stopped = False
@@ -101,7 +104,7 @@ class Recovery:
         self._held = len(content.frozen) - len(ours)
         await fill(self._backlog, content, ours, self._view, self._worker)
         self._writer.waiting = self.__len__
-        self._backlog.added = self._soon
+        self._backlog.added = self._sooner
         if self._backlog:
             detach(self.next(), self._log, "finishing what was journalled")
 
@@ -140,17 +143,29 @@ class Recovery:
         if self._stop_watching is None:
             self._stop_watching = self._watchers.add(self._heard)
         if self._again is None or not self._again.active():
-            self._again = self._clock.callLater(AGAIN_SECONDS, self._try)
+            self._again = self._clock.callLater(self._patience, self._try)
 
-    def _rest(self) -> None:
+    def _sooner(self) -> None:
+        """One more waits, and shall not wait as long as those that were tried in vain."""
+        self._patience = AGAIN_SECONDS
+        if self._again is not None and self._again.active():
+            left = self._again.getTime() - self._clock.seconds()
+            self._again.reset(min(left, AGAIN_SECONDS))
+        self._soon()
+
+    def _cancel(self) -> None:
         if self._again is not None and self._again.active():
             self._again.cancel()
+
+    def _rest(self) -> None:
+        self._cancel()
         if self._stop_watching is not None:
             self._stop_watching()
             self._stop_watching = None
 
     def _heard(self, event: Event) -> None:
         if event.kind == "connection" and event.detail.get("state") == "connected":
+            self._patience = AGAIN_SECONDS
             self._try()
 
     def _try(self) -> None:
@@ -159,6 +174,7 @@ class Recovery:
     async def _round(self) -> None:
         tried: set[str] = set()
         behind: set[str | None] = set()
+        before = len(self._backlog)
         while waiting := self._next_of(tried, behind):
             tried.add(waiting.frozen.sealed_id)
             if not await self._finish(waiting):
@@ -167,6 +183,9 @@ class Recovery:
         if self._stopped:
             return
         if self._backlog:
+            in_vain = tried and len(self._backlog) >= before
+            self._patience = min(2 * self._patience, LONGEST_SECONDS) if in_vain else AGAIN_SECONDS
+            self._cancel()
             self._soon()
         else:
             self._rest()
@@ -188,7 +207,7 @@ class Recovery:
             self._running = waiting
             try:
                 terms = Terms(expect=frozen.expect, replaced=frozen.replaced, queue=frozen.accepted)
-                await self._writer.finish(sealed, terms, lambda placed: self._arrived(waiting, placed))
+                await self._writer.finish(sealed, terms, lambda placed: self._ended(waiting, placed))
             finally:
                 self._running = None
         except IFAPError as error:
@@ -201,11 +220,12 @@ class Recovery:
             return False
         return True
 
-    def _arrived(self, waiting: Waiting, placed: Placed) -> None:
+    def _ended(self, waiting: Waiting, placed: Placed | None) -> None:
         self._backlog.remove(waiting)
         self._reasons.pop(waiting.frozen.sealed_id, None)
         self._journal.settle(waiting.frozen)
-        self._compare(waiting.frozen, placed)
+        if placed is not None:
+            self._compare(waiting.frozen, placed)
 
     def _compare(self, frozen: Frozen, placed: Placed) -> None:
         """Report what met another change on its way: nobody waits for an answer, so both stay (FORMAT 4.4)."""

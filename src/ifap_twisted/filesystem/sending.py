@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from ifap_twisted.errors import (
     DataError,
     NotSupported,
     OutcomeUnknown,
+    ProtocolViolation,
     QuotaExceeded,
     ReadOnly,
     Refused,
@@ -35,6 +37,10 @@ from ifap_twisted.interfaces import IJournal, IWriterIdentity
 
 PAUSES = (0.0, 0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds before each look for an appended message: most servers show it at once, some after NOOP, one after SELECT."""
+
+SENDINGS = 3
+"""So often one attempt sends a message whose answers are lost. After so many copies that the server changed, or that it
+took and does not show, no more are sent: each may be another message in the mailbox."""
 
 NOT_STORED = (CancelledError, Damaged, QuotaExceeded, ReadOnly, Refused, Throttled, TooLarge, Unavailable)
 """After these a message was certainly not stored; after anything else that is not known."""
@@ -83,6 +89,7 @@ class Sending:
         self._freeze = freeze
         self._backlog = Backlog() if backlog is None else backlog
         self._read_backs = ReadBack(view.advance, clock)
+        self._not_shown: Counter[str] = Counter()
         self.failing = 0
 
     async def journalled(
@@ -142,12 +149,15 @@ class Sending:
         Fires with the version, and whether it is certain that no further copy of it can turn up.
 
         To send again is safe: the same bytes are at worst another place of the same version (FORMAT 4.2).
+
+        :raises OutcomeUnknown: nobody knows whether it is there.
+        :raises ProtocolViolation: it is there, but not as it was sent.
         """
         self._view.own.begin(sealed)
         deadline = self._clock.seconds() + limits.SETTLE_SECONDS
         failing = False
         try:
-            while True:
+            for _ in range(SENDINGS):
                 try:
                     await self._append(sealed, sent)
                 except OutcomeUnknown:
@@ -161,7 +171,9 @@ class Sending:
                 else:
                     uid = await self._read_back(sealed, deadline)
                 if uid is not None:
+                    self._not_shown.pop(sealed.sealed_id, None)
                     return self._placed(sealed, uid), not failing
+            raise unknown_error(sealed)
         except NOT_STORED:
             raise
         except Exception:  # should it turn up later, the next version must not seem to descend from it (FORMAT 3.2)
@@ -198,7 +210,8 @@ class Sending:
             if (uid := self._view.found_own(sealed)) is not None:
                 return uid
             if self._clock.seconds() >= deadline:
-                raise unknown_error(sealed)
+                self._not_shown[sealed.sealed_id] += 1
+                raise changed_error(sealed) if self._view.own.is_changed(sealed) else unknown_error(sealed)
             polls += 1
 
     async def _settled(self, sealed: Sealed, deadline: float) -> int | None:
@@ -224,16 +237,42 @@ class Sending:
         return deferLater(self._clock, seconds, lambda: None)
 
     async def found(self, sealed: Sealed) -> Placed | None:
-        """The version of a message that is on the server already: its token and its size are equal (FORMAT 4.2)."""
-        for placed in self._view.index.history(sealed.version.path).versions:
-            for uid in placed.places:
-                found = self._view.index.at(uid)
-                if found is None or found.sealed_id != sealed.sealed_id:
-                    continue
-                block = (await self._view.store.headers(uid, uid)).get(uid)
-                if block is not None and envelope.same_bytes(sealed, block.fields, block.size, self._view.dialect):
-                    return placed
+        """The version of a message that is on the server already: its token and its size are equal (FORMAT 4.2).
+
+        :raises ProtocolViolation: it is not, and to send it once more would be of no use.
+        """
+        changed = 0
+        for placed, uid in self._copies(sealed):
+            block = (await self._view.store.headers(uid, uid)).get(uid)
+            if block is not None and envelope.same_bytes(sealed, block.fields, block.size, self._view.dialect):
+                return placed
+            changed += block is not None
+        if changed >= SENDINGS:
+            raise changed_error(sealed)
+        if self._not_shown[sealed.sealed_id] >= SENDINGS:
+            raise ProtocolViolation(
+                "The mail server took the message again and again, and does not show it.", path=sealed.version.path
+            )
         return None
+
+    def _copies(self, sealed: Sealed) -> list[tuple[Placed, int]]:
+        """Where the index has messages of this sealed id, and of which version."""
+        index = self._view.index
+        places = [(placed, uid) for placed in index.history(sealed.version.path).versions for uid in placed.places]
+        return [
+            (placed, uid)
+            for placed, uid in places
+            if (version := index.at(uid)) is not None and version.sealed_id == sealed.sealed_id
+        ]
+
+
+def changed_error(sealed: Sealed) -> ProtocolViolation:
+    """A message is there otherwise than it was sent (FORMAT 4.2, 4.5)."""
+    return ProtocolViolation(
+        "The mail server changed the message that it was given (a filter that adds to mail, perhaps); "
+        "so the file does not count as stored.",
+        path=sealed.version.path,
+    )
 
 
 def unknown_error(sealed: Sealed) -> OutcomeUnknown:

@@ -316,12 +316,14 @@ class Writer:
         """Whether a version that was written is not there yet, but accepted."""
         return any(version is placed.version for version in self.backlog.accepted(placed.version.path))
 
-    async def finish(self, sealed: Sealed, terms: Terms, arrived: Callable[[Placed], None]) -> None:
+    async def finish(self, sealed: Sealed, terms: Terms, ended: Callable[[Placed | None], None]) -> None:
         """Bring a message of the journal to its end: find it, or send it again as it is (FORMAT 4.1).
 
+        What is on record as collected was there, and was removed on purpose: it has ended, too (FORMAT 5.3).
+
         :param terms: under which it was kept.
-        :param arrived: called when it is there, before the next write to its path.
-        :raises OutcomeUnknown, StoreError, DataError: it is not known to be there.
+        :param ended: called when it has, before the next write to its path; with the version, if it is there.
+        :raises StoreError, DataError: it is not known to be there.
         """
         self._begin()
         try:
@@ -331,9 +333,8 @@ class Writer:
                 await turn
             try:
                 await self._view.refresh()
-                placed = await self._finished(sealed, terms)
-                self._view.index.acknowledge(placed.version)
-                arrived(placed)
+                collected = self._view.records.was_collected(sealed.version)
+                ended(None if collected else await self._finished(sealed, terms))
             finally:
                 self.backlog.turns.leave(path)
         finally:
@@ -344,9 +345,10 @@ class Writer:
         placed = await self.sending.found(sealed)
         if placed is None and not self._is_doubtful(sealed.version, terms):
             placed = (await self.sending.stored(sealed, None))[0]
-        if placed is not None and not await self._is_outlived(placed):
-            return placed
-        return await self._written_anew(sealed, terms.replaced)
+        if placed is None or await self._is_outlived(placed):
+            placed = await self._written_anew(sealed, terms.replaced)
+        self._view.index.acknowledge(placed.version)
+        return placed
 
     def _is_doubtful(self, version: Version, terms: Terms) -> bool:
         """Whether it would hide, or be hidden by, what only its number tells of.
