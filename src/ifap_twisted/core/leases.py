@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from ifap_twisted.core import limits
-from ifap_twisted.core.history import Placed
+from ifap_twisted.core.history import Placed, late_ranks
 from ifap_twisted.core.values import Lease, Version
 
 PREFIX: Final = "IFAP/locks/"
@@ -121,6 +121,16 @@ class Locks:
                 for lock, number in message.lease.over.items():
                     found.setdefault(lock, number)
         return dict(list(found.items())[: limits.LOCKS_OVER])
+
+
+def may_go(locks: Locks, uids: Collection[int], versions: Iterable[Placed]) -> bool:
+    """Whether messages of locks can be removed: what came too late is so without them, and will be (FORMAT 10.2).
+
+    :param versions: all that are known of the path.
+    """
+    fences, left = locks.fences, locks.without(uids).fences
+    there = list(versions)
+    return left.keys() == fences.keys() and late_ranks(there, left) == late_ranks(there, fences)
 
 
 def _claims(messages: Sequence[Message]) -> tuple[Claim, ...]:

@@ -13,8 +13,7 @@ from dataclasses import replace
 from twisted.logger import Logger
 
 from ifap_twisted.core import limits
-from ifap_twisted.core.history import late_ranks
-from ifap_twisted.core.leases import Claim, Locks
+from ifap_twisted.core.leases import Claim, Locks, may_go
 from ifap_twisted.core.values import Lease, Lock
 from ifap_twisted.errors import CallerError, IFAPError, LeaseLost, Locked, NotFound, NotSupported, Renumbered
 from ifap_twisted.filesystem.lockbook import LockBook, Own
@@ -322,16 +321,9 @@ class Locking:
         :param generation: under which their UIDs were learnt.
         """
         self._view.check_generation(generation)
-        if not self._changes_nothing(path, uids):
+        if not may_go(self._book.at(path), uids, self._view.index.history(path).versions):
             return False
         return await self._remove_uids(uids, generation)
-
-    def _changes_nothing(self, path: str, uids: Collection[int]) -> bool:
-        locks = self._book.at(path)
-        rest = locks.without(uids)
-        versions = self._view.index.history(path).versions
-        late, late_without = late_ranks(versions, locks.fences), late_ranks(versions, rest.fences)
-        return rest.fences.keys() == locks.fences.keys() and late == late_without
 
     async def _remove_uids(self, uids: Collection[int], generation: int) -> bool:
         if not uids:
