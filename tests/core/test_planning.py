@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core import limits, planning
-from ifap_twisted.core.history import History
+from ifap_twisted.core.history import Bygone, History
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.values import ABSENT, FolderState
 from ifap_twisted.errors import Conflict
@@ -92,6 +92,32 @@ class ExpectationTests(SynchronousTestCase):
         """The file is not there."""
         planning.check_expectation(History(at(ours("1", "A", {"A": 1}, deleted=True))), ABSENT, "a")
         planning.check_expectation(History(), ABSENT, "a")
+
+
+class OvertakenTests(SynchronousTestCase):
+    """Against whom a write that expected something lost (FORMAT 4.4)."""
+
+    def test_a_sibling_of_lower_rank(self) -> None:
+        """It was there first; a removal, and what is above, does not count."""
+        before, own = ours("1", "A", {"A": 1}), ours("4", "A", {"A": 2})
+        history = History(at(before, ours("2", "B", {"A": 1, "B": 1}), ours("3", "C", {"C": 1}, deleted=True), own))
+        lost = planning.overtaken(history, history.versions[3], {"1"})
+        self.assertEqual("2", lost.version.vid if lost else None)
+        history = History(at(before, own, ours("2", "B", {"A": 1, "B": 1})))
+        self.assertIsNone(planning.overtaken(history, history.versions[1], {"1"}))
+
+    def test_a_copy_of_what_was_collected_is_none(self) -> None:
+        """Of either program: it is no sibling of anything, wherever it is stored again."""
+        for copy in (theirs("0"), ours("0", "C", {"C": 1})):
+            versions = at(ours("1", "A", {"A": 1}), copy, ours("2", "A", {"A": 2}))
+            history = History(versions, Bygone(copies=frozenset({2})))
+            self.assertIsNone(planning.overtaken(history, history.versions[2], {"1"}))
+
+    def test_a_copy_that_is_a_head_is_one(self) -> None:
+        """Nothing else descends from what it descends from."""
+        versions = at(ours("0", "C", {"C": 1}), ours("1", "C", {"C": 2}), ours("2", "A", {"A": 1}))
+        history = History(versions, Bygone(copies=frozenset({2})))
+        self.assertEqual("1", (planning.overtaken(history, history.versions[2], {"0"}) or versions[0]).version.vid)
 
 
 class RefreshPlanTests(SynchronousTestCase):

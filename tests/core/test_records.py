@@ -226,3 +226,14 @@ class CopiesTests(SynchronousTestCase):
         self.assertTrue(history.descends(second, copy))
         self.assertFalse(history.descends(copy, third))
         self.assertEqual([copy], list(history.parents(second)))
+
+    def test_a_copy_is_no_reason_to_take_a_write_back(self) -> None:
+        """A version that is gone soon after it came lost no race against one that was collected: it is missing."""
+        copy = ours("1", "C", {"C": 1})
+        index = Index()
+        for uid, version in enumerate((copy, ours("2", "A", {"A": 1}), ours("3", "A", {"A": 2})), 1):
+            index.observe(uid, version, moment=5.0)
+        index.note_collected([gone(copy)])
+        index.forget([3], moment=6.0)
+        vanished, _by_reference = index.missing()
+        self.assertEqual(["3"], [one.version.vid for one in vanished])

@@ -300,7 +300,7 @@ def lost_race(history: History, gone: Placed) -> bool:
     return gone.version.ours and any(
         other.rank < gone.rank and not (other.version.deleted or history.descends(gone, other))
         for other in history.versions
-        if not other.missing or other in history.heads
+        if other in history.heads or not (other.missing or history.is_bygone(other))
     )
 
 
