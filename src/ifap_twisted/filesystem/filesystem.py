@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -333,7 +333,7 @@ class Filesystem:
     async def _renew_snapshot(self) -> None:
         """After a collection, where there is a snapshot: it names what is gone (FORMAT 6.2)."""
         if self.desk.view.index.history(self.desk.view.dialect.snapshot_path):
-            await self._write_snapshot()
+            await self._if_possible(self._write_snapshot())  # what was collected is gone, however this ends
 
     def snapshot(self) -> Deferred[None]:
         """Write a snapshot, from a complete refresh only (FORMAT 6.2)."""
@@ -361,13 +361,13 @@ class Filesystem:
     def _quiet(self) -> None:
         self._snapshot_due = False
         if planning.wants_snapshot(self.desk.view.index, self.desk.view.dialect.snapshot_path):
-            detach(self._snapshot_if_possible(), self._log, "writing a snapshot")
+            detach(self._if_possible(self.snapshot()), self._log, "writing a snapshot")
 
     @deferred
-    async def _snapshot_if_possible(self) -> None:
+    async def _if_possible(self, snapshot: Awaitable[None]) -> None:
         """One that cannot be written now is due after the next write, or at the end."""
         try:
-            await self.snapshot()
+            await snapshot
         except IFAPError as error:
             self._log.info("no snapshot was written yet: {reason}", reason=str(error))
             self._snapshot_due = True
