@@ -107,7 +107,7 @@ class CappedListingTests(SynchronousTestCase):
             self.assertEqual(b"%d" % (400 + number), result(fresh.get(f"d/new{number}")))
 
     def test_a_device_that_starts(self) -> None:
-        """It cannot know of the rest; what it writes and collects harms none of it, and all devices agree afterwards."""
+        """It cannot know of the rest; what it writes and collects harms none of it: later all devices agree."""
         self.fill(500)
         store = CappedStore(self.folder.shelf, clock=self.folder.clock)
         store.cap = 100

@@ -1,4 +1,4 @@
-"""The ground moves: nothing vanishes, nothing is taken for deleted (FORMAT 2.5, 2.6, 5.5; bars R6, R7, R8, R13)."""
+"""The ground moves: nothing vanishes, nothing is taken for deleted (FORMAT 2.5, 2.6, 5.5; bars R6, R7, R8)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from ifap_twisted.errors import MessageGone, ProtocolViolation, Refused, TimedOu
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import MemoryShelf
 from tests.filesystem.folders import Folder, result
-from tests.messages import mail
 
 FILES = 60
 
@@ -167,27 +166,3 @@ class ShrunkenListingTests(SynchronousTestCase):
         result(narrow.refresh())
         self.assertEqual(len(result(narrow.list("/"))), 51)
         self.assertEqual(result(narrow.status()).warnings, ())
-
-
-class ForeignMailTests(SynchronousTestCase):
-    """Mail of other people in the same folder (R13; P6)."""
-
-    def test_a_thousand(self) -> None:
-        """None is changed or removed, whatever is done to the files."""
-        shelf = MemoryShelf()
-        foreign = {shelf.add(mail(b"letter %d\r\n" % number)) for number in range(1000)}
-        before = {uid: shelf.messages[uid] for uid in foreign}
-        folder = Folder(shelf=shelf)
-        device = folder.device()
-        for number in range(50):
-            result(device.put(f"f{number}", b"1"))
-            result(device.put(f"f{number}", b"2"))
-        result(device.move("f1", "g1"))
-        result(device.remove("f2"))
-        result(device.undelete("f2"))
-        result(device.remove("f3"))
-        result(device.make_directory("empty"))
-        result(device.snapshot())
-        result(device.refresh())
-        self.assertEqual({uid: shelf.messages.get(uid) for uid in foreign}, before)
-        self.assertEqual(result(device.status()).foreign, 1000)
