@@ -43,11 +43,11 @@ async def put(
     while it is read; the others go on.
 
     With --queue a file is accepted while the mail server is away: it is kept, sealed, in the journal of the basedir and
-    sent when the server is back; `ifap status` tells what waits. It descends from what this device knew of the file;
-    where somebody changed the file meanwhile both versions stay and the conflict is reported, whatever --if-absent and
-    --if-match said. A running node knows more than this verb by itself: without one, what is accepted is in conflict
-    with any version that is on the server already, and -r accepts all files, those that are there, too. Empty
-    directories are not accepted.
+    sent when the server is back, by a running node at once, otherwise by the next verb (`ifap sync`, for example);
+    `ifap status` tells what waits. It descends from what this device knew of the file; where somebody changed the file
+    meanwhile both versions stay and the conflict is reported, whatever --if-absent and --if-match said. A running node
+    knows more than this verb by itself: without one, what is accepted is in conflict with any version that is on the
+    server already, and -r accepts all files, those that are there, too. Empty directories are not accepted.
 
     A file is stored when this verb says so: its path and version are printed (with -r only when -v is given). With
     --json an Entry is printed for each (one that was only accepted has "pending": true), and with -r at the end the
