@@ -162,7 +162,7 @@ class MailutilsTests(TestCase):
     """GNU mailutils, which has no UIDPLUS."""
 
     async def test_nothing_is_removed(self) -> None:
-        """The collection says why, and writes nothing."""
+        """The collection says why, and writes nothing; the status says it, too."""
         case = LiveCollecting()
         case.addCleanup, case.server, case.mark = self.addCleanup, "mailutils", 0  # type: ignore[attr-defined]
         await case.setUp()
@@ -172,6 +172,7 @@ class MailutilsTests(TestCase):
         before = len(one.desk.view.index)
         found = await one.collect()
         self.assertEqual(["no-uidplus"], [notice.code for notice in found.messages])
+        self.assertIn("no-uidplus", [notice.code for notice in (await one.status()).warnings])
         await one.refresh()
         self.assertEqual(before, len(one.desk.view.index))
 
