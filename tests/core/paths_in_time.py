@@ -237,16 +237,18 @@ class World:
         (disposal,) = survey({"a": self.there}, known)
         return disposal
 
-    def collect(self, event: Collect) -> None:
-        """Record what may go, and remove it, or a part of it."""
+    def collect(self, *events: Collect) -> None:
+        """Each records what may go, and removes it or a part of it; all saw the same, before anything was removed."""
         if not self.there:
             return
-        disposal = self.survey(event)
-        going = disposal.going
-        self.index.note_collected([Gone.of(one.version, time=self.now, end=disposal.end) for one in going])
-        for one in _cut_short(going, event.cut, together=disposal.together):
-            self.index.forget(one.places)
-        self.ended = disposal.end and not self.there
+        found = [(event, self.survey(event)) for event in events]
+        for _event, disposal in found:
+            gone = [Gone.of(one.version, time=self.now, end=disposal.end) for one in disposal.going]
+            self.index.note_collected(gone)
+        for event, disposal in found:
+            for one in _cut_short(disposal.going, event.cut, together=disposal.together):
+                self.index.forget(one.places)
+        self.ended = any(disposal.end for _event, disposal in found) and not self.there
 
     def _replay(self, which: int) -> None:
         """Of those that are on record and not there."""

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ifap_twisted.core import limits
 from ifap_twisted.core.collection import KEPT
 from ifap_twisted.core.history import History, Placed
-from tests.core.paths_in_time import DAY, EVENTS, Collect, Event, World
+from tests.core.paths_in_time import COLLECTS, DAY, EVENTS, Collect, Event, World
 from tests.core.test_history import vids
 
 
@@ -68,6 +68,16 @@ class ThinnedTests(SynchronousTestCase):
             world.now += 400 * DAY
             world.collect(Collect(spared=frozenset(), keep=1, cut=frozenset()))
         self.assertEqual(vids(world.there.versions), ["merged"])
+
+    @given(EVENTS, COLLECTS, COLLECTS)
+    def test_two_who_collect_at_once_change_nothing(self, events: list[Event], one: Collect, other: Collect) -> None:
+        """By policies of their own, and each may be cut short."""
+        world = settled(events)
+        world.now += 10 * DAY
+        world.collect(one, other)
+        if not world.ended:
+            self.assertEqual(vids(world.there.heads), vids(world.whole.heads))
+            self.assertEqual(world.index.missing(), ([], []))
 
     @given(EVENTS, st.frozensets(st.integers(0, 8)))
     def test_what_others_remove_hides_nothing(self, events: list[Event], removed: frozenset[int]) -> None:
