@@ -6,17 +6,10 @@ It imports nothing that only POSIX has, so that the refusal itself works where t
 from __future__ import annotations
 
 import os
-import time
 
 from ifap_twisted.errors import NotSupported
 
-__all__ = ["elapsed_seconds", "require_posix", "user_and_host"]
-
-
-def elapsed_seconds() -> float:
-    """A clock that runs while the machine sleeps and that nobody sets, where the system has one; else a steady one."""
-    boot_time = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)
+__all__ = ["require_posix", "user_and_host"]
 
 
 def require_posix(platform: str) -> None:

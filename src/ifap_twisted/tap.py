@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from ifap_twisted.basedir import Basedir, default_basedir
+from ifap_twisted.clocks import count_steadily
 from ifap_twisted.errors import BadSettings, BasedirInUse, IFAPError, NewerVersionNeeded
 from ifap_twisted.platforms import require_posix
 from ifap_twisted.settings import Settings, load_settings
@@ -61,6 +62,7 @@ def makeService(options: Options) -> IService:
 
     try:
         require_posix(sys.platform)
+        count_steadily(reactor)
         settings = settings_of(options)
         _refuse_second_node(settings)
         return make_node(settings, reactor, lambda error: _end(reactor, error))

@@ -245,6 +245,15 @@ class AppendTests(ConversationTestCase):
         client.say(b"b SELECT box")
         self.assertIn(b'"14-Nov-2023 22:13:20 +0000"', client.say(b"c FETCH 1 INTERNALDATE")[0])
 
+    def test_the_date_is_not_what_the_clock_counts(self) -> None:
+        """Where the reactor counts what passes, a message without a date has that of the calendar."""
+        self.clock.date = self.clock.seconds
+        self.patch(self.clock, "seconds", lambda: 60.0)
+        client = self.client()
+        client.append(b"box", b"x")
+        client.say(b"b SELECT box")
+        self.assertIn(b'"14-Nov-2023 22:13:20 +0000"', client.say(b"c FETCH 1 INTERNALDATE")[0])
+
     def test_missing_mailbox(self) -> None:
         """A missing mailbox is NO [TRYCREATE], and is not made."""
         client = self.client()

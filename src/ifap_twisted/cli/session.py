@@ -31,6 +31,7 @@ from ifap_twisted.cli.options import Options, Work
 from ifap_twisted.cli.printing import Console, OutputClosed
 from ifap_twisted.cli.problems import INTERRUPTED, OTHER
 from ifap_twisted.cli.progress import waiting
+from ifap_twisted.clocks import count_steadily
 from ifap_twisted.interfaces import IFilesystem
 from ifap_twisted.workers import ThreadWorker, Worker
 
@@ -75,6 +76,7 @@ def run_on_reactor(options: Options, work: Work) -> int:
     """Run a verb on the global reactor and give its exit status; once per process."""
     from twisted.internet import reactor  # noqa: PLC0415, TID251 -- a process of its own, and its only reactor
 
+    count_steadily(reactor)
     console = console_for(options)
     begin_logging(console)
     worker = ThreadWorker(reactor, threads=THREADS, name="ifap-files")

@@ -53,7 +53,7 @@ class Index:
     def observe(self, uid: int, version: Version, moment: float = -inf) -> None:
         """A message is there and says this.
 
-        :param moment: when that was seen, on any clock.
+        :param moment: when that was seen, on a clock that nobody sets.
         """
         self.discard([uid])
         self._note(uid, version)
@@ -375,8 +375,12 @@ class Index:
         return self.records.explains(known.version)
 
     def _was_withdrawn(self, known: Copies, whole: History) -> bool:
-        """Its writer took it back; that is done soon or never, so that what was there for longer is missing."""
-        soon = not known.sealed and known.spell < limits.WITHDRAWAL_SECONDS
+        """Its writer took it back; that is done soon or never, so that what was there for longer is missing.
+
+        A spell may be somewhat less than nothing: it was seen after the last look at the whole folder. Should it be far
+        less, the clock was put back all the same, and nobody knows how long it was there.
+        """
+        soon = not known.sealed and abs(known.spell) < limits.WITHDRAWAL_SECONDS
         return soon and lost_race(whole, known.placed())
 
     def _without_replaced(self, path: str, copies: Sequence[Copies]) -> History:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
+from ifap_twisted.clocks import date_by
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import FolderState, HeaderBlock, Sealed
 from ifap_twisted.errors import (
@@ -88,7 +89,7 @@ async def _make_object(
         key=key,
         writer=surroundings.identity.writer,
         number=number,
-        now=surroundings.clock.seconds(),
+        now=date_by(surroundings.clock),
         vid=new_vid(surroundings.random),
         random=surroundings.random,
     )

@@ -110,6 +110,7 @@ async def offline_folder(
         dialect=DIALECTS[membership.found],
         keys=membership.keys if membership.encrypted else (),
         clock=surroundings.clock,
+        elapsed=surroundings.elapsed,
         worker=surroundings.worker,
         watchers=watchers,
     )

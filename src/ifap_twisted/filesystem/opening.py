@@ -96,6 +96,7 @@ async def open_folder(
             dialect=decided.dialect,
             keys=decided.keys,
             clock=surroundings.clock,
+            elapsed=surroundings.elapsed,
             worker=surroundings.worker,
             watchers=watchers,
         )
@@ -191,8 +192,7 @@ def make_desk(
         backlog=backlog,
     )
     reader = Reader(view, worker=worker, require_bound=options.require_bound)
-    elapsed = surroundings.elapsed or clock.seconds
-    book = LockBook(view, identity=identity, elapsed=elapsed, watchers=watchers, memory=surroundings.locks)
+    book = LockBook(view, identity=identity, elapsed=view.elapsed, watchers=watchers, memory=surroundings.locks)
     locking = Locking(view, writer, book, random=surroundings.random, holder=options.holder)
     writer.guard = locking
     return Desk(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from twisted.internet.interfaces import IReactorTime
 
+from ifap_twisted.clocks import date_by
 from ifap_twisted.core import limits, paths
 from ifap_twisted.core.collection import KEPT, PLANNED
 from ifap_twisted.core.disposal import Case, Disposal, Knowledge, survey
@@ -100,7 +101,7 @@ class Surveyor:
         histories = view.index.histories()
         dates = await self._dated(histories)
         if now is None:
-            now = max([self._clock.seconds(), *dates.values()])
+            now = max([date_by(self._clock), *dates.values()])
         dated = [
             (placed.places[0], date, plan) for placed, plan in plans if (date := date_of(placed, dates)) is not None
         ]

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from ifap_twisted.clocks import date_by
 from ifap_twisted.core import envelope, paths, planning
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.history import History
@@ -51,12 +52,14 @@ STALE_SECONDS = 2.0
 class View:
     """What is known of the folder.
 
+    :param elapsed: as in ``Surroundings``.
     :ivar index: replaced as a whole when the server renumbers.
     :ivar own: our own messages that are being read back.
     :ivar state: ``connecting``, ``connected``, ``offline`` or ``stopped``.
     :ivar read_records: called at the end of each refresh, for collection records that are new.
     :ivar lock_news: told of the paths of which lock objects came or went.
     :ivar locked: the lock that holds on a path, as far as is known.
+    :ivar elapsed: seconds that pass, whoever sets the date.
     :ivar incomplete: the last listing did not agree with EXISTS; nothing was taken for deleted.
     """
 
@@ -69,6 +72,7 @@ class View:
         dialect: Dialect,
         keys: Sequence[Key],
         clock: IReactorTime,
+        elapsed: Callable[[], float] | None = None,
         worker: Worker,
         watchers: Watchers,
     ) -> None:
@@ -84,6 +88,7 @@ class View:
         self.lock_news: Callable[[Collection[str]], None] = lambda _paths: None
         self.locked: Callable[[str], Lock | None] = lambda _path: None
         self._clock = clock
+        self.elapsed = clock.seconds if elapsed is None else elapsed
         self._worker = worker
         self._watchers = watchers
         self._folder: FolderState | None = None
@@ -99,7 +104,7 @@ class View:
         self._removing: set[int] = set()
         self._absorbing = 0
         self._refreshed = self._heard = float("-inf")
-        self._looked_again = clock.seconds()
+        self._looked_again = self.elapsed()
         self._looked_to = 0
         self.own = Lookout(dialect)
         self.read_records: Callable[[], Awaitable[None]] = _nothing
@@ -194,7 +199,7 @@ class View:
 
     def recent(self) -> Deferred[None]:
         """Fires when the server was asked a moment ago: it may be late with what it tells by itself."""
-        if not self.renumbering and self._clock.seconds() - self._refreshed < STALE_SECONDS:
+        if not self.renumbering and self.elapsed() - self._refreshed < STALE_SECONDS:
             return succeed(None)
         return self.refresh()
 
@@ -229,8 +234,8 @@ class View:
         self._folder = now
         self._mark_fresh()
         await self.read_records()
-        if self._clock.seconds() - self._looked_again >= LOOK_AGAIN_SECONDS:
-            self._looked_again = self._clock.seconds()
+        if self.elapsed() - self._looked_again >= LOOK_AGAIN_SECONDS:
+            self._looked_again = self.elapsed()
             await self.look_again(foreign=True)
 
     async def _advance(self) -> None:
@@ -296,7 +301,8 @@ class View:
 
     def _mark_fresh(self) -> None:
         self._behind = False
-        self._refreshed = self.last_refresh = self._heard = self._clock.seconds()
+        self._refreshed = self._heard = self.elapsed()
+        self.last_refresh = date_by(self._clock)
 
     # Taking in
 
@@ -307,7 +313,7 @@ class View:
             decoded = await self._decode(blocks, known=())
             before = self.index
             before.settle()
-            now = self._clock.seconds()
+            now = self.elapsed()
             fresh = await self._worker(lambda: made_of(decoded, before, validity, now))
         finally:
             self._absorbing -= 1
@@ -365,7 +371,7 @@ class View:
         versions = [found for found in decoded.values() if isinstance(found, Version)]
         locked = _locked(versions)
         before = self._before({*locked, *(found.path for found in versions)})
-        now = self._clock.seconds()
+        now = self.elapsed()
         fill(self.index, decoded, lambda _version: now)
         self._tell_of_locks(locked)
         self._announce(before)
@@ -427,7 +433,7 @@ class View:
     def vanished(self, uids: Collection[int]) -> None:
         """Forget exactly these."""
         told = self.store.traits.pushes and self.state == "connected"
-        self._lost(uids, self._clock.seconds() if told else self._heard)
+        self._lost(uids, self.elapsed() if told else self._heard)
 
     def _lost(self, uids: Collection[int], moment: float) -> None:
         """They are gone, and were there until that moment for all that is known."""
@@ -464,7 +470,7 @@ class View:
         """Go on with what is known."""
         self._log.info("the mail server cannot be reached: {reason}", reason=str(reason))
         if self.store.traits.pushes and self.state == "connected":
-            self._heard = self._clock.seconds()
+            self._heard = self.elapsed()
         self._set_state("offline")
 
     def _set_state(self, state: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
+from ifap_twisted.clocks import date_by
 from ifap_twisted.core import capacity, envelope, leases, limits, paths, planning
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.values import JSON, Draft, Event, Expect, Lease, Sealed, Version
@@ -245,7 +246,7 @@ class Writer:
         planning.check_expectation(history, expect, path, locked=lock is not None)
         replaced = _replaced(history, wish.change, locked=lock is not None)
         planning.check_understood(replaced, path)
-        began = self._clock.seconds()
+        began = self._view.elapsed()
         sealed = await self._sealed(await self._draft(path, history, replaced, wish.change, lock), wish.content)
         terms = Terms(expect=expect, replaced=tuple(head.version.vid for head in replaced), queue=wish.queue)
         if not there or (wish.queue and self.backlog.accepted(path)):
@@ -279,7 +280,7 @@ class Writer:
                 writer=self._identity.writer,
                 clock={self._identity.writer: number},
                 home=self._view.home or "",
-                modified=float(int(self._clock.seconds())),
+                modified=float(int(date_by(self._clock))),
                 lease=lease,
             )
             if not self._view.keys and envelope.exceeds_reference(draft, self._view.dialect, length=0):
@@ -418,7 +419,7 @@ class Writer:
             clock=place.clock,
             parents=place.parents,
             home=self._view.home or "",
-            modified=self._clock.seconds() if change.modified is None else change.modified,
+            modified=date_by(self._clock) if change.modified is None else change.modified,
             mode=_first(change.mode, known.mode if known and not known.directory else None, 0o644),
             mime=_first(change.mime, known.mime if known else None, None),
             directory=change.directory,
@@ -440,7 +441,7 @@ class Writer:
 
     async def _seal(self, draft: Draft, content: bytes) -> Sealed:
         key = self._view.keys[0] if self._view.keys else None
-        now = self._clock.seconds()
+        now = date_by(self._clock)
 
         work = partial(envelope.seal, draft, content, dialect=self._view.dialect, key=key, now=now, random=self._random)
         if len(content) <= limits.INLINE_BYTES:
@@ -476,7 +477,7 @@ class Writer:
         Not after a sleep: what it replaced may have been collected meanwhile, because it was replaced (FORMAT 5.3). Nor
         after a renumbering: the order tells no more who was faster.
 
-        :param began: when it was sealed.
+        :param began: when it was sealed, by ``View.elapsed``.
         :param generation: under which it was read back.
         :param certain: no further copy of it can turn up; otherwise nobody can say that nothing of it stays.
         """
@@ -493,7 +494,7 @@ class Writer:
             expected=expected,
             found=found,
         )
-        if self._clock.seconds() - began > limits.WITHDRAWAL_SECONDS:
+        if self._view.elapsed() - began > limits.WITHDRAWAL_SECONDS:
             raise stays
         try:
             await self._view.remove(own.places, generation)

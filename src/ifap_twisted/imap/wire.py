@@ -17,6 +17,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.mail.imap4 import IMAP4Client
 from twisted.python.failure import Failure
 
+from ifap_twisted.clocks import date_by
 from ifap_twisted.core import limits
 from ifap_twisted.errors import BadSettings, NotSupported, NotTrusted, ProtocolViolation, StoreError, Unavailable
 from ifap_twisted.imap import names
@@ -87,7 +88,7 @@ class Wire(IMAP4Client):
         """The end, for whatever reason."""
         if self._reason is None:
             self._reason = connection_failure(
-                reason.value or ConnectionDone(), self.transport, self.clock.seconds(), established=self._heard
+                reason.value or ConnectionDone(), self.transport, date_by(self.clock), established=self._heard
             )
         self.pipeline.lost(self._reason)
         if not self.greeting.called:

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from ifap_twisted.clocks import date_by
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import ReadOnly
 from ifap_twisted.server import storage
@@ -24,7 +25,7 @@ __all__ = ["Account", "Shelf"]
 class Shelf:
     """What all accounts of a server share.
 
-    :param clock: its ``seconds`` are the time of messages without one.
+    :param clock: its date is that of messages without one.
     """
 
     def __init__(self, database: Database, clock: IReactorTime) -> None:
@@ -35,7 +36,7 @@ class Shelf:
 
     def now(self) -> int:
         """Seconds since 1970."""
-        return int(self.clock.seconds())
+        return int(date_by(self.clock))
 
 
 @implementer(IMailAccount)

@@ -16,6 +16,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ifap_twisted.basedir import Basedir
+from ifap_twisted.clocks import elapsed_seconds
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import Notice, Status
 from ifap_twisted.credentials import credentials_for
@@ -26,7 +27,7 @@ from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Opened, Surroundings, open_folder
 from ifap_twisted.filesystem.recovery import Place
 from ifap_twisted.interfaces import IFilesystem, IMessageStore
-from ifap_twisted.platforms import elapsed_seconds, user_and_host
+from ifap_twisted.platforms import user_and_host
 from ifap_twisted.secrecy import Credentials, Secret
 from ifap_twisted.server.service import EmbeddedServer
 from ifap_twisted.service.accepting import Accepting
