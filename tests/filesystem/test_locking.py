@@ -729,6 +729,16 @@ class ProcessTests(PlacedTestCase, LockCase):
         self.assertEqual(self.objects(), 0)
         self.done(self.two.fs.lock("a"))
 
+    def test_a_damaged_memory_holds_up_nothing(self) -> None:
+        """The locks in it are not known any more, and the next one is kept again."""
+        path = self.base.journal.path / "locks.json"
+        for damaged in ("", "{", '{"format": 1, "locks": 1}', '{"format": 1, "locks": [1]}', '{"locks": [{"id": 1}]}'):
+            self.done(self.verb().lock("a"))
+            content = json.loads(path.read_text())
+            path.write_text(damaged if "[1]" not in damaged else json.dumps({**content, "locks": [{"id": 1}]}))
+            self.assertTrue(self.done(self.verb().locks())[0].mine)  # by its name in the history
+            self.done(self.verb().unlock("a"))
+
     def test_no_path_is_kept(self) -> None:
         """Who reads the basedir without a key learns no name; what was given back is not there any more."""
         self.done(self.verb().lock("secret-name"))

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final, NamedTuple
 
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from ifap_twisted.basedir.basedir import Basedir
@@ -44,6 +45,8 @@ class _Kept(NamedTuple):
 class FileLocks:
     """Those of the device that a basedir belongs to; made by :meth:`open`."""
 
+    _log = Logger()
+
     def __init__(self, directory: Directory, kept: Mapping[str, _Kept], worker: Worker) -> None:
         self._directory = directory
         self._kept = dict(kept)
@@ -54,13 +57,18 @@ class FileLocks:
     @classmethod
     @deferred
     async def open(cls, basedir: Basedir, worker: Worker) -> FileLocks:
-        """Read what is kept.
+        """Read what is kept; of a damaged file nothing, which holds up nobody.
 
-        :raises BadSettings, NewerVersionNeeded: the file is damaged or of a newer version.
+        :raises NewerVersionNeeded: the file is of a newer version.
         """
         basedir.require_hold()
         directory = await worker(lambda: basedir.journal)
-        return cls(directory, await worker(partial(_read, directory)), worker)
+        try:
+            kept = await worker(partial(_read, directory))
+        except BadSettings as error:
+            cls._log.warn("{why} What locks this device took is not known any more.", why=error.detail)
+            kept = {}
+        return cls(directory, kept, worker)
 
     def find(self, name: str) -> tuple[str, int] | None:
         """The id and the lease of the lock of that name, or None."""
@@ -108,7 +116,7 @@ def _read(directory: Directory) -> dict[str, _Kept]:
     content = read_versioned(directory, NAME, FORMAT, UPGRADES)
     if content is None or content.get("place") != place_of(directory):
         return {}
-    fault = BadSettings(f"{directory.path / NAME} is damaged: move it away; locks that this device holds run out.")
+    fault = BadSettings(f"{directory.path / NAME} is damaged.")
     locks = content.get("locks")
     if not isinstance(locks, list):
         raise fault
