@@ -365,8 +365,10 @@ class PutBackTests(PlacedTestCase):
         self.check_kept(b"precious")
 
     @settings(max_examples=30, deadline=None)
-    @given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 3))
-    def test_nor_by_what_the_device_wrote_before_it_was_put_back(self, real: int, accepted: int, other: int) -> None:
+    @given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 3), st.booleans())
+    def test_nor_by_what_the_device_wrote_before_it_was_put_back(
+        self, real: int, accepted: int, other: int, killed: bool
+    ) -> None:
         """The same numbers name two versions each: whatever is last on either side stays to be seen by all."""
         self.folder = Folder()
         for entry in self.base.journal.path.glob("*.pending"):
@@ -390,7 +392,11 @@ class PutBackTests(PlacedTestCase):
         for number in range(real):
             result(original.put("a", b"real %d" % number))
         self.put_back(mine)
-        store.go_online()
+        if killed:
+            self.folder.shelf.detach(store)
+            device = self.device(journal=self.journal)
+        else:
+            store.go_online()
         self.assertEqual(result(device.status()).pending, 0)
         fresh = self.folder.device()
         found = {result(fresh.get("a", version=head.version)) for head in result(fresh.conflicts("a"))}

@@ -354,11 +354,9 @@ class Writer:
     def _is_doubtful(self, version: Version, terms: Terms) -> bool:
         """Whether it would hide, or be hidden by, what only its number tells of.
 
-        Only what was accepted got its number without a look at the folder. What was collected was there once, and what
-        this device wrote next descends from it.
+        Only what was accepted got its number without a look at the folder. What was stored on top of it since is right.
         """
-        known = self._view.records.is_collected(version.vid) or self.backlog.is_overtaken(version.vid)
-        if known or not terms.queue:
+        if not terms.queue or self.backlog.is_overtaken(version.vid):
             return False
         history = self._view.index.history(version.path)
         return self._view.records.explains(version) or planning.number_is_doubtful(history, version, terms.replaced)
