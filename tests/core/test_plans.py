@@ -59,6 +59,8 @@ class PlanTests(SynchronousTestCase):
         """One wrong value anywhere spoils a plan; a key that is not known does not."""
         faults: list[dict[str, Any]] = [
             {"v": 2},
+            {"v": True},
+            {"v": 1.0},
             {"uidvalidity": 0},
             {"uidvalidity": True},
             {"uidvalidity": 2**32},

@@ -75,7 +75,8 @@ class RecordTests(SynchronousTestCase):
         ]
         for fault in faults:
             self.assertRaises(Malformed, Record.decode, packed(ENTRY | fault))
-        self.assertRaises(Malformed, Record.decode, packed(ENTRY, v=2))
+        for version in (2, True, 1.0, None):
+            self.assertRaises(Malformed, Record.decode, packed(ENTRY, v=version))
         self.assertEqual(VID, Record.decode(packed(ENTRY | {"later": 1})).gone[0].vid)
 
     def test_bounds(self) -> None:

@@ -72,7 +72,7 @@ class Plan:
 
 
 def _plan(value: JSON) -> Plan:
-    if type(value) is not dict or not value.keys() >= _KEYS or value["v"] != 1:
+    if type(value) is not dict or not value.keys() >= _KEYS or type(value["v"]) is not int or value["v"] != 1:
         raise ValueError("it has the wrong shape")
     lists = value["collect"], value["keep"]
     if any(type(one) is not list for one in lists) or sum(map(len, lists)) > limits.PLAN_ENTRIES:

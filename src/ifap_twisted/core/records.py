@@ -101,7 +101,9 @@ class Record:
             if len(content) > limits.RECORD_BYTES:
                 raise ValueError("it is too long")
             value = strict_json(content.decode("ascii"))
-            if type(value) is not dict or value.get("v") != 1 or type(value.get("collected")) is not list:
+            if type(value) is not dict or type(value.get("collected")) is not list:
+                raise ValueError("it has the wrong shape")
+            if type(value.get("v")) is not int or value["v"] != 1:
                 raise ValueError("it has the wrong shape")
             if len(value["collected"]) > limits.RECORD_ENTRIES:
                 raise ValueError("it has too many entries")
