@@ -116,9 +116,6 @@ class IMessageStore(Interface):
             message may have left: it may or may not be stored.
         """
 
-    def find(sealed_id: str) -> Deferred[Sequence[int]]:
-        """UIDs of messages whose Message-ID names this sealed id: a hint, possibly late or wrong (FORMAT 2.4)."""
-
     def remove(uids: abc.Collection[int], uidvalidity: int, due: abc.Collection[int] | None = None) -> Deferred[None]:
         """Remove exactly these messages for good; no other message is touched; an absent one is no error.
 

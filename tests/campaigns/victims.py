@@ -23,7 +23,7 @@ T = TypeVar("T")
 SECONDS = 120.0
 """After which a process that does not end is one that hangs."""
 STORING = frozenset({"append", "remove"})
-CALLS = STORING | {"headers", "poll", "uids", "message", "find", "dates"}
+CALLS = STORING | {"headers", "poll", "uids", "message", "dates"}
 READING = frozenset({"SELECT", "PRAGMA"})
 """SQL that changes nothing."""
 DISK = ("fsync", "rename", "replace", "unlink", "link", "mkdir", "ftruncate")

@@ -22,7 +22,14 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt, Traits
 from ifap_twisted.errors import MessageGone, NotFound, NotSupported, OutcomeUnknown, Renumbered, Unavailable
 from ifap_twisted.interfaces import IFolderListener, IMessageStore
-from tests.messages import letter, mail, metadata_of, sealed_id
+from tests.messages import letter, mail, metadata_of
+
+
+async def places_of(store, name):
+    """Where a shelf shows the message of a name, by its metadata header."""
+    blocks = (await store.headers(1)).values()
+    return [one.uid for one in blocks if b"".join(one.fields.partition(b":")[2].split()) == metadata_of(name)]
+
 
 SIGNATURES = {
     "open": "(*, create=True)",
@@ -32,7 +39,6 @@ SIGNATURES = {
     "message": "(uid)",
     "dates": "(uids)",
     "append": "(message)",
-    "find": "(sealed_id)",
     "remove": "(uids, uidvalidity, due=None)",
     "listen": "(listener)",
     "close": "()",
@@ -206,7 +212,7 @@ class MessageStoreContract:
 
     async def test_returns_deferreds(self) -> None:
         """Every asynchronous method returns a Deferred."""
-        calls = [self.store.poll(), self.store.uids(1), self.store.headers(1), self.store.find(sealed_id("none"))]
+        calls = [self.store.poll(), self.store.uids(1), self.store.headers(1)]
         for call in calls:
             self.assertIsInstance(call, Deferred)
             await call
@@ -590,36 +596,6 @@ class MessageStoreContract:
         self.assertEqual(len(blocks), 16)
         self.assertEqual(found, {metadata_of(f"{who}{n}") for who in "ab" for n in range(8)})
 
-    # find
-
-    async def test_find(self) -> None:
-        """A message is found by its sealed id (FORMAT 2.4)."""
-        uids = await self.put_all("a", "b", "c")
-        self.assertEqual(list(await self.store.find(sealed_id("b"))), [uids[1]])
-
-    async def test_find_nothing(self) -> None:
-        """An unknown sealed id is found nowhere."""
-        await self.put_all("a", "b")
-        self.assertEqual(list(await self.store.find(sealed_id("z"))), [])
-
-    async def test_find_all_places(self) -> None:
-        """Every place of a sealed id is found."""
-        first, second = await self.put(letter("a")), await self.put(letter("a"))
-        await self.put(letter("b"))
-        self.assertEqual(sorted(await self.store.find(sealed_id("a"))), [first, second])
-
-    async def test_find_what_was_removed(self) -> None:
-        """A removed message is not found."""
-        uids = await self.put_all("a", "b")
-        if await self.removed(uids[0]):
-            self.assertEqual(list(await self.store.find(sealed_id("a"))), [])
-
-    async def test_find_looks_at_the_message_id_only(self) -> None:
-        """A sealed id in another header or in the body is not found."""
-        wanted = sealed_id("a").encode()
-        await self.put(b"Subject: " + wanted + b"\r\nFrom: a@example.org\r\n\r\n" + wanted + b"\r\n")
-        self.assertEqual(list(await self.store.find(sealed_id("a"))), [])
-
     # remove
 
     async def test_remove_exactly_these(self) -> None:
@@ -739,16 +715,14 @@ class MessageStoreContract:
             self.store.uids(1, uids[-1]),
             self.store.append(letter("d")),
             self.store.headers(uids[1], uids[1]),
-            self.store.find(sealed_id("c")),
             self.store.message(uids[2]),
             self.store.poll(),
         ]
-        first, listed, receipt, blocks, found, third, state = [await call for call in calls]
+        first, listed, receipt, blocks, third, state = [await call for call in calls]
         self.assert_same(letter("a"), first)
         self.assertEqual(listed, uids)
         self.assertIsInstance(receipt, Receipt)
         self.assertEqual(list(blocks), [uids[1]])
-        self.assertEqual(list(found), [uids[2]])
         self.assert_same(letter("c"), third)
         self.assertIsInstance(state, FolderState)
 
@@ -786,7 +760,7 @@ class MessageStoreContract:
         await calls[0]
         await calls[2]
         await self.store.poll(thorough=True)
-        places = [list(await self.store.find(sealed_id(name))) for name in "abc"]
+        places = [await places_of(self.store, name) for name in "abc"]
         self.assertEqual((len(places[0]), len(places[2])), (1, 1))
         self.assertIn(len(places[1]), {"stored": [1], "not sent": [0], "unknown": [0, 1]}[outcome])
 

@@ -642,35 +642,6 @@ class PlainTests(FolderCase):
         self.assertIsNone(self.successResultOf(done))
 
 
-class FindTests(FolderCase):
-    """Searching."""
-
-    def test_find(self):
-        """The Message-ID is searched for."""
-        talk = self.open()
-        done = self.started(talk.folder.find("abc_-"))
-        talk.hears('A2 UID SEARCH HEADER Message-ID "<abc_-@ifap.invalid>"')
-        talk.says("* 1 FETCH (UID 3)", "* SEARCH 9 3 9", "A2 OK")
-        self.assertEqual(self.successResultOf(done), [3, 9])
-
-    def test_no_answer(self):
-        """No answer is nothing found; a refusal raises."""
-        talk = self.open()
-        done = self.started(talk.folder.find("abc"))
-        talk.says("A2 OK")
-        self.assertEqual(self.successResultOf(done), [])
-        done = self.started(talk.folder.find("abc"))
-        talk.says("A3 BAD Select mailbox first")
-        self.refusal(done, Refused)
-
-    def test_not_a_sealed_id(self):
-        """What is no sealed id does not get onto the wire."""
-        talk = self.open()
-        for text in ('a"', "a\r\n", "", "ü", "a\n"):
-            self.failureResultOf(self.started(talk.folder.find(text)), ValueError)
-        talk.silent()
-
-
 class NewsTests(FolderCase):
     """What the server says by itself."""
 

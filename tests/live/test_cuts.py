@@ -7,11 +7,11 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from ifap_twisted.errors import OutcomeUnknown, Unavailable
-from tests.contract.message_store import Ear
+from tests.contract.message_store import Ear, places_of
 from tests.live.proxy import Proxy
 from tests.live.servers import fresh_folder, server
 from tests.live.stores import imap_store
-from tests.messages import letter, sealed_id
+from tests.messages import letter
 
 
 class DovecotCutTests(TestCase):
@@ -45,7 +45,7 @@ class DovecotCutTests(TestCase):
     async def places(self, name):
         """How many messages of a name there really are."""
         await self.direct.poll(thorough=True)
-        return len(await self.direct.find(sealed_id(name)))
+        return len(await places_of(self.direct, name))
 
     async def test_reading_goes_on(self):
         """After a cut, reading goes on over a new connection, and listeners were told of both."""
@@ -76,7 +76,7 @@ class DovecotCutTests(TestCase):
         with self.assertRaises(OutcomeUnknown):
             await call
         await self.store.poll(thorough=True)
-        self.assertEqual(len(await self.store.find(sealed_id("second"))), 1)
+        self.assertEqual(len(await places_of(self.store, "second")), 1)
 
     async def test_cut_within_the_message(self):
         """An append that was cut within the message is unknown, and is not there; the next one is stored."""

@@ -55,7 +55,6 @@ class ImapStoreTests(SynchronousTestCase):
         self.assertEqual(self.scene.result(self.store.uids(1)), [1])
         self.assertEqual(self.scene.result(self.store.headers(1))[1].size, 7)
         self.assertEqual(self.scene.result(self.store.message(1)), b"hello\r\n")
-        self.assertEqual(self.scene.result(self.store.find("abc")), [])
         self.assertEqual(
             self.scene.result(self.store.poll()), FolderState(uidvalidity=7, uidnext=100, exists=1, read_only=False)
         )

@@ -7,7 +7,6 @@ is expunged.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar, cast
@@ -47,7 +46,6 @@ _HEADERS: Final = b"(UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS (X-IFAP X-Mailfile)
 _LIST: Final = "list the messages"
 _SPARSE: Final = 2
 """With more UIDs than this for each message a folder is listed first, so that gaps are not asked for."""
-_SEALED_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
 class FolderObserver(Protocol):
@@ -360,12 +358,6 @@ class Folder:
         text = b"UID FETCH %d (UID BODY.PEEK[])" % uid
         await self._perform(Request(text, what="read a message", overlap=Overlap.FREE, receive=body.receive))
         return body.message
-
-    async def find(self, sealed_id: str) -> list[int]:
-        """UIDs of messages whose Message-ID names a sealed id, as the server's SEARCH says."""
-        if not _SEALED_ID.match(sealed_id):
-            raise ValueError("This is no sealed id.")
-        return sorted(await self._search(b'HEADER Message-ID "<%b@ifap.invalid>"' % sealed_id.encode("ascii")))
 
     async def _search(self, criteria: bytes) -> set[int]:
         found = Found(self.most_uids)

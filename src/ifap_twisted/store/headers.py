@@ -46,12 +46,6 @@ def message_id(message: bytes) -> bytes | None:
     return None if found is None else found.partition(b":")[2].strip().lower()
 
 
-def names_sealed_id(message: bytes, sealed_id: str) -> bool:
-    """Whether a Message-ID field holds this sealed id (FORMAT 2.4), as ``SEARCH HEADER`` would say."""
-    wanted = sealed_id.lower().encode("utf-8", "surrogateescape")
-    return any(name == b"message-id" and wanted in field.lower() for name, field in fields(message))
-
-
 def _ends(message: bytes) -> Iterator[int]:
     """Where the fields, and the lines that are none, end."""
     position = 0

@@ -108,11 +108,6 @@ class ImapStore:
         return await self._call(lambda folder: folder.append(message))
 
     @deferred
-    async def find(self, sealed_id: str) -> Sequence[int]:
-        """UIDs of messages whose Message-ID names this sealed id."""
-        return await self._call(lambda folder: folder.find(sealed_id))
-
-    @deferred
     async def remove(self, uids: Collection[int], uidvalidity: int, due: Collection[int] | None = None) -> None:
         """Remove exactly these messages."""
         wanted = frozenset(uids)

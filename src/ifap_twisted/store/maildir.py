@@ -157,14 +157,6 @@ class MaildirStore:
         return await append.stored
 
     @deferred
-    async def find(self, sealed_id: str) -> Sequence[int]:
-        """Where a sealed id is."""
-        view = await self._look_again(self._opened())
-        found = await self._work(partial(self._files.search, view, sealed_id))
-        await self._look_again(view)
-        return found
-
-    @deferred
     async def remove(
         self,
         uids: Collection[int],

@@ -30,7 +30,7 @@ from typing import BinaryIO, Final
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import HeaderBlock
 from ifap_twisted.errors import Malformed, OutcomeUnknown
-from ifap_twisted.store.headers import header_end, metadata_fields, names_sealed_id
+from ifap_twisted.store.headers import header_end, metadata_fields
 from ifap_twisted.store.maildir_numbers import Identity, View, load, save, sync
 
 _NAME: Final = re.compile(r"eml-([0-9a-fA-F]{1,8}):2,[A-Za-z]*")
@@ -293,10 +293,6 @@ class MaildirFiles:
         found = ((uid, self._identity(name)) for uid, name in wanted)
         return {uid: float(identity[1] // 1_000_000_000) for uid, identity in found if identity is not None}
 
-    def search(self, view: View, sealed_id: str) -> list[int]:
-        """The messages whose Message-ID holds a sealed id."""
-        return [uid for uid, name in view.names.items() if self._holds(name, sealed_id)]
-
     def _read(self, name: str) -> bytes | None:
         """A message with CRLF line ends; None when it is not there.
 
@@ -317,11 +313,6 @@ class MaildirFiles:
                 return None
             head = _head(file.read(_HEADER))
             return HeaderBlock(uid=uid, size=_size_with_crlf(file), fields=metadata_fields(head))
-
-    def _holds(self, name: str, sealed_id: str) -> bool:
-        """Whether the Message-ID of a message holds a sealed id."""
-        with self._opened(name) as file:
-            return file is not None and names_sealed_id(_head(file.read(_HEADER)), sealed_id)
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[BinaryIO | None]:

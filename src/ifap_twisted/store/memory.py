@@ -32,7 +32,7 @@ from ifap_twisted.errors import (
     Unavailable,
 )
 from ifap_twisted.interfaces import IFolderListener, IMessageStore
-from ifap_twisted.store.headers import metadata_fields, names_sealed_id
+from ifap_twisted.store.headers import metadata_fields
 from ifap_twisted.store.listeners import Listeners
 from ifap_twisted.store.memory_shelf import Fate, Gate, MemoryShelf, Turnstile, Visibility
 
@@ -164,12 +164,6 @@ class MemoryStore:
             self._line.release()
         await self._pass_answer()
         return receipt
-
-    @deferred
-    async def find(self, sealed_id: str) -> Sequence[int]:
-        """Where a sealed id is."""
-        await self._read("find")
-        return [uid for uid, message in self._range(1, None) if names_sealed_id(message, sealed_id)]
 
     @deferred
     async def remove(self, uids: Collection[int], uidvalidity: int, due: Collection[int] | None = None) -> None:

@@ -192,11 +192,6 @@ class PoliteStore:
         return await self._call("append", lambda: self._store.append(message), len(message))
 
     @deferred
-    async def find(self, sealed_id: str) -> Sequence[int]:
-        """Where a sealed id is."""
-        return await self._call("ask", lambda: self._store.find(sealed_id))
-
-    @deferred
     async def remove(self, uids: Collection[int], uidvalidity: int, due: Collection[int] | None = None) -> None:
         """Remove messages."""
         await self._call("ask", lambda: self._store.remove(uids, uidvalidity, due))

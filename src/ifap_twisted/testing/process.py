@@ -232,10 +232,6 @@ class Line:
         """When messages were received."""
         return self._pass(lambda: self.store.dates(uids))
 
-    def find(self, sealed_id: str) -> Deferred[Sequence[int]]:
-        """Where a sealed id is."""
-        return self._pass(lambda: self.store.find(sealed_id))
-
     def remove(self, uids: Collection[int], uidvalidity: int, due: Collection[int] | None = None) -> Deferred[None]:
         """Remove messages, and note which versions."""
         if self.filesystem is not None and not self._lifetime.dead:
