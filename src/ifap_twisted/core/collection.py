@@ -22,7 +22,7 @@ FATES: Final = (KEPT, PLANNED, WAITING, COLLECTED)
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "head": "No other version descends from it.",
+        "head": "Nothing has replaced it.",
         "not-understood": "A newer version of ifap-twisted wrote it.",
         "tombstone": "It is a removal, which is kept for a year.",
         "last": "It is one of the last versions, of which so many are kept.",
