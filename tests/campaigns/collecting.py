@@ -1,8 +1,8 @@
 """``python -m tests.campaigns.collecting``: collections race with everything else, and an umpire judges (bar R15).
 
 Some devices and a reference program share one shelf in memory. Every call to it is held, and let go in an order that a
-seed decides, so that puts, removals, restores, moves, changes of how much is kept, and collections meet in all ways.
-Devices die in the middle, answers are lost, calls fail, messages come late, twice, or once more after they were
+seed decides, so that puts, removals, restores, moves, locks, changes of how much is kept, and collections meet in all
+ways. Devices die in the middle, answers are lost, calls fail, messages come late, twice, or once more after they were
 collected, the folder is renumbered, and days and years go by. An umpire that shares nothing with the collector but the
 decoding of messages looks at the shelf at each call that removes, before it is let through. Exit status: 1 when a rule
 was broken.
@@ -22,6 +22,7 @@ from twisted.internet.defer import Deferred
 from ifap_twisted.basedir.writer import MemoryWriter
 from ifap_twisted.core import envelope, paths
 from ifap_twisted.core.dialects import IFAP
+from ifap_twisted.core.leases import PREFIX as LOCKS
 from ifap_twisted.core.plans import PLANS, Plan
 from ifap_twisted.core.records import RECORDS, Record
 from ifap_twisted.core.values import Version
@@ -34,6 +35,7 @@ from ifap_twisted.store.headers import metadata_fields
 from ifap_twisted.store.memory import Fate, MemoryStore
 from ifap_twisted.testing.ancestry import Family
 from ifap_twisted.testing.reference_writer import Stamp, encode
+from tests.campaigns.holders import Holders
 from tests.campaigns.reference import unlike_reference
 from tests.campaigns.seeded import command
 from tests.filesystem.folders import KEY, Folder, result
@@ -42,7 +44,8 @@ from tests.messages import mail
 DAY = 86400.0
 GRACE = 2 * DAY
 NAMES = ("a", "b", "d/c", "e")
-BUSY = ("put", "put", "put", "remove", "undelete", "restore", "keep", "move", *["collect"] * 5)
+CHANGES = ("remove", "undelete", "restore", "keep", "move", "unlock")
+BUSY = (*["put"] * 6, *CHANGES, *["lock"] * 2, *["collect"] * 5)
 FADING = ("put", "remove", "remove", "remove", "undelete", "move", *["collect"] * 16)
 """How it goes on: most is removed, years go by, and the end of a file is reached (FORMAT 5.1)."""
 YEAR = 365 * DAY
@@ -72,11 +75,13 @@ class Loose:
 
 @dataclass(slots=True)
 class Device:
-    """One device: its session, its gate, and what it was asked for and has not ended."""
+    """One device: its session, its gate, the locks that it was given, and what it was asked for and has not ended."""
 
     store: MemoryStore
     gate: Loose
     filesystem: Filesystem
+    names: set[str]
+    locks: dict[str, str] = field(default_factory=dict)
     works: list[Deferred[Any]] = field(default_factory=list)
     dead: bool = False
 
@@ -166,8 +171,11 @@ class Umpire:
         for uid in uids:
             if uid not in self._world.folder.shelf.messages:
                 continue
-            self._world.tally.done["withdrawn"] += 1
             version = shelf.get(uid)
+            if version is not None and version.path.startswith(LOCKS):
+                self._check_locks(uid, {at: one for at, one in shelf.items() if at not in uids}, writers)
+                continue
+            self._world.tally.done["withdrawn"] += 1
             if version is None or version.writer not in writers:
                 self._wrong(uid, "is not from the device that withdraws it")
             elif paths.is_reserved(version.path):
@@ -176,6 +184,14 @@ class Umpire:
                 self._wrong(uid, f"{version.path} {version.vid} was reported as stored, and is withdrawn")
             elif not self._overtaken(uid, version, shelf):
                 self._wrong(uid, f"{version.path} {version.vid} is withdrawn, and nobody was faster")
+
+    def _check_locks(self, uid: int, left: dict[int, Version], writers: set[str]) -> None:
+        """Of each lock that another device surely holds something is left."""
+        self._world.tally.done["lock messages removed"] += 1
+        there = {one.lease.of for one in left.values() if one.lease is not None}
+        for hold in self._world.holders.all():
+            if hold.lock not in there and hold.names.isdisjoint(writers):
+                self._wrong(uid, f"the lock {hold.lock} of another device holds, and is removed")
 
     def _overtaken(self, uid: int, version: Version, shelf: dict[int, Version]) -> bool:
         """A content that it does not descend from came before it."""
@@ -243,6 +259,7 @@ class World:
         self.folder = Folder(seed=seed)
         self.keep = self.random.choice((1, 2, 3))
         self.verbs = BUSY
+        self.holders = Holders(self.folder.clock.seconds, tally.wrong.append)
         self.umpire = Umpire(self)
         self.devices = [self.device() for _ in range(3)]
         self.collected: set[str] = set()
@@ -273,7 +290,7 @@ class World:
         options = Options(keep=self.keep, grace=GRACE)
         filesystem = self.folder.device(store=store, options=options, identity=identity)
         gate.open = False
-        return Device(store, gate, filesystem)
+        return Device(store, gate, filesystem, identity.names)
 
     # What happens
 
@@ -285,6 +302,7 @@ class World:
         self._take_turns([*busy, *[self.pass_time] * 5], turns // 3)
         self.settle()
         self.judge()
+        self.tally.done["locks held"] += self.holders.count
         self.over = True
 
     def _take_turns(self, kinds: Sequence[Callable[[], None]], turns: int) -> None:
@@ -347,6 +365,26 @@ class World:
         index = device.filesystem.desk.view.index
         return self.random.choice([name for name in NAMES if index.is_file(name) is live] or [path])
 
+    def do_lock(self, device: Device, path: str) -> Any:
+        """Take a lock, or renew the one that it has."""
+        own, began = device.locks.pop(path, None), self.folder.clock.seconds()
+        if own is not None:
+            self.holders.renewing(path, own)
+        work = device.filesystem.lock(path, seconds=self.random.choice((30, 300, 86400)), renew=own)
+
+        def taken(lock: Any) -> Any:
+            device.locks[path] = lock.id
+            self.holders.taken(device.names, lock, began)
+            return lock
+
+        return work.addCallback(taken)
+
+    def do_unlock(self, device: Device, path: str) -> Any:
+        """Give a lock back, or break another's."""
+        device.locks.pop(path, None)
+        force = self.random.random() < 0.3
+        return device.filesystem.unlock(path, force=force).addBoth(self.holders.begin_end(path))
+
     def do_collect(self, device: Device, _path: str) -> Any:
         """Collect."""
         return device.filesystem.collect()
@@ -405,6 +443,7 @@ class World:
         order = list(self.folder.shelf.messages)
         if self.random.random() < 0.3:
             self.random.shuffle(order)
+        self.holders.renumber()
         self.folder.shelf.renumber(order)
         self.foreign.clear()
 
