@@ -123,9 +123,20 @@ class IMessageStore(Interface):
         :param due: where single messages cannot be removed (no UIDPLUS), allows a plain EXPUNGE while no others are
             marked as deleted than these and those to be removed before or after them (FORMAT 5.4). Between that
             look and the EXPUNGE others may mark a message, and lose it.
+            Unless the connection is lost, a removal that fails leaves no message marked that is to stay.
         :raises Renumbered: UIDVALIDITY is another one; nothing was removed from then on.
         :raises NotSupported: the shelf cannot remove single messages, and ``due`` is None; nothing was changed.
         :raises MarkedByOthers: others are marked; nothing was removed.
+        """
+
+    def marked() -> Deferred[abc.Collection[int]]:
+        """The UIDs of the messages that are marked as deleted, whoever marked them: any EXPUNGE removes them."""
+
+    def unmark(uids: abc.Collection[int], uidvalidity: int) -> Deferred[None]:
+        """Let these messages not be marked as deleted; an absent one is no error.
+
+        :raises Renumbered: UIDVALIDITY is another one than that under which the UIDs were learnt.
+        :raises ReadOnly: the folder can only be read.
         """
 
     def listen(listener: IFolderListener) -> Callable[[], None]:

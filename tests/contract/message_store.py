@@ -40,6 +40,8 @@ SIGNATURES = {
     "dates": "(uids)",
     "append": "(message)",
     "remove": "(uids, uidvalidity, due=None)",
+    "marked": "()",
+    "unmark": "(uids, uidvalidity)",
     "listen": "(listener)",
     "close": "()",
 }
@@ -631,6 +633,20 @@ class MessageStoreContract:
         await self.fails(self.store.remove([uids[0], uids[2]], another, []), Renumbered)
         await self.store.poll(thorough=True)
         self.assertEqual(await self.store.uids(1), uids)
+
+    async def test_nothing_is_marked_after_removing(self) -> None:
+        """Whether it was removed or not (FORMAT 5.4)."""
+        uids = await self.put_all("a", "b")
+        await self.removed(uids[0])
+        self.assertEqual(list(await self.store.marked()), [])
+
+    async def test_unmark(self) -> None:
+        """Taking marks off what has none, or is absent, changes nothing; under another UIDVALIDITY it is refused."""
+        uids = await self.put_all("a", "b")
+        validity = (await self.store.poll()).uidvalidity
+        self.assertIsNone(await self.store.unmark([uids[0], uids[1] + 100], validity))
+        await self.fails(self.store.unmark(uids, validity - 1), Renumbered)
+        self.assertEqual((await self.store.uids(1), list(await self.store.marked())), (uids, []))
 
     async def test_remove_nothing(self) -> None:
         """Removing no message changes nothing."""

@@ -14,7 +14,7 @@ from ifap_twisted.core.plans import PLANS
 from ifap_twisted.core.records import RECORDS
 from ifap_twisted.core.retention import Policy
 from ifap_twisted.core.values import Traits
-from ifap_twisted.errors import NotFound, StoredAsConflict, Tampered, Unavailable
+from ifap_twisted.errors import NotFound, Refused, StoredAsConflict, Tampered, Unavailable
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import MemoryStore, Turnstile
@@ -560,11 +560,12 @@ class PlainTests(CollectingCase):
         self.assertIn(foreign, self.folder.shelf.messages)
 
     def test_a_mark_on_what_stays(self) -> None:
-        """Of ours, too: somebody marked the current version."""
+        """It is taken off a version of ours, so that no EXPUNGE of anybody removes that."""
         vids = self.planned()
         self.folder.shelf.marked.add(self.fs.desk.view.index.history("a").versions[2].places[0])
-        self.assertEqual(["marked-by-others"], [notice.code for notice in self.collect().messages])
-        self.assertEqual(vids, self.versions("a"))
+        self.assertEqual([COLLECTED, COLLECTED, KEPT], self.fates(self.collect(), "a"))
+        self.assertEqual(set(), self.folder.shelf.marked)
+        self.assertEqual(vids[2:], self.versions("a"))
 
     def test_marks_that_were_left(self) -> None:
         """What a removal that was cut short left marked is in nobody's way: it is still to go."""
@@ -585,6 +586,88 @@ class PlainTests(CollectingCase):
         gate.release()
         self.assertRaises(StoredAsConflict, result, late)
         self.assertEqual(3, len(self.versions("a")))
+
+
+class MarkTests(CollectingCase):
+    """A removal marks and then expunges; no mark is left on what stays (FORMAT 5.4)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.store = self.folder.store()
+        self.fs = self.folder.device(store=self.store, options=KEEP_ONE)
+        self.vids = self.put("a", b"1", b"2", b"3")
+        self.collect()
+        self.later(8)
+
+    def cut_short(self) -> None:
+        """The connection breaks between the two steps."""
+        self.store.fail_next("expunge", Unavailable("cut"))
+        self.failureResultOf(self.fs.collect(), Unavailable)
+        self.assertEqual(2, len(self.folder.shelf.marked))
+
+    def expunged(self) -> list[str]:
+        """What is left of the versions when another program sends a plain EXPUNGE."""
+        self.folder.shelf.remove(set(self.folder.shelf.marked))
+        return self.versions("a")
+
+    def test_refused(self) -> None:
+        """When the server refuses the second step, the first is undone."""
+        self.store.fail_next("expunge", Refused("no"))
+        self.failureResultOf(self.fs.collect(), Refused)
+        self.assertEqual((set(), self.vids), (self.folder.shelf.marked, self.expunged()))
+
+    def test_after_a_reconnection(self) -> None:
+        """The marks are taken off as soon as the server can be reached again."""
+        self.cut_short()
+        self.store.go_offline()
+        self.store.go_online()
+        self.assertEqual((set(), self.vids), (self.folder.shelf.marked, self.expunged()))
+
+    def test_after_a_kill(self) -> None:
+        """By the next that opens the folder."""
+        self.cut_short()
+        self.folder.device()
+        self.assertEqual((set(), self.vids), (self.folder.shelf.marked, self.expunged()))
+
+    def test_kept_again(self) -> None:
+        """A collection takes them off what is wanted again; it does not look only when it opens or reconnects."""
+        self.cut_short()
+        result(self.fs.keep("a", 9))
+        self.assertEqual({KEPT}, set(self.fates(self.collect(), "a")))
+        self.assertEqual(self.vids, self.expunged()[:3])
+
+    def test_a_dry_run(self) -> None:
+        """It changes nothing, no mark either."""
+        self.cut_short()
+        self.collect(dry_run=True)
+        self.assertEqual(2, len(self.folder.shelf.marked))
+
+    def test_foreign_mail(self) -> None:
+        """What somebody marked that is not ours stays marked."""
+        foreign = self.folder.shelf.add(mail())
+        self.folder.shelf.marked.add(foreign)
+        self.collect()
+        self.folder.device()
+        self.assertEqual({foreign}, self.folder.shelf.marked)
+
+    def test_what_is_being_removed_here(self) -> None:
+        """A reconnection in the middle of a removal takes no mark off what that removes."""
+        view = self.fs.desk.view
+        uid = view.index.history("a").versions[0].places[0]
+        self.folder.shelf.marked.add(uid)
+        answered: Deferred[None] = Deferred()
+        self.patch(self.store, "remove", lambda *_call: answered)
+        removing = Deferred.fromCoroutine(view.remove([uid], view.generation))
+        self.store.go_offline()
+        self.store.go_online()
+        self.assertEqual({uid}, self.folder.shelf.marked)
+        answered.callback(None)
+        result(removing)
+
+    def test_who_cannot_look(self) -> None:
+        """A server that refuses to search stops nothing."""
+        self.store.fail_next("marked", Refused("no"))
+        self.assertEqual([COLLECTED, COLLECTED, KEPT], self.fates(self.collect(), "a"))
 
 
 class ServerTests(CollectingCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, execute
@@ -163,13 +164,17 @@ class UnknownOutcomeTests(Writing):
 class RivalTests(Writing):
     """Two devices write one file at the same time (FORMAT 3.4, 4.4)."""
 
-    def rivals(self, **options: Any) -> tuple[Deferred[Any], Deferred[Any], Any, Any]:
+    def rivals(
+        self, orders: Iterable[tuple[str, Exception]] = (), **options: Any
+    ) -> tuple[Deferred[Any], Deferred[Any], Any, Any]:
         """Both have sent their version before either read anything back; the second expects no file."""
         turnstiles = Turnstile("append"), Turnstile("append")
         stores = self.folder.store(), self.folder.store(**options)
         one, other = (self.device(store) for store in stores)
         for store, turnstile in zip(stores, turnstiles, strict=True):
             store.gate = turnstile
+        for method, error in orders:
+            stores[1].fail_next(method, error)
         first, second = one.put("a", b"one"), other.put("a", b"other", expect=ABSENT)
         for turnstile in turnstiles:
             turnstile.release()
@@ -210,6 +215,31 @@ class RivalTests(Writing):
         self.successResultOf(first)
         self.failureResultOf(second, StoredAsConflict)
         self.assertEqual(len(result(self.fresh().conflicts("a"))), 2)
+
+    def withdrawing(self, *orders: tuple[str, Exception]) -> Deferred[Any]:
+        """The second of two rivals, whose connection breaks while it takes its own back."""
+        first, second, _one, _other = self.rivals(orders)
+        self.successResultOf(first)
+        return second
+
+    def test_what_was_not_taken_back_is_not_left_marked(self) -> None:
+        """Else the next EXPUNGE of any program would remove what was said to be kept (FORMAT 5.4)."""
+        self.failureResultOf(self.withdrawing(("expunge", Unavailable("cut"))), StoredAsConflict)
+        self.folder.shelf.remove(set(self.folder.shelf.marked))
+        self.assertEqual(len(result(self.fresh().conflicts("a"))), 2)
+
+    def test_what_may_be_left_marked_is_not_said_to_be_kept(self) -> None:
+        """The mark could not be taken off."""
+        cut = Unavailable("cut")
+        self.failureResultOf(self.withdrawing(("expunge", cut), ("unmark", cut)), OutcomeUnknown)
+        self.assertEqual(len(result(self.fresh().conflicts("a"))), 2)
+        self.assertEqual(self.folder.shelf.marked, set())  # taken off by the device that looked
+
+    def test_what_was_taken_back_unheard_is_not_said_to_be_kept(self) -> None:
+        """The message is gone; only the answer was lost."""
+        second = self.withdrawing(("answer to remove", Unavailable("cut")))
+        self.assertNotIsInstance(self.failureResultOf(second, Conflict).value, StoredAsConflict)
+        self.assertEqual(len(result(self.fresh().versions("a"))), 1)
 
     def test_what_may_still_turn_up_is_not_said_to_be_taken_back(self) -> None:
         """A first message is on its way, the second was taken back: nobody can say that nothing of it stays."""

@@ -410,6 +410,8 @@ class RemoveTests(FolderCase):
         talk.says("* 1 FETCH (FLAGS (\\Deleted) UID 3)", "A3 OK")
         talk.hears("A4 UID EXPUNGE 3,5")
         talk.says("* 1 EXPUNGE", "* 1 EXPUNGE", "* 1 EXISTS", "A4 OK")
+        talk.hears("A5 UID FETCH 3,5 (UID)")
+        talk.says("A5 OK")
         self.assertIsNone(self.successResultOf(done))
         self.assertEqual([what for what in talk.notes.told if what[0] == "vanished"], [("vanished", [3, 5])])
 
@@ -450,8 +452,55 @@ class RemoveTests(FolderCase):
         talk.says("* 1 FETCH (UID 3)", "A2 OK")
         talk.heard()
         talk.says("A3 NO not yours")
+        talk.hears("A4 UID STORE 3 -FLAGS.SILENT (\\Deleted)")
+        talk.says("A4 NO not yours")
         self.refusal(done, Refused)
-        self.assertNotIn(b"EXPUNGE", talk.heard())
+        talk.silent()
+
+    def test_expunge_refused(self):
+        """When expunging is refused, no mark is left on what stays (FORMAT 5.4)."""
+        talk = self.open()
+        done = self.started(talk.folder.remove([3], 7))
+        talk.says("* 1 FETCH (UID 3)", "A2 OK", "A3 OK")
+        talk.heard()
+        talk.says("A4 NO not now")
+        talk.hears("A5 UID STORE 3 -FLAGS.SILENT (\\Deleted)")
+        self.assertNoResult(done)
+        talk.says("A5 OK")
+        self.refusal(done, Refused)
+
+    def test_cancelled(self):
+        """Nor when it is given up."""
+        talk = self.open()
+        done = self.started(talk.folder.remove([3], 7))
+        talk.says("* 1 FETCH (UID 3)", "A2 OK", "A3 OK")
+        talk.heard()
+        done.cancel()
+        talk.hears("A5 UID STORE 3 -FLAGS.SILENT (\\Deleted)")
+        talk.says("A4 OK", "A5 OK")
+        self.failureResultOf(done, CancelledError)
+
+    def test_mark_taken_off_meanwhile(self):
+        """What another device took the mark off is marked and expunged once more."""
+        talk = self.open()
+        done = self.started(talk.folder.remove([3], 7))
+        talk.says("* 1 FETCH (UID 3)", "A2 OK", "A3 OK", "A4 OK")
+        talk.heard()
+        talk.says("* 1 FETCH (UID 3)", "A5 OK")
+        talk.hears("A6 UID STORE 3 +FLAGS.SILENT (\\Deleted)")
+        talk.says("A6 OK", "* 1 EXPUNGE", "A7 OK", "A8 OK")
+        self.assertIsNone(self.successResultOf(done))
+
+    def test_never_removed(self):
+        """A server that only says so is not believed; no mark is left."""
+        talk = self.open()
+        done = self.started(talk.folder.remove([3], 7))
+        talk.says("* 1 FETCH (UID 3)", "A2 OK")
+        for tag in (3, 6, 9):
+            talk.says(f"A{tag} OK", f"A{tag + 1} OK", "* 1 FETCH (UID 3)", f"A{tag + 2} OK")
+        self.assertIn(b"A12 UID STORE 3 -FLAGS", talk.heard())
+        talk.says("A12 OK")
+        self.refusal(done, ProtocolViolation)
 
 
 class PlainTests(FolderCase):
@@ -639,6 +688,8 @@ class PlainTests(FolderCase):
         talk.says("A3 OK")
         talk.hears("A4 UID EXPUNGE 3")
         talk.says("* 1 EXPUNGE", "A4 OK")
+        talk.hears("A5 UID FETCH 3 (UID)")
+        talk.says("A5 OK")
         self.assertIsNone(self.successResultOf(done))
 
 

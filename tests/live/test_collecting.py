@@ -17,9 +17,11 @@ from twisted.trial.unittest import TestCase
 from ifap_twisted.basedir.writer import MemoryWriter
 from ifap_twisted.core.collection import COLLECTED, KEPT, PLANNED
 from ifap_twisted.deferreds import deferred
+from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.opening import Membership, Surroundings, open_folder
 from ifap_twisted.imap.connector import Connector
+from ifap_twisted.imap.folder import Folder as ImapFolder
 from ifap_twisted.imap.sasl import password
 from ifap_twisted.imap.security import Security
 from ifap_twisted.server.service import EmbeddedServer
@@ -144,6 +146,43 @@ class LiveCollecting(CollectingContract):
 
 class DovecotTests(LiveCollecting, TestCase):
     """Dovecot."""
+
+    async def test_cut_between_marking_and_expunging(self) -> None:
+        """What is wanted again by then is not left marked: a plain EXPUNGE of another program removes none of it."""
+        self.mark = 0
+        one = await self.device()
+        for content in (b"1", b"2", b"3"):
+            await one.put("a", content)
+        await one.collect()
+        two = await self.later(one)
+        change = ImapFolder._change
+
+        async def cut(folder: Any, validity: int, text: bytes, *more: Any) -> None:
+            if b"+FLAGS" not in text:
+                raise Unavailable("The connection is cut.")
+            await change(folder, validity, text, *more)
+
+        ImapFolder._change = cut  # type: ignore[assignment, method-assign]
+        try:
+            with self.assertRaises(Unavailable):
+                await two.collect()
+        finally:
+            ImapFolder._change = change  # type: ignore[method-assign]
+        self.assertEqual(2, len(self.plainly("SEARCH", "DELETED")[0].split()))
+        await two.keep("a", 9)
+        self.assertEqual({KEPT}, {v.fate for v in (await two.collect()).verdicts if v.path == "a"})
+        self.plainly("EXPUNGE")
+        contents = [await two.get("a", version=entry.version) for entry in await (await self.device()).versions("a")]
+        self.assertEqual([b"3", b"3", b"2", b"1"], contents)
+
+    def plainly(self, command: str, *words: str) -> Any:
+        """Another program works on the folder."""
+        client = imaplib.IMAP4(self.live.host, self.live.port, timeout=10)
+        client.login(self.live.user, self.live.password)
+        client.select(self.live.prefix + self.folder)
+        said = client.search(None, *words) if command == "SEARCH" else client.expunge()
+        client.logout()
+        return said[1]
 
 
 class CyrusTests(LiveCollecting, TestCase):

@@ -98,6 +98,8 @@ class Collector:
     async def _collect(self, *, dry_run: bool, progress: Progress) -> collection.Collection:
         if (refusal := await self._look()) is not None:
             return collection.Collection(messages=(refusal,), dry_run=dry_run)
+        if not dry_run:
+            await self._desk.view.unmark()
         first = await self._surveyor.survey(None)
         if dry_run or not first.has_work:
             return collection.Collection(verdicts=_verdicts(first, (), None), dry_run=dry_run)

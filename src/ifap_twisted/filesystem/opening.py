@@ -6,10 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+from twisted.logger import Logger
+
 from ifap_twisted.core import limits
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.values import FolderState, HeaderBlock, Notice
+from ifap_twisted.deferreds import deferred, detach
 from ifap_twisted.errors import KeyRequired
 from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.admission import Budget
@@ -25,12 +28,15 @@ from ifap_twisted.filesystem.reading import Reader
 from ifap_twisted.filesystem.recovery import Place, Recovery
 from ifap_twisted.filesystem.sending import Sending
 from ifap_twisted.filesystem.surroundings import Surroundings
+from ifap_twisted.filesystem.unmarking import unmark_kept
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.filesystem.writing import Writer
 from ifap_twisted.interfaces import IJournal, IMessageStore
 
 __all__ = ["Membership", "Opened", "Surroundings", "open_folder"]
+
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +118,8 @@ async def open_folder(
             desk = make_desk(view, options, surroundings, watchers, journal, place)
             view.read_records = desk.objects.read_records
             await desk.objects.read_records()
+            view.unmark = partial(unmark_kept, view)
+            detach(deferred(view.unmark)(), _log, "looking for marks that a removal left")
             recovery = None if journal is None else await _recovery(journal, desk, surroundings, place, watchers)
         except BaseException:
             view.close()

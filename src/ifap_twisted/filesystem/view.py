@@ -57,6 +57,8 @@ class View:
     :ivar own: our own messages that are being read back.
     :ivar state: ``connecting``, ``connected``, ``offline`` or ``stopped``.
     :ivar read_records: called at the end of each refresh, for collection records that are new.
+    :ivar unmark: called once the folder was looked at after a connection was lost: what was cut short may have left
+        marks as deleted.
     :ivar lock_news: told of the paths of which lock objects came or went.
     :ivar locked: the lock that holds on a path, as far as is known.
     :ivar elapsed: seconds that pass, whoever sets the date.
@@ -108,6 +110,8 @@ class View:
         self._looked_to = 0
         self.own = Lookout(dialect)
         self.read_records: Callable[[], Awaitable[None]] = _nothing
+        self.unmark: Callable[[], Awaitable[None]] = _nothing
+        self._marks_unknown = False
         self._refreshes = Turns(self._refresh)
         self._advances = Turns(self._advance)
         self._stop_listening: Callable[[], None] = lambda: None
@@ -168,6 +172,11 @@ class View:
         """
         if self.renumbering or generation != self._generation:
             raise Renumbered("The mail server renumbered the folder meanwhile.")
+
+    @property
+    def being_removed(self) -> Collection[int]:
+        """The UIDs of what is being removed now."""
+        return self._removing
 
     @property
     def unread(self) -> bool:
@@ -462,7 +471,7 @@ class View:
 
     def connected(self) -> None:
         """Look at everything that may have been missed."""
-        self._compare = True
+        self._compare = self._marks_unknown = True
         self._set_state("connected")
         self._kick()
 
@@ -490,6 +499,9 @@ class View:
     async def _kicked(self) -> None:
         try:
             await self.refresh()
+            if self._marks_unknown:
+                self._marks_unknown = False
+                await self.unmark()
         except (StoreError, DataError) as error:
             self._log.info("news from the server could not be read yet: {reason}", reason=str(error))
             self._behind = True
@@ -498,7 +510,7 @@ class View:
 
 
 async def _nothing() -> None:
-    """No records are read yet."""
+    """Nobody is to be called yet."""
 
 
 def _locked(versions: Iterable[Version]) -> set[str]:

@@ -19,7 +19,16 @@ from ifap_twisted.core import capacity, envelope, leases, limits, paths, plannin
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.values import JSON, Draft, Event, Expect, Lease, Sealed, Version
 from ifap_twisted.deferreds import Waiters
-from ifap_twisted.errors import Conflict, InvalidPath, LeaseLost, NotSupported, StoredAsConflict, StoreError, TooLarge
+from ifap_twisted.errors import (
+    Conflict,
+    InvalidPath,
+    LeaseLost,
+    NotSupported,
+    ReadOnly,
+    StoredAsConflict,
+    StoreError,
+    TooLarge,
+)
 from ifap_twisted.filesystem.backlog import Backlog
 from ifap_twisted.filesystem.sending import AWAY, Sending, Terms, unknown_error
 from ifap_twisted.filesystem.slices import Slices
@@ -496,12 +505,33 @@ class Writer:
             raise stays
         try:
             await self._view.remove(own.places, generation)
-        except (NotSupported, StoreError) as error:
+        except (NotSupported, ReadOnly) as error:
             raise stays from error
+        except StoreError as error:
+            if await self._is_kept(sealed):
+                raise stays from error
         if not certain:
             await self._identity.renew()  # as for every write that may turn up later (FORMAT 3.2)
             raise unknown_error(sealed)
         raise Conflict("Somebody changed the file at the same time.", path=path, expected=expected, found=found)
+
+    async def _is_kept(self, sealed: Sealed) -> bool:
+        """Whether a message that could not be removed is there; then it is not marked as deleted (FORMAT 5.4).
+
+        :raises OutcomeUnknown: that cannot be seen, or a mark may be left with which anybody removes it.
+        """
+        view = self._view
+        try:
+            await view.refresh()
+            found = view.index.history(sealed.version.path).find(sealed.version.vid)
+            places = [uid for placed in found for uid in placed.places]
+            if places:
+                view.check_generation(view.generation)
+                await view.store.unmark(places, view.uidvalidity)
+        except StoreError as error:
+            await self._identity.renew()  # as for every write of which nobody knows (FORMAT 3.2)
+            raise unknown_error(sealed) from error
+        return bool(places)
 
     # Bookkeeping
 

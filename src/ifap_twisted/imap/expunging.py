@@ -1,4 +1,8 @@
-"""Plain EXPUNGE, for servers without UID EXPUNGE: it removes whatever is marked as deleted (FORMAT 5.4)."""
+"""Removing messages in two steps, marking and expunging, so that no mark is left on what stays (FORMAT 5.4).
+
+UID EXPUNGE removes of the marked messages exactly the named ones; plain EXPUNGE, for servers without it, whatever is
+marked. A mark that were left would let the next plain EXPUNGE of any program remove what was kept.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,17 @@ from ifap_twisted.errors import IFAPError, MarkedByOthers, ProtocolViolation
 from ifap_twisted.imap.names import uid_sets
 from ifap_twisted.imap.requests import Overlap
 
-__all__ = ["Marks", "expunge_marked"]
+__all__ = ["Marks", "expunge_by_uid", "expunge_marked"]
+
+TRIES = 3
+"""How often a message is marked that somebody else takes the mark off again before it is expunged."""
 
 
 class Marks:
     """The marks of a folder that is not selected again while it is worked on: each number stays that of its message.
 
     :param uids: the UIDs in a range.
+    :param listed: those of a set of UIDs that are there; None when the server does not understand the set.
     :param look: the UIDs of all that are marked, news of others included.
     :param change: sends a command that changes messages.
     """
@@ -25,10 +33,12 @@ class Marks:
     def __init__(
         self,
         uids: Callable[[int, int], Awaitable[Sequence[int]]],
+        listed: Callable[[bytes], Awaitable[set[int] | None]],
         look: Callable[[], Awaitable[set[int]]],
         change: Callable[[bytes, str, Overlap], Awaitable[None]],
     ) -> None:
         self._uids = uids
+        self._listed = listed
         self._change = change
         self.look = look
 
@@ -39,12 +49,45 @@ class Marks:
     async def mark(self, uids: Collection[int], *, deleted: bool) -> None:
         """Set marks, or take them off."""
         for exact in uid_sets(uids):
-            text = b"UID STORE %b %bFLAGS.SILENT (\\Deleted)" % (exact, b"+" if deleted else b"-")
-            await self._change(text, "mark messages for removal", Overlap.FREE)
+            await self.mark_set(exact, deleted=deleted)
+
+    async def mark_set(self, uid_set: bytes, *, deleted: bool) -> None:
+        """The same for a set."""
+        text = b"UID STORE %b %bFLAGS.SILENT (\\Deleted)" % (uid_set, b"+" if deleted else b"-")
+        await self._change(text, "mark messages for removal", Overlap.FREE)
+
+    async def expunge_exactly(self, uid_set: bytes) -> set[int]:
+        """Remove those of a set that are marked; fires with those of it that are still there."""
+        await self._change(b"UID EXPUNGE " + uid_set, "remove messages", Overlap.FREE)
+        return await self._listed(uid_set) or set()
 
     async def expunge(self) -> None:
         """Remove all that are marked."""
         await self._change(b"EXPUNGE", "remove messages", Overlap.NONE)
+
+
+async def expunge_by_uid(marks: Marks, wanted: Collection[int]) -> None:
+    """Remove exactly these messages, which were just seen, by UID EXPUNGE.
+
+    Another device of ours may take a mark off in between, when it finds it on what it takes for kept.
+
+    :raises ProtocolViolation: the server did not remove them all.
+    """
+    for exact in uid_sets(sorted(wanted)):
+        await _expunge_exactly(marks, set(wanted), exact)
+
+
+async def _expunge_exactly(marks: Marks, wanted: set[int], exact: bytes) -> None:
+    try:
+        for _ in range(TRIES):
+            await marks.mark_set(exact, deleted=True)
+            if not wanted & await marks.expunge_exactly(exact):
+                return
+        raise ProtocolViolation("The mail server did not remove messages that were marked for it.")
+    except (IFAPError, CancelledError):
+        with suppress(IFAPError):  # without a connection they stay, until a device looks for such marks
+            await marks.mark_set(exact, deleted=False)
+        raise
 
 
 async def expunge_marked(marks: Marks, wanted: Collection[int], due: Collection[int]) -> None:

@@ -31,7 +31,7 @@ from ifap_twisted.errors import (
 from ifap_twisted.imap import names
 from ifap_twisted.imap.answers import Body, Dates, Found, Headers, Listing, Selection
 from ifap_twisted.imap.appending import Appends
-from ifap_twisted.imap.expunging import Marks, expunge_marked
+from ifap_twisted.imap.expunging import Marks, expunge_by_uid, expunge_marked
 from ifap_twisted.imap.grammar import HIGHEST, Data, Fetch, Numbered, Reply
 from ifap_twisted.imap.refusals import SELECT
 from ifap_twisted.imap.requests import Overlap, Request
@@ -405,24 +405,33 @@ class Folder:
         self.settle()
 
     async def _remove_by_uid(self, wanted: set[int], uidvalidity: int) -> None:
+        marks = self._marks(uidvalidity)
         for uid_set in names.uid_sets(wanted):
-            seen = await self._listed(uid_set)
-            present = sorted(wanted.intersection(seen or ()))
-            for exact in names.uid_sets(present):
-                mark = b"UID STORE %b +FLAGS.SILENT (\\Deleted)" % exact
-                await self._change(uidvalidity, mark, "mark messages for removal")
-                await self._change(uidvalidity, b"UID EXPUNGE " + exact, "remove messages")
+            await expunge_by_uid(marks, wanted.intersection(await self._listed(uid_set) or ()))
+
+    def _marks(self, uidvalidity: int) -> Marks:
+        return Marks(self.uids, self._listed, self.marked, partial(self._change, uidvalidity))
 
     async def _remove_marked(self, wanted: set[int], due: Collection[int], uidvalidity: int) -> None:
         async with self._choosing:
             if not wanted <= self._looked_at:  # mailutils can give other numbers under the same UIDVALIDITY
                 raise Unavailable("The folder was opened anew before messages were removed; try again.")
-            marks = Marks(self.uids, self._marked, partial(self._change, uidvalidity))
-            await expunge_marked(marks, wanted, due)
+            await expunge_marked(self._marks(uidvalidity), wanted, due)
 
-    async def _marked(self) -> set[int]:
+    async def marked(self) -> set[int]:
+        """The UIDs of all messages that are marked as deleted, whoever marked them."""
         await self.noop()
         return await self._search(b"DELETED")
+
+    async def unmark(self, uids: Collection[int], uidvalidity: int) -> None:
+        """Let these messages not be marked as deleted.
+
+        :raises ReadOnly: the folder may not be changed. :raises Renumbered: UIDVALIDITY is another one.
+        """
+        if self._state.read_only:
+            raise ReadOnly("The folder was opened read-only.")
+        self._check_numbers(uidvalidity)
+        await self._marks(uidvalidity).mark(uids, deleted=False)
 
     async def _change(self, uidvalidity: int, text: bytes, what: str, overlap: Overlap = Overlap.FREE) -> None:
         """Send a command that changes messages, unless their UIDs are those of others now."""

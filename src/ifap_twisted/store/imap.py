@@ -114,6 +114,17 @@ class ImapStore:
         await self._call(lambda folder: folder.remove(wanted, uidvalidity, due))
 
     @deferred
+    async def marked(self) -> Collection[int]:
+        """The UIDs of all messages that are marked as deleted."""
+        return await self._call(lambda folder: folder.marked(), numbered=True)
+
+    @deferred
+    async def unmark(self, uids: Collection[int], uidvalidity: int) -> None:
+        """Take the marks off."""
+        wanted = frozenset(uids)
+        await self._call(lambda folder: folder.unmark(wanted, uidvalidity))
+
+    @deferred
     async def server_facts(self) -> Mapping[str, JSON]:
         """What the server says of itself: its capabilities, and bytes used and allowed where it has a quota."""
         session = await self._session()

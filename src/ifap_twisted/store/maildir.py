@@ -170,6 +170,19 @@ class MaildirStore:
         if view.uidvalidity != uidvalidity:
             raise Renumbered
 
+    @deferred
+    async def marked(self) -> Collection[int]:
+        """None: a message is removed in one step here."""
+        self._opened()
+        return ()
+
+    @deferred
+    async def unmark(self, uids: Collection[int], uidvalidity: int) -> None:  # noqa: ARG002
+        """Nothing is marked."""
+        view = await self._look_again(self._opened())
+        if view.uidvalidity != uidvalidity:
+            raise Renumbered
+
     def listen(self, listener: IFolderListener) -> Callable[[], None]:
         """Tell a listener."""
         return self._listeners.add(listener)

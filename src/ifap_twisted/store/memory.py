@@ -20,6 +20,7 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt, Traits
 from ifap_twisted.deferreds import deferred, detach, within
 from ifap_twisted.errors import (
+    IFAPError,
     MarkedByOthers,
     MessageGone,
     NotFound,
@@ -177,7 +178,33 @@ class MemoryStore:
             raise Renumbered
         if plainly and self.shelf.marked.difference(uids, due or ()):
             raise MarkedByOthers
-        self.shelf.remove([uid for uid, _message in self._range(1, None) if uid in uids], by=self)
+        present = [uid for uid, _message in self._range(1, None) if uid in uids]
+        new = set(present) - self.shelf.marked
+        self.shelf.marked |= new
+        try:
+            self._raise_ordered("expunge")
+        except Unavailable:
+            raise  # there is no connection to take the marks off again
+        except IFAPError:
+            self.shelf.marked -= new
+            raise
+        self.shelf.remove(present, by=self)
+        self._raise_ordered("answer to remove")
+
+    @deferred
+    async def marked(self) -> Collection[int]:
+        """The UIDs of messages that are marked as deleted."""
+        await self._read("marked")
+        return self.shelf.marked.intersection(uid for uid, _message in self._range(1, None))
+
+    @deferred
+    async def unmark(self, uids: Collection[int], uidvalidity: int) -> None:
+        """Take the marks off."""
+        await self._pass("unmark")
+        self._refuse_when_read_only()
+        if uidvalidity != self._uidvalidity:
+            raise Renumbered
+        self.shelf.marked.difference_update(uids)
 
     def listen(self, listener: IFolderListener) -> Callable[[], None]:
         """Tell a listener."""
@@ -197,7 +224,11 @@ class MemoryStore:
     # Orders
 
     def fail_next(self, method: str, error: Exception, count: int = 1) -> None:
-        """Let the next calls of a method raise, having done nothing."""
+        """Let the next calls of a method raise, having done nothing.
+
+        ``expunge`` stands for the second step of ``remove``: the messages were marked as deleted. When the error is
+        ``Unavailable``, the connection broke, and they stay marked. ``answer to remove`` is when they are gone.
+        """
         self._errors.setdefault(method, deque()).extend([error] * count)
 
     def doom_next(self, fate: Fate, count: int = 1) -> None:
@@ -335,6 +366,9 @@ class MemoryStore:
                     raise Unavailable("The folder was closed.") from None
                 if cuts == self._cuts:
                     raise
+        self._raise_ordered(method)
+
+    def _raise_ordered(self, method: str) -> None:
         ordered = self._errors.get(method)
         if ordered:
             raise ordered.popleft()

@@ -196,6 +196,16 @@ class PoliteStore:
         """Remove messages."""
         await self._call("ask", lambda: self._store.remove(uids, uidvalidity, due))
 
+    @deferred
+    async def marked(self) -> Collection[int]:
+        """The UIDs of messages that are marked as deleted."""
+        return await self._call("ask", self._store.marked)
+
+    @deferred
+    async def unmark(self, uids: Collection[int], uidvalidity: int) -> None:
+        """Take the marks off."""
+        await self._call("ask", lambda: self._store.unmark(uids, uidvalidity))
+
     def listen(self, listener: IFolderListener) -> Callable[[], None]:
         """Tell a listener of what happens to the shelf inside."""
         return self._store.listen(listener)

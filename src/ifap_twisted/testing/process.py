@@ -239,6 +239,14 @@ class Line:
             self._notes.removed([version for uid in uids if (version := index.at(uid)) is not None])
         return self._pass(lambda: self.store.remove(uids, uidvalidity, due))
 
+    def marked(self) -> Deferred[Collection[int]]:
+        """What is marked as deleted."""
+        return self._pass(self.store.marked)
+
+    def unmark(self, uids: Collection[int], uidvalidity: int) -> Deferred[None]:
+        """Take the marks off."""
+        return self._pass(lambda: self.store.unmark(uids, uidvalidity))
+
     def append(self, message: bytes) -> Deferred[Receipt]:
         """Store a message, and note what it can possibly descend from."""
         if not self._lifetime.dead:
