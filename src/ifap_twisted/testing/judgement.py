@@ -218,7 +218,11 @@ def _shown_right(seen: Observation, path: str, family: Family) -> Iterator[Viola
 
 
 def _collected(trace: Trace) -> Iterator[Violation]:
-    """What was collected was needed by nobody: a version that is there descends from it (FORMAT 5.3)."""
+    """What was collected was needed by nobody: a version descends from it that is there (FORMAT 5.3).
+
+    Or that was, until a reference program destroyed it: its clean-up spares the highest message only, which may be the
+    late copy of an old version.
+    """
     fresh = _fresh(trace)
     for path, vid in sorted(trace.collected if fresh is not None else ()):
         found = fresh.versions.get(path, ()) if fresh is not None else ()
@@ -227,7 +231,8 @@ def _collected(trace: Trace) -> Iterator[Violation]:
         if trace.shuffled and not all(version.ours for version in sent.values()):
             continue  # in which order the reference's came nobody knows any more
         family = Family(sent, {name: order for order, name in enumerate(sent)})
-        if vid not in versions and not any(family.descends(later, vid) for later in versions):
+        later = {*versions, *(name for name in sent if (path, name) in trace.destroyed)}
+        if vid not in versions and not any(family.descends(name, vid) for name in later):
             yield Violation("only what has a descendant is collected", f"/{path}: {vid}")
 
 
