@@ -152,7 +152,7 @@ def keeps_quiet_about_conflicts(filesystem: Any) -> None:
 def forgets_what_was_journalled(filesystem: Any) -> None:
     """What an earlier process left in the journal is taken for stored."""
 
-    async def lying(sealed: Any, arrived: Any) -> None:
+    async def lying(sealed: Any, _terms: Any, arrived: Any) -> None:
         arrived(Placed(sealed.version, (0,)))
 
     filesystem.desk.writer.finish = lying
