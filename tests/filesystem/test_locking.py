@@ -355,6 +355,26 @@ class EndingTests(LockCase):
         self.refused(self.one.fs.put("a", b"by one"), LeaseLost)
         self.assertEqual((self.current(), self.folder.shelf.uidnext), (b"by two", before))
 
+    def test_a_lock_that_was_taken_for_one_write_and_renewed_by_its_user_stays(self) -> None:
+        """Who overwrites where a lock has run out holds one meanwhile; renewed, it is no longer the write's."""
+        self.done(self.one.fs.lock("a"))
+        self.kill(self.one)
+        self.pass_time(HOUR, step=60.0)
+        slow = self.two.store.gate = Turnstile("append")
+        writing = self.two.fs.put("a", b"by two")
+        self.pass_time(5.0)
+        slow.release(1)
+        self.pass_time(5.0)
+        (lock,) = self.done(self.two.fs.locks())
+        renewing = self.two.fs.lock("a", renew=lock.id)
+        slow.release()
+        self.pass_time(5.0)
+        self.assertEqual(self.done(renewing).id, lock.id)
+        self.done(writing)
+        self.assertEqual([(one.id, one.mine) for one in self.done(self.two.fs.locks())], [(lock.id, True)])
+        self.done(self.two.fs.unlock("a"))
+        self.assertEqual(self.current(), b"by two")
+
     def test_what_a_sleeper_had_on_its_way_is_a_conflict_and_not_current(self) -> None:
         """It slept between its last look and its message: it is told ``lease-lost``, and nothing is lost (R14)."""
         self.done(self.one.fs.lock("a"))

@@ -136,7 +136,7 @@ class Locking:
             claim = await self._taken(path, limits.LEASE_SECONDS, self._holder)
         finally:
             self._turns.leave(path)
-        return Admission(lock=claim.id, passing=True)
+        return Admission(lock=claim.id, taken=claim.number)
 
     def admit_away(self, path: str, *, adding: bool) -> Admission:
         """Let a write be accepted while the server is away: under a lock of this device, or where none is known."""
@@ -151,12 +151,24 @@ class Locking:
 
     async def leave(self, path: str, admission: Admission) -> None:
         """The write has ended: a lock that was taken for it only is given back."""
-        if not admission.passing:
+        if admission.taken is None:
             return
         try:
-            await self.unlock(path, force=False)
+            await self._given_back(path, admission)
         except IFAPError as error:  # it ends by itself; what was written is written
             self._log.info("a lock that was taken for one write stays until it runs out: {why}", why=str(error))
+
+    async def _given_back(self, path: str, admission: Admission) -> None:
+        """Unless somebody at this device renewed it meanwhile: then it is his."""
+        await self._enter(path)
+        try:
+            await self._view.current()
+            claim = next((one for one in self._book.at(path).open if one.id == admission.lock), None)
+            if claim is not None and claim.number == admission.taken:
+                await self._book.forget(path)
+                await self._withdraw(path, claim)
+        finally:
+            self._turns.leave(path)
 
     async def lost(self, path: str) -> LeaseLost:
         """A write came too late: this device has no lock any more."""

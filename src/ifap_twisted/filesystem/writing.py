@@ -65,11 +65,11 @@ class Admission:
     """That a path may be written to now.
 
     :ivar lock: the lock under which it is written, or None.
-    :ivar passing: it was taken for this write only.
+    :ivar taken: by which of its messages it was taken, for this write only; None: it was there, or there is none.
     """
 
     lock: str | None = None
-    passing: bool = False
+    taken: int | None = None
 
 
 class Wish(NamedTuple):
