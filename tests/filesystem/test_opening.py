@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.dialects import IFAP, MAILFILE
@@ -390,6 +390,16 @@ class FolderObjectTests(Opening):
             folder = Folder()
             store = Changing(folder.shelf, change)
             self.assertRaises(ProtocolViolation, result, folder.opening(store=store))
+
+    def test_what_a_server_calls_ours_is_removed_only_when_it_is(self) -> None:
+        """One that stores nothing and names somebody's letter as the new message loses nobody's letter."""
+        folder = Folder()
+        letter = b"Subject: hello\r\n\r\nA letter.\r\n"
+        folder.shelf.add(letter)
+        store = folder.store()
+        store.append = lambda _message: succeed(Receipt(uidvalidity=folder.shelf.uidvalidity, uid=1))
+        self.assertRaises(ProtocolViolation, result, folder.opening(store=store))
+        self.assertEqual(list(folder.shelf.messages.values()), [letter])
 
     def test_a_final_line_end_and_a_blank_after_the_colon_are_allowed(self) -> None:
         """Courier and mailutils add them (FORMAT 4.5)."""

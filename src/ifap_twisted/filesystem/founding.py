@@ -111,14 +111,16 @@ async def _make_object(
         body = await view.store.message(uid) if uid is not None else b""
         folder.check_faithful(sealed, blocks.get(uid) if uid is not None else None, body, view.dialect)
     except (ProtocolViolation, DataError):
-        await _withdraw(view, uid, generation)
+        if own is not None:  # what only the server calls ours may be anybody's mail (P6)
+            await _withdraw(view, uid, generation)
         raise
     if own is not None and folder.folder_objects(view.index)[0] != own:
         await _withdraw(view, uid, generation)
     try:
         folder.check_alone(view.index, listed, before=uid)
     except WrongKey:
-        await _withdraw(view, uid, generation)
+        if own is not None:
+            await _withdraw(view, uid, generation)
         raise
 
 
