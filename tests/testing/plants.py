@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ifap_twisted.core import envelope
+from ifap_twisted.core.collection import COLLECTED, KEPT, WAITING
 from ifap_twisted.core.dialects import IFAP
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.deferreds import deferred
+from ifap_twisted.filesystem.backlog import BEYOND
+from ifap_twisted.filesystem.writing import Unguarded
 from ifap_twisted.testing.device import KEY
 
 
@@ -128,8 +132,6 @@ def descends_from_what_it_never_saw(filesystem: Any) -> None:
     draft = writer._draft
 
     async def claiming(*arguments: Any) -> Any:
-        from dataclasses import replace
-
         made = await draft(*arguments)
         writers = {v.writer for uid in filesystem.desk.view.index.uids() if (v := filesystem.desk.view.index.at(uid))}
         return replace(made, clock={**dict.fromkeys(sorted(writers - {""}), 10**6), **made.clock})
@@ -158,6 +160,92 @@ def forgets_what_was_journalled(filesystem: Any) -> None:
     filesystem.desk.writer.finish = lying
 
 
+def _surveying(filesystem: Any, change: Any) -> None:
+    """Change what each survey of a collection finds about files."""
+    surveyor = filesystem._collector._surveyor
+    survey = surveyor.survey
+
+    async def surveying(now: float | None) -> Any:
+        found = await survey(now)
+        disposals = (one if one.path.startswith("IFAP/") else change(found, one) for one in found.disposals)
+        return replace(found, disposals=tuple(disposals))
+
+    surveyor.survey = surveying
+
+
+def _fated(disposal: Any, fate: Any) -> Any:
+    return replace(disposal, cases=tuple(case._replace(fate=fate(case)) for case in disposal.cases))
+
+
+def ignores_the_grace(filesystem: Any) -> None:
+    """What is planned goes with the same collection."""
+    _surveying(
+        filesystem,
+        lambda _found, disposal: _fated(disposal, lambda case: COLLECTED if case.fate == WAITING else case.fate),
+    )
+
+
+def collects_heads(filesystem: Any) -> None:
+    """What may go takes the newest version with it."""
+    _surveying(filesystem, lambda _found, one: _fated(one, lambda _case: COLLECTED) if one.going else one)
+
+
+def forgets_the_record(filesystem: Any) -> None:
+    """What is removed is not on record."""
+
+    async def nothing(_found: Any) -> None:
+        return None
+
+    filesystem._collector._record = nothing
+
+
+def collects_what_hides_an_older_one(filesystem: Any) -> None:
+    """Of what the reference wrote the newest goes first, and nothing hides what it had replaced (FORMAT 5.6)."""
+
+    def newest_first(found: Any, disposal: Any) -> Any:
+        history = found.histories[disposal.path]
+        theirs = [one for one in history.versions if not one.version.ours]
+        ready = {one.rank for one in theirs[1:] if not found.known.unplanned(one) and found.known.left(one) <= 0}
+        fates = {**dict.fromkeys(ready, COLLECTED), **({theirs[0].rank: KEPT} if ready else {})}
+        return _fated(disposal, lambda case: fates.get(case.placed.rank, case.fate))
+
+    _surveying(filesystem, newest_first)
+
+
+def writes_through_locks(filesystem: Any) -> None:
+    """No lock is asked for."""
+    filesystem.desk.writer.guard = Unguarded()
+
+
+def gives_a_lock_to_two(filesystem: Any) -> None:
+    """Whoever asks for a lock gets it."""
+    locking = filesystem.desk.locking
+    locking._book.holding = lambda _path: None
+
+    async def at_once(path: str, lease: Any) -> Any:
+        return locking._find_open(path, lease.of)
+
+    locking._settled = at_once
+
+
+def lets_no_lock_end(filesystem: Any) -> None:
+    """A lease never runs out."""
+    book = filesystem.desk.book
+    book.has_ended = lambda _claim: False
+    book.surely_lasts = lambda _claim: True
+    book.holding = lambda path: next(iter(book.at(path).open), None)
+
+
+def forgets_what_it_accepted(filesystem: Any) -> None:
+    """What waits for the server is kept nowhere."""
+
+    async def forgetting(sealed: Any, _terms: Any) -> Any:
+        filesystem.desk.writer.backlog._accepted.setdefault(sealed.version.path, {})["gone"] = sealed.version
+        return Placed(sealed.version, (BEYOND,))
+
+    filesystem.desk.writer.sending.accepted = forgetting
+
+
 PLANTS = [
     forgets_what_was_journalled,
     loses_what_it_acknowledged,
@@ -167,4 +255,13 @@ PLANTS = [
     acknowledges_before_storing,
     descends_from_what_it_never_saw,
     keeps_quiet_about_conflicts,
+    forgets_what_it_accepted,
 ]
+ABOVE_THE_SHELF = [
+    ignores_the_grace,
+    collects_heads,
+    forgets_the_record,
+    writes_through_locks,
+    gives_a_lock_to_two,
+]
+"""What a wire makes no easier or harder to find."""

@@ -6,7 +6,10 @@ from typing import Any
 
 from ifap_twisted.core.values import ABSENT, Entry
 from ifap_twisted.deferreds import deferred
+from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.service.accepting import Accepting
+from ifap_twisted.testing.scenario import LEASES
 from ifap_twisted.testing.trace import Call
 
 
@@ -17,6 +20,14 @@ async def begin(filesystem: Filesystem, call: Call, number: int) -> Any:
     match call.verb:
         case "put":
             return await filesystem.put(path, _content(call, number))
+        case "queue":
+            return await filesystem.put(path, _content(call, number), queue=True)
+        case "lock":
+            return await filesystem.lock(path, seconds=_seconds(call, number))
+        case "hold":
+            return await _hold(filesystem, call, number)
+        case "unlock":
+            return await filesystem.unlock(path, force=number % 3 == 0)
         case "create":
             return await filesystem.put(path, _content(call, number), expect=ABSENT)
         case "edit":
@@ -64,6 +75,33 @@ async def _edit(filesystem: Filesystem, call: Call, number: int) -> Entry:
     before = await filesystem.read(call.path)
     call.expect = before.entry.version
     return await filesystem.put(call.path, _content(call, number), expect=call.expect)
+
+
+@deferred
+async def accept(accepting: Accepting, call: Call, number: int) -> Entry:
+    """Put a file while the folder is not open.
+
+    :raises Unavailable: nothing can be accepted.
+    """
+    offline = await accepting.offline()
+    if offline is None:
+        raise Unavailable("It is not known yet what the folder is opened with.")
+    return await offline.put(call.path, _content(call, number))
+
+
+async def _hold(filesystem: Filesystem, call: Call, number: int) -> Entry:
+    """Write while nobody else does."""
+    async with filesystem.lock(call.path, seconds=_seconds(call, number)):
+        await filesystem.refresh()
+        entry = await filesystem.put(call.path, _content(call, number))
+        call.version = entry.version
+    return entry
+
+
+def _seconds(call: Call, number: int) -> int:
+    seconds = LEASES[number % len(LEASES)]
+    call.lease = float(seconds)
+    return seconds
 
 
 async def _append(filesystem: Filesystem, call: Call) -> Entry:

@@ -19,7 +19,10 @@ from ifap_twisted.deferreds import deferred
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Membership, Surroundings, open_folder
+from ifap_twisted.filesystem.recovery import Place as Account
+from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.interfaces import IMessageStore
+from ifap_twisted.service.accepting import Accepting
 from ifap_twisted.testing.disk import Disk
 from ifap_twisted.testing.journalling import NotedJournal, kept_on
 from ifap_twisted.testing.process import Lifetime, Line, Notes, Threads
@@ -74,6 +77,7 @@ class Device:
         self.opening = False
         self.filesystem: Filesystem | None = None
         self.skew = place.skew
+        self._slept = 0.0
         self.lifetime = Lifetime(clock, skew=self.skew)
         self.disk = Disk(f"machine {number}")
         self.backup: Disk | None = None
@@ -85,6 +89,12 @@ class Device:
         self._line: Line | None = None
         self._threads: Threads | None = None
         self._lines: list[Line] = []
+        self._accepting: Accepting | None = None
+
+    @property
+    def accepting(self) -> Accepting | None:
+        """What accepts writes while the folder is not open; None while it has no process."""
+        return None if self.lifetime.dead else self._accepting
 
     def start(self, notes: Notes) -> Deferred[Filesystem]:
         """Open the folder; a process that was left in the middle of closing is killed."""
@@ -93,7 +103,7 @@ class Device:
         self._world.hang_up(self.number, before=False)
         self._die()
         self.opening = True
-        self.lifetime = lifetime = Lifetime(self._clock, skew=self.skew)
+        self.lifetime = lifetime = Lifetime(self._clock, skew=self.skew, slept=self._slept)
         self._line = line = Line(
             self._world.connect(self.number, self.place, lifetime),
             lifetime,
@@ -101,20 +111,27 @@ class Device:
             notes=notes,
         )
         self._threads = Threads(lifetime, random, self.disk)
-        return self._open(line, lifetime, self._threads, random.randbytes)
+        self._accepting = Accepting(Watchers(), Account(), OPTIONS)
+        return self._open(line, lifetime, self._threads, self._accepting, random.randbytes)
 
     @deferred
-    async def _open(self, line: Line, clock: Lifetime, worker: Threads, random: Callable[[int], bytes]) -> Filesystem:
+    async def _open(
+        self, line: Line, clock: Lifetime, worker: Threads, accepting: Accepting, random: Callable[[int], bytes]
+    ) -> Filesystem:
         basedir = cast("Basedir", self.disk)
+        journal = FileJournal(basedir, (), random=random, worker=worker)
         surroundings = Surroundings(
             clock=clock,
+            elapsed=clock.elapsed,
             worker=worker,
             random=random,
             identity=await FileWriter.open(basedir, random, worker),
-            journal=lambda keys: NotedJournal(FileJournal(basedir, keys, random=random, worker=worker), line.note),
+            journal=NotedJournal(journal, line.note).use,
+            backlog=line.backlog,
         )
         if self._keyring.key is not None and self._membership.keys != (self._keyring.key,):
             self._membership = self._keyring.membership()  # the user was told that it is another, and gives it
+        accepting.prepare(line, self._membership, surroundings)
         try:
             opened = await open_folder(
                 line,
@@ -153,6 +170,12 @@ class Device:
         """Let its clock jump."""
         self.skew += seconds
         self.lifetime.skew = self.skew
+
+    def sleep(self, seconds: float) -> None:
+        """Let time go by, on its clock as on every other one."""
+        self.jump(seconds)
+        self._slept += seconds
+        self.lifetime.slept = self._slept
 
     def replace(self, disk: Disk) -> None:
         """Give it another basedir while it is dead; with an empty one it is another device in the folder's history."""

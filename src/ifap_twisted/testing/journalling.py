@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.core import envelope
 from ifap_twisted.core.dialects import IFAP
 from ifap_twisted.core.frozen import Frozen, JournalContent, thaw
@@ -23,9 +24,14 @@ class NotedJournal:
     :param noted: what is told.
     """
 
-    def __init__(self, journal: IJournal, noted: Callable[[bytes], None]) -> None:
+    def __init__(self, journal: FileJournal, noted: Callable[[bytes], None]) -> None:
         self._journal = journal
         self._noted = noted
+
+    def use(self, keys: Sequence[Key]) -> IJournal:
+        """The journal of the process, with these keys from now on."""
+        self._journal.use(keys)
+        return self
 
     def begin(self, frozen: Frozen) -> Deferred[None]:
         """Keep a message."""

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ifap_twisted.testing.ancestry import Family
+from ifap_twisted.testing.ancestry import Family, late
+from ifap_twisted.testing.collecting import hurried, uncovered, uncovering
 from ifap_twisted.testing.contents import Contents
+from ifap_twisted.testing.exclusion import held_by_two, not_heeded, outlived
 from ifap_twisted.testing.trace import CANCELLED, CRASHED, DONE, UNENDED, Call, Observation, Seen, Trace
 
-PUTTING: Final = frozenset({"put", "create", "edit", "append"})
-PERHAPS: Final = frozenset({CRASHED, CANCELLED, UNENDED, "outcome-unknown", "stored-as-conflict"})
+PUTTING: Final = frozenset({"put", "create", "edit", "append", "queue", "hold"})
+PERHAPS: Final = frozenset({CRASHED, CANCELLED, UNENDED, "outcome-unknown", "stored-as-conflict", "lease-lost"})
 """Outcomes of a put that may have stored its file; all others are certain that it is not there."""
 REMOVING: Final = frozenset({"remove", "remove-tree", "move", "rmdir", "resolve", "both", "mkdir", "restore"})
 BUGS: Final = frozenset({"vid-collision", "tampered", "spliced", "malformed", "foreign-key", "wrong-key"})
@@ -75,7 +77,8 @@ def _acknowledged(trace: Trace) -> Iterator[Violation]:
             if call.outcome != DONE or not call.version or call.verb in {"read", "stat"}:
                 continue
             places = [one for found in seen.versions.values() for one in found if one.vid == call.version]
-            gone = any(vid == call.version for _path, vid in trace.destroyed | trace.collected)
+            lost = trace.destroyed | trace.collected.keys() | (trace.forsaken if call.pending else set())
+            gone = any(vid == call.version for _path, vid in lost)
             if len(places) != 1 and not (gone and not places):
                 yield Violation("no acknowledged write is lost or doubled", f"{_name(call)}: {len(places)} places")
             elif places and call.verb in PUTTING and places[0].content != call.content:
@@ -101,7 +104,7 @@ def _refused(trace: Trace) -> Iterator[Violation]:
             continue
         sent = [place for place, one in trace.sent.items() if one.call == call.number and place not in trace.restored]
         mine = [place for place in sent if place in there]
-        most = 1 if call.outcome == DONE or call.outcome in PERHAPS else 0
+        most = 1 if call.outcome == DONE or call.outcome in PERHAPS or call.version else 0
         if len(mine) > most:
             yield Violation(
                 "a write that failed is not there", f"{_name(call)}: {call.outcome}, but {len(mine)} stored"
@@ -112,7 +115,8 @@ def _finished(trace: Trace) -> Iterator[Violation]:
     """What was in the journal of a device that died is finished by the next one (FORMAT 4.1)."""
     for seen in _whole(trace):
         there = {(path, one.vid) for path, found in seen.versions.items() for one in found}
-        for path, vid in sorted(trace.journalled - there - trace.destroyed - trace.collected):
+        gone = trace.destroyed | trace.collected.keys() | trace.forsaken
+        for path, vid in sorted(trace.journalled - there - gone):
             yield Violation("what was journalled is finished", f"/{path}: {vid} is not there for {seen.who}")
 
 
@@ -159,7 +163,7 @@ def _remembered(trace: Trace) -> Iterator[Violation]:
 def _before(write: Call, read: Call) -> bool:
     """The write was acknowledged to the same device before the read began."""
     mine = (write.device, write.incarnation, write.path) == (read.device, read.incarnation, read.path)
-    acknowledged = write.verb in PUTTING and write.outcome == DONE and write.ended is not None
+    acknowledged = write.verb in PUTTING and write.outcome == DONE and write.ended is not None and not write.pending
     return mine and acknowledged and (write.ended or 0.0) < read.began
 
 
@@ -217,32 +221,15 @@ def _shown_right(seen: Observation, path: str, family: Family) -> Iterator[Viola
         yield Violation("what was removed is not shown", f"/{path} for {seen.who}: {sorted(listed)}")
 
 
-def _collected(trace: Trace) -> Iterator[Violation]:
-    """What was collected was needed by nobody: a version descends from it that is there (FORMAT 5.3).
-
-    Or that was, until a reference program destroyed it: its clean-up spares the highest message only, which may be the
-    late copy of an old version.
-    """
-    fresh = _fresh(trace)
-    for path, vid in sorted(trace.collected if fresh is not None else ()):
-        found = fresh.versions.get(path, ()) if fresh is not None else ()
-        versions = {one.vid: trace.sent[path, one.vid].version for one in found if (path, one.vid) in trace.sent}
-        sent = {name: sent.version for (at, name), sent in trace.sent.items() if at == path}
-        if trace.shuffled and not all(version.ours for version in sent.values()):
-            continue  # in which order the reference's came nobody knows any more
-        family = Family(sent, {name: order for order, name in enumerate(sent)})
-        later = {*versions, *(name for name in sent if (path, name) in trace.destroyed)}
-        if vid not in versions and not any(family.descends(name, vid) for name in later):
-            yield Violation("only what has a descendant is collected", f"/{path}: {vid}")
-
-
 def _family(trace: Trace, seen: Observation, path: str) -> Family | None:
     vids = [one.vid for one in seen.versions[path]]
     if any((path, vid) not in trace.sent for vid in vids):
         return None  # told by _explained
     here = [vid for vid in vids if (path, vid) not in trace.collected] or vids
     versions = {vid: trace.sent[path, vid].version for vid in here}
-    return Family(versions, {vid: seen.ranks[path, vid] for vid in here})
+    ranks = {vid: seen.ranks[path, vid] for vid in here}
+    leases = {uid: lease for uid, lease in trace.leases.items() if lease.validity == seen.uidvalidity}
+    return Family(versions, ranks, late(versions, ranks, {u: one for u, one in leases.items() if one.path == path}))
 
 
 def _unhidden(trace: Trace) -> Iterator[Violation]:
@@ -316,6 +303,31 @@ def _difference(mine: frozenset[object], theirs: frozenset[object]) -> str:
     return f"missing {sorted(map(str, mine - theirs))}, more {sorted(map(str, theirs - mine))}"
 
 
+def _locks(trace: Trace) -> Iterator[Violation]:
+    """What is locked has one holder, whom others heed, and for no longer than its lease (P7, FORMAT 10)."""
+    for first, later in held_by_two(trace):
+        yield Violation("a lock has one holder", f"{_name(later)} got what {_name(first)} had")
+    for first, later in not_heeded(trace):
+        yield Violation("a lock is heeded", f"{_name(later)} changed what {_name(first)} had")
+    for call in outlived(trace):
+        yield Violation("no lock outlives its lease", f"{_name(call)} was refused")
+
+
+def _collected(trace: Trace) -> Iterator[Violation]:
+    """Only what nobody needs is collected, was said to be long enough before, and is on record (FORMAT 5.3)."""
+    for path, vid in sorted(trace.collected):
+        if vid not in trace.recorded:
+            yield Violation("what is collected is on record", f"/{path}: {vid}")
+    for path, vid in hurried(trace):
+        yield Violation("nothing is collected before its grace is over", f"/{path}: {vid}")
+    fresh = _fresh(trace)
+    if fresh is not None:
+        for path, vid in uncovered(trace, fresh):
+            yield Violation("only what has a descendant is collected", f"/{path}: {vid}")
+        for path, vid in uncovering(trace, fresh):
+            yield Violation("a collection makes no head", f"/{path}: {vid}")
+
+
 def _others(trace: Trace) -> Iterator[Violation]:
     """Mail of others is untouched (P6)."""
     if trace.touched:
@@ -334,5 +346,6 @@ JUDGES: Final = (
     _unhidden,
     _collected,
     agreed,
+    _locks,
     _others,
 )

@@ -72,12 +72,17 @@ class Session:
 
 
 class Shelf(MemoryShelf):
-    """A shelf that counts what it drops.
+    """A shelf that counts what it drops, and on whose clock days may go by at once.
 
-    :ivar dropped: messages that it said it had stored.
+    :ivar dropped: messages that it said it had stored; ``ahead``: seconds that went by so.
     """
 
     dropped = 0
+    ahead = 0.0
+
+    def passed(self, now: float) -> None:
+        """The clock of the world says so much."""
+        super().passed(now + self.ahead)
 
     def drops(self, message: bytes) -> bool:
         """Whether it says OK to this message without storing it."""
@@ -95,7 +100,6 @@ class MemoryWorld:
         self._clock = clock
         self._sessions: dict[int, Session] = {}
         self._count = 0
-        self._days = 0.0
 
     @property
     def messages(self) -> Mapping[int, bytes]:
@@ -146,8 +150,7 @@ class MemoryWorld:
             self.shelf.deliver_late()
             return True
         if step.verb == "days":
-            self._days += DAYS
-            self.shelf.passed(self._clock.seconds() + self._days)
+            self.shelf.ahead += DAYS
             return True
         session = self._sessions.get(step.who)
         if session is None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
-from ifap_twisted.core import paths
-from ifap_twisted.core.values import Entry
+from ifap_twisted.core import envelope, paths
+from ifap_twisted.core.dialects import IFAP
+from ifap_twisted.core.keys import Key
+from ifap_twisted.core.leases import is_lock_object
+from ifap_twisted.core.records import RECORDS, Record
+from ifap_twisted.core.values import Entry, Lease, Version
 from ifap_twisted.deferreds import deferred
-from ifap_twisted.errors import IFAPError
+from ifap_twisted.errors import DataError, IFAPError
 from ifap_twisted.filesystem.filesystem import Filesystem
-from ifap_twisted.testing.trace import Observation, Seen
+from ifap_twisted.store.headers import metadata_fields
+from ifap_twisted.testing.trace import Observation, Seen, Trace
 
 
 @deferred
@@ -28,7 +34,37 @@ async def observe(who: str, filesystem: Filesystem, *, contents: bool) -> Observ
         tuple(sorted((entry.path, entry.version) for entry in await filesystem.conflicts())),
         ranks,
         (await filesystem.status()).pending,
+        filesystem.desk.view.uidvalidity,
     )
+
+
+def leases_in(trace: Trace) -> dict[int, Lease]:
+    """What the lock objects in the folder say, by UID."""
+    if not any(call.verb in {"lock", "hold"} for call in trace.calls):
+        return {}
+    versions = ((uid, _version(trace, message)) for uid, message in trace.messages.items())
+    return {
+        uid: one.lease for uid, one in versions if one is not None and one.lease is not None and is_lock_object(one)
+    }
+
+
+def recorded_in(trace: Trace) -> set[str]:
+    """The ids in the collection records in the folder."""
+    found: set[str] = set()
+    for message in trace.messages.values() if trace.collected else ():
+        version = _version(trace, message)
+        if version is not None and version.path.startswith(RECORDS):
+            keys = (Key.from_text(trace.key),)
+            content = envelope.read_message(message, dialect=IFAP, keys=keys, home=None)[1]
+            found |= {one.vid for one in Record.decode(content).gone}
+    return found
+
+
+def _version(trace: Trace, message: bytes) -> Version | None:
+    with suppress(DataError):
+        keys = (Key.from_text(trace.key),)
+        return envelope.read_header(metadata_fields(message), dialect=IFAP, keys=keys, home=None)
+    return None
 
 
 def _listed(entries: Sequence[Entry]) -> tuple[tuple[str, str, str], ...]:

@@ -20,9 +20,12 @@ from zope.interface import implementer
 from ifap_twisted.core import envelope
 from ifap_twisted.core.dialects import IFAP
 from ifap_twisted.core.keys import Key
+from ifap_twisted.core.plans import PLANS, Plan
 from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt, Traits, Version
-from ifap_twisted.errors import Unavailable
+from ifap_twisted.errors import ForeignKey, Unavailable
+from ifap_twisted.filesystem.backlog import Backlog
 from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.filesystem.folder import FOLDER_OBJECTS
 from ifap_twisted.interfaces import IFolderListener, IMessageStore
 from ifap_twisted.testing.disk import Disk, PowerCutError
 
@@ -38,10 +41,12 @@ class Lifetime:
     """The clock of a process, which stops when the process dies.
 
     :ivar skew: by how much it is off; it may jump.
+    :ivar slept: seconds that went by while nothing happened.
     """
 
-    def __init__(self, clock: Clock, *, skew: float = 0.0) -> None:
+    def __init__(self, clock: Clock, *, skew: float = 0.0, slept: float = 0.0) -> None:
         self.dead = False
+        self.slept = slept
         self._starved: float | None = None
         self._clock = clock
         self.skew = skew
@@ -50,6 +55,10 @@ class Lifetime:
     def seconds(self) -> float:
         """Now, as this process believes."""
         return self._clock.seconds() + self.skew
+
+    def elapsed(self) -> float:
+        """Seconds that run while the machine sleeps, and that nobody sets (FORMAT 10.1)."""
+        return self._clock.seconds() + self.slept
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> IDelayedCall:  # noqa: A002 -- IReactorTime
         """As ``IReactorTime`` says."""
@@ -174,6 +183,9 @@ class Notes(Protocol):
     def removed(self, versions: Sequence[Version]) -> None:
         """It removes messages that hold these versions."""
 
+    def planned(self, plan: Plan) -> None:
+        """It sends a plan of what is to be collected."""
+
     def founding(self) -> None:
         """It sends a folder object."""
 
@@ -183,7 +195,7 @@ class Line:
     """A store as one process sees it: notes what is sent, and is dumb when the process is dead.
 
     :param notes: told of what it does.
-    :ivar filesystem: that of the process, once it is open.
+    :ivar filesystem: that of the process, once it is open; ``backlog``: what it has accepted.
     """
 
     def __init__(
@@ -196,6 +208,7 @@ class Line:
     ) -> None:
         self.store = store
         self.filesystem: Filesystem | None = None
+        self.backlog = Backlog()
         self._lifetime = lifetime
         self._key = key
         self._notes = notes
@@ -292,17 +305,31 @@ class Line:
     def note(self, message: bytes) -> None:
         """A message is about to be sent, or kept until it is: note what it can possibly descend from."""
         key = self._key()
-        if self.filesystem is None or key is None:
+        version = None if key is None else self._read(message, key)
+        if key is None or version is None or version.path.startswith(FOLDER_OBJECTS):
             self._notes.founding()  # no file is written before (FORMAT 8.2)
             return
-        version = envelope.read_header(message, dialect=IFAP, keys=(key,), home=None)
-        index = self.filesystem.desk.view.index
-        known = {placed.version.vid for placed in index.history(version.path).versions}
+        if version.path.startswith(PLANS):
+            content = envelope.read_message(message, dialect=IFAP, keys=(key,), home=None)[1]
+            self._notes.planned(Plan.decode(content))
+        known = {one.vid for one in self.backlog.accepted(version.path)}
+        if self.filesystem is not None:
+            index = self.filesystem.desk.view.index
+            known |= {placed.version.vid for placed in index.history(version.path).versions}
         if MOVING.get() and version.deleted:
             known &= self._moved.get(version.path, set())
         if version.moved_from is not None:
             self._note_moved(version.moved_from)
         self._notes.sent(version, frozenset(known))
+
+    def _read(self, message: bytes, key: Key) -> Version | None:
+        """The version of a message; None for one under a key that its device has just made, and others have not."""
+        try:
+            return envelope.read_header(message, dialect=IFAP, keys=(key,), home=None)
+        except ForeignKey:
+            if self.filesystem is not None:
+                raise
+            return None
 
     def _note_moved(self, vid: str) -> None:
         """What the tombstone of a move may descend from: the version that was moved, and its ancestors."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ifap_twisted.core import paths
+from ifap_twisted.core.plans import Plan
 from ifap_twisted.core.values import Version
 from ifap_twisted.testing.process import CALL
+from ifap_twisted.testing.scenario import WRITING
 from ifap_twisted.testing.trace import Sent, Trace
 
 
 class Notebook:
     """That of one device, or of the reference program.
 
-    :param now: the time by no device's clock.
+    :param now: the time by the server's clock.
     :ivar old_writer: the name under which the device wrote when the copy was made that it goes on from; None: there is
         none, or it has drawn another name since.
     """
@@ -45,7 +47,23 @@ class Notebook:
         places = {(version.path, version.vid) for version in versions if not paths.is_reserved(version.path)}
         if places and any(call.ended is None and call.verb != "collect" for call in self._trace.calls):
             self._trace.situations["collected while somebody did something else"] += 1
-        self._trace.collected |= places
+        self._compare_with_writes({path for path, _vid in places})
+        for place in places:
+            self._trace.collected.setdefault(place, self._now())
+
+    def planned(self, plan: Plan) -> None:
+        """What is to be collected, or is not after all, is said to all."""
+        vids = {one.vid for one in plan.collect}
+        for vid in vids:
+            self._trace.planned.setdefault(vid, self._now())
+        self._compare_with_writes({path for path, vid in self._trace.sent if vid in vids})
+
+    def _compare_with_writes(self, paths: Collection[str]) -> None:
+        """Versions of these are to go, or go: is somebody else about to write there?"""
+        self._trace.situations["a plan against a write in flight"] += any(
+            call.ended is None and call.verb in WRITING and call.path in paths and call.device != self._device
+            for call in self._trace.calls
+        )
 
     def founding(self) -> None:
         """A folder object is sent."""

@@ -21,6 +21,9 @@ WRITING: Final = (
     "edit",
     "append",
     "create",
+    "queue",
+    "queue",
+    "hold",
     "keep",
     "restore",
     "undelete",
@@ -28,6 +31,7 @@ WRITING: Final = (
     "both",
 )
 PLACING: Final = ("move", "copy", "remove", "remove", "remove-tree", "mkdir", "rmdir", "refresh", "snapshot", "collect")
+LOCKING: Final = ("lock", "lock", "unlock")
 LIVING: Final = ("close", "crash", "crash", "cancel", "backup")
 NETWORK: Final = ("offline", "offline", "hide", "slow", "fail", "lose", "late", "answer-lost", "drop", "double", "jump")
 WIRE: Final = ("cut", "cut", "cut", "mute", "bye", "lag", "miscount", "misplace")
@@ -39,7 +43,7 @@ REPLACING: Final = ("restored", "restored", "cloned")
 QUIRKS: Final = ("drops-known", "no-key")
 PROFILE: Final = ("literal-", "synchronising", "multiappend", "slow-search", "shatters")
 """Quirks of a server, or of a network, that is right."""
-ACTIONS: Final = frozenset(READING + WRITING + PLACING + LIVING + ("open", *REPLACING))
+ACTIONS: Final = frozenset(READING + WRITING + PLACING + LOCKING + LIVING + ("open", *REPLACING))
 FAULTS: Final = frozenset(NETWORK + SERVER + REFERENCE + WIRE + WIRE_SERVER)
 
 
@@ -130,6 +134,10 @@ def draw(seed: int, worlds: Sequence[str] = ("memory",)) -> Scenario:
         deaths += _collection(random, count, paths)
     if not calm and random.random() < 0.2:
         deaths += _old_copy(random, count, paths)
+    if random.random() < 0.25:
+        deaths += _lease(random, count, paths, calm=calm)
+    if not calm and random.random() < 0.2:
+        deaths += _outage(random, count, paths)
     faults = (NETWORK + WIRE, SERVER + WIRE_SERVER) if world == "wire" else (NETWORK, SERVER)
     steps = begun + deaths + [_step(random, moment, count, paths, faults, calm=calm) for moment in moments]
     quirks = tuple(quirk for quirk in QUIRKS if not calm and random.random() < 0.25)
@@ -215,11 +223,49 @@ def _old_copy(random: Random, count: int, paths: Sequence[str]) -> list[Step]:
     return [*steps, Step(steps[-1].at, other, "put", path)]
 
 
+def _lease(random: Random, count: int, paths: Sequence[str], *, calm: bool) -> list[Step]:
+    """A path is locked for a while; others write to it, and its holder once more when that is over."""
+    path, at, who = random.choice(paths), random.uniform(3, 40), random.randrange(count)
+    number = random.randrange(3)
+    verbs = [(0.0, who, "put", 0), (1.0, who, "lock", number)]
+    verbs += [(1.0 + random.uniform(0, 9), random.randrange(count), _beside_a_lock(random), number) for _ in range(4)]
+    end = 1.0 + LEASES[number] + random.choice((1.5, 8.0))
+    sleeps = "put" if calm else random.choice(("slow", "offline", "crash", "put"))
+    verbs += [(random.choice((8.0, end - 2.0)), who, sleeps, 38)]
+    verbs += [(end, random.randrange(count), random.choice(("put", "lock", "hold")), number)]
+    verbs += [(end - 1.0 + random.choice((0.0, 1.2, 20.0)), who, random.choice(("put", "edit")), 0)]
+    return [Step(round(at + moment, 3), whose, verb, path, path, number) for moment, whose, verb, number in verbs]
+
+
+LEASES: Final = (5, 12, 40)
+"""Seconds that the locks of a run last."""
+
+
+def _beside_a_lock(random: Random) -> str:
+    return random.choice(("put", "edit", "append", "remove", "lock", "hold", "unlock", "queue"))
+
+
+def _outage(random: Random, count: int, paths: Sequence[str]) -> list[Step]:
+    """Writes are accepted while the server is away, and others write meanwhile; sometimes the device dies with them."""
+    path, at, who = random.choice(paths), random.uniform(3, 40), random.randrange(count)
+    away = 12 + random.randrange(25)
+    verbs = [(0.0, who, "queue", 0), (2.0, who, "offline", away)]
+    verbs += [(2.5 + random.uniform(0, away), who, random.choice(("queue", "queue", "queue", "put")), 0)]
+    verbs += [(3.0 + random.uniform(0, 3), who, "queue", number) for number in range(random.randint(1, 4))]
+    verbs += [(random.uniform(2, away), random.randrange(count), random.choice(("put", "edit", "remove")), 0)]
+    verbs += [(6.5, who, "crash", random.choice((1, 3)))] * random.randrange(2)
+    verbs += [(7.0 + random.uniform(0, 8), who, "queue", 0)] * 2
+    return [
+        Step(round(at + moment, 3), whose, verb, random.choice((path, path, random.choice(paths))), path, number)
+        for moment, whose, verb, number in verbs
+    ]
+
+
 def _step(
     random: Random, at: float, count: int, paths: Sequence[str], faults: Sequence[Sequence[str]], *, calm: bool
 ) -> Step:
-    kinds = (READING, WRITING, PLACING, LIVING, *faults, REFERENCE, ("open",), REPLACING)
-    weights = (20, 45, 25, 0, 0, 0, 0, 2, 0) if calm else (15, 40, 18, 5, 12, 3, 4, 4, 1)
+    kinds = (READING, WRITING, PLACING, LOCKING, LIVING, *faults, REFERENCE, ("open",), REPLACING)
+    weights = (20, 45, 25, 5, 0, 0, 0, 0, 2, 0) if calm else (15, 40, 18, 3, 5, 12, 3, 4, 4, 1)
     verb = random.choice(random.choices(kinds, weights)[0])
     who = 0 if verb in SERVER + WIRE_SERVER + REFERENCE else random.randrange(count)
     return Step(at, who, verb, random.choice(paths), random.choice(paths), random.randrange(1000))

@@ -20,8 +20,9 @@ from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.testing import actions
 from ifap_twisted.testing.device import KEY, Device, Keyring, Plant
 from ifap_twisted.testing.disk import Disk
+from ifap_twisted.testing.exclusion import was_taken_over
 from ifap_twisted.testing.memory_world import DAYS
-from ifap_twisted.testing.observing import observe
+from ifap_twisted.testing.observing import leases_in, observe, recorded_in
 from ifap_twisted.testing.process import CALL, MOVING, code_of
 from ifap_twisted.testing.recording import Notebook
 from ifap_twisted.testing.reference_program import ReferenceProgram
@@ -42,6 +43,8 @@ APART = 600.0
 """Seconds by which clocks may differ, and no more, for what depends on two of them."""
 JUMPS = (-600.0, 600.0, -60.0, 90_000.0)
 """Seconds by which a device's clock jumps."""
+MET = {"locked": "a file was locked for others", "lease-lost": "a lease was lost"}
+"""Situations that an outcome tells."""
 MAIL = b"From: a@b.example\r\nSubject: none of ours\r\n\r\n%d\r\n"
 
 
@@ -64,13 +67,14 @@ class Simulation:
         self._mail: list[bytes] = []
         self._disks = 0
         self._over = False
+        self._days = 0.0
         self.devices = [
             Device(number, place, self.world, self.clock, self._keyring, seed=scenario.seed)
             for number, place in enumerate(scenario.places)
         ]
         self._compare_clocks()
-        self._notes = [Notebook(self.trace, device.number, self.clock.seconds) for device in self.devices]
-        self._saved = Notebook(self.trace, -1, self.clock.seconds)
+        self._notes = [Notebook(self.trace, device.number, self._now) for device in self.devices]
+        self._saved = Notebook(self.trace, -1, self._now)
         self._reference = ReferenceProgram(
             lambda: self.world.messages,
             self.world.add,
@@ -130,12 +134,18 @@ class Simulation:
             self._trouble(step, struck=device.filesystem is not None)
         elif step.verb == "days":
             for device in self.devices:
-                device.jump(DAYS)
+                device.sleep(DAYS)
+            self._days += DAYS
+            self.trace.voids.append(self.clock.seconds())
             self._trouble(step, struck=self.world.strike(step))
         elif step.verb in FAULTS:
             self._trouble(step, struck=self.world.strike(step))
         else:
             self._act(self.devices[step.who], step)
+
+    def _now(self) -> float:
+        """By the server's clock."""
+        return self.clock.seconds() + self._days
 
     def _compare_clocks(self) -> None:
         skews = [device.skew for device in self.devices]
@@ -146,6 +156,7 @@ class Simulation:
             return
         self.trace.troubles[step.verb] += 1
         if step.verb == "renumber":
+            self.trace.voids.append(self.clock.seconds())
             if any(self.trace.calls[number].verb in WRITING for number in self._running):
                 self.trace.situations["renumbered while somebody wrote"] += 1
             self.trace.shuffled = self.trace.shuffled or step.number % 3 == 0
@@ -186,7 +197,10 @@ class Simulation:
                 mine[step.number % len(mine)].cancel()
                 self.trace.troubles["cancel"] += 1
         elif device.filesystem is not None:
-            self._begin(device, step, device.filesystem)
+            opened = device.filesystem
+            self._begin(device, step, lambda call: actions.begin(opened, call, step.number))
+        elif step.verb == "queue" and (accepting := device.accepting) is not None:
+            self._begin(device, step, lambda call: actions.accept(accepting, call, step.number))
 
     def _start(self, device: Device) -> None:
         self._crash_calls(device)  # of a process that was left behind in the middle of closing
@@ -224,7 +238,7 @@ class Simulation:
         """Give a dead device another disk; nobody finishes what only the old one held."""
         lost = device.journalled()
         device.replace(disk)
-        self.trace.journalled -= lost - device.journalled()
+        self.trace.forsaken |= lost - device.journalled()
         self.trace.restored.update(device.journalled())
         self._notes[device.number].old_writer = disk.writer
 
@@ -232,7 +246,11 @@ class Simulation:
         """What the journal of a dead device holds the next process finishes, if nobody was told that it failed."""
         for place in device.journalled():
             number = self.trace.sent[place].call
-            if number is not None and self.trace.calls[number].outcome == CRASHED:
+            if number is None:
+                continue
+            if self.trace.calls[number].pending:
+                self.trace.situations["died with an accepted write"] += 1
+            if self.trace.calls[number].outcome == CRASHED:
                 self.trace.journalled.add(place)
                 self.trace.situations["died with a write in the journal"] += 1
 
@@ -245,12 +263,12 @@ class Simulation:
         if not (self._over or device.filesystem or device.opening):
             self._start(device)
 
-    def _begin(self, device: Device, step: Step, filesystem: Filesystem) -> None:
+    def _begin(self, device: Device, step: Step, begin: Callable[[Call], Deferred[Any]]) -> None:
         call = self._call(device, step)
         context = copy_context()
         context.run(CALL.set, call.number)
         context.run(MOVING.set, step.verb == "move")
-        self._follow(device, call, context.run(actions.begin, filesystem, call, step.number))
+        self._follow(device, call, context.run(begin, call))
 
     def _call(self, device: Device, step: Step) -> Call:
         number = len(self.trace.calls)
@@ -280,12 +298,17 @@ class Simulation:
     def _ended(self, call: Call, outcome: str) -> None:
         call.outcome, call.ended = outcome, self.clock.seconds()
         self._running.pop(call.number, None)
+        if outcome in MET:
+            self.trace.situations[MET[outcome]] += 1
+        if outcome == DONE and call.verb in {"lock", "hold"}:
+            self.trace.situations["a lock was taken over"] += was_taken_over(self.trace, call)
 
     def _tell_result(self, call: Call, result: Any) -> None:
         if isinstance(result, Record):
             call.version, call.data = result.entry.version, result.data
         elif isinstance(result, Entry):
-            call.version = result.version
+            call.version, call.pending = result.version, result.pending
+            self.trace.situations["a write was accepted with the server away"] += result.pending
 
     def _after(self, device: Device, call: Call) -> None:
         """Break what was opened, if that is the plan; start again what was closed or did not open."""
@@ -335,6 +358,8 @@ class Simulation:
             if device.filesystem is not None:
                 self._wait(device.filesystem.close())
         self.trace.messages = dict(self.world.messages)
+        self.trace.leases = leases_in(self.trace)
+        self.trace.recorded = recorded_in(self.trace)
         self.trace.wires = self.world.fingerprint
 
     def _count_situations(self) -> None:
@@ -342,7 +367,7 @@ class Simulation:
         situations["a known Message-ID was dropped"] += self.world.dropped
         seen = self.trace.observations[0].versions if self.trace.observations else {}
         present = {(path, one.vid) for path, found in seen.items() for one in found}
-        situations["a collected version came back"] += len(present & self.trace.collected)
+        situations["a collected version came back"] += len(present & self.trace.collected.keys())
         situations["versions were collected"] += len(self.trace.collected)
         situations["clocks ten minutes apart"] += self.trace.apart
 
@@ -363,7 +388,7 @@ class Simulation:
         number = len(self.devices) + len(self.trace.observations)
         device = Device(number, Place(), self.world, self.clock, self._keyring, seed=self._scenario.seed)
         self._guests.append(device)
-        opened = self._wait(device.start(Notebook(self.trace, number, self.clock.seconds)))
+        opened = self._wait(device.start(Notebook(self.trace, number, self._now)))
         if isinstance(opened, Failure) or opened is None:
             reason = "" if opened is None else opened.getErrorMessage()
             self.trace.logged.append(f"a fresh client cannot open the folder: {reason}")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from ifap_twisted.core.values import Version
+from ifap_twisted.core.values import Lease, Version
 from ifap_twisted.testing.scenario import Scenario
 
 DONE = "done"
@@ -23,12 +23,18 @@ UNENDED = "unended"
 
 SITUATIONS: Final = (
     "a collected version came back",
+    "a file was locked for others",
     "a known Message-ID was dropped",
+    "a lease was lost",
+    "a lock was taken over",
     "a new writer after an old copy",
+    "a plan against a write in flight",
+    "a write was accepted with the server away",
     "an incomplete listing",
     "clocks ten minutes apart",
     "collected while somebody did something else",
     "died with a write in the journal",
+    "died with an accepted write",
     "renumbered while somebody wrote",
     "two devices at their first login",
     "versions were collected",
@@ -42,6 +48,8 @@ class Call:
 
     :ivar incarnation: how often the device had been started, this time included.
     :ivar content: what a put was given.
+    :ivar lease: how many seconds a lock was asked for.
+    :ivar pending: it was accepted, and not on the server yet.
     :ivar outcome: ``done``, ``crashed``, ``cancelled``, ``unended``, the code of an error, or ``bug: `` and what no
         caller should ever see.
     :ivar version: the version that a write made, or that a read gave.
@@ -61,6 +69,8 @@ class Call:
     outcome: str = UNENDED
     version: str | None = None
     data: bytes | None = None
+    lease: float = 0.0
+    pending: bool = False
 
 
 @dataclass(slots=True)
@@ -96,6 +106,7 @@ class Observation:
     """All that one client shows when everything is quiet.
 
     :ivar versions: of each path, newest first; ``listing``: path, type and version; ``conflicts``: path and version.
+    :ivar uidvalidity: under which it shows all that.
     :ivar ranks: the lowest UID of each version, by path and version.
     """
 
@@ -105,6 +116,7 @@ class Observation:
     conflicts: tuple[tuple[str, str], ...]
     ranks: Mapping[tuple[str, str], float]
     pending: int = 0
+    uidvalidity: int = 0
 
 
 @dataclass(slots=True)
@@ -113,9 +125,13 @@ class Trace:
 
     :ivar sent: by path and version id, in the order in which they were first sent.
     :ivar destroyed: paths and ids of versions that a reference program expunged.
-    :ivar collected: those that a device removed in a collection.
+    :ivar collected: those that a device removed in a collection, and when first, by the server's clock.
+    :ivar planned: the ids of those that were to be collected, and since when; ``recorded``: those on record in the end.
     :ivar founders: the devices that wrote a folder object.
     :ivar journalled: those in the journal of a device when it died, before anybody was told what became of them.
+    :ivar forsaken: those that were on a disk only with which no device goes on.
+    :ivar leases: what the lock objects say that are there in the end, by UID.
+    :ivar voids: the moments at which all locks ended: renumberings, and days that went by.
     :ivar restored: those in a journal that came back from a backup: they are sent again, however they had ended.
     :ivar blind: devices and incarnations that may know less than they knew, because the server hid messages from a
         listing that had to be read anew.
@@ -132,10 +148,15 @@ class Trace:
     calls: list[Call] = field(default_factory=list)
     sent: dict[tuple[str, str], Sent] = field(default_factory=dict)
     destroyed: set[tuple[str, str]] = field(default_factory=set)
-    collected: set[tuple[str, str]] = field(default_factory=set)
+    collected: dict[tuple[str, str], float] = field(default_factory=dict)
+    planned: dict[str, float] = field(default_factory=dict)
+    recorded: set[str] = field(default_factory=set)
     founders: set[int] = field(default_factory=set)
     journalled: set[tuple[str, str]] = field(default_factory=set)
     restored: set[tuple[str, str]] = field(default_factory=set)
+    forsaken: set[tuple[str, str]] = field(default_factory=set)
+    leases: dict[int, Lease] = field(default_factory=dict)
+    voids: list[float] = field(default_factory=list)
     blind: set[tuple[int, int]] = field(default_factory=set)
     mail: int = 0
     touched: int = 0
