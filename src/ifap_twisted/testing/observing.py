@@ -21,6 +21,7 @@ from ifap_twisted.testing.trace import Observation, Seen, Trace
 @deferred
 async def observe(who: str, filesystem: Filesystem, *, contents: bool) -> Observation:
     """Look at all versions of all paths, their contents too where asked for, and at the conflicts."""
+    pending = (await filesystem.status()).pending  # first: a snapshot may be due while the rest is looked at
     index = filesystem.desk.view.index
     names = sorted(name for name in index.paths() if not paths.is_reserved(name))
     versions = {}
@@ -33,7 +34,7 @@ async def observe(who: str, filesystem: Filesystem, *, contents: bool) -> Observ
         _listed(await filesystem.list("/", recursive=True)),
         tuple(sorted((entry.path, entry.version) for entry in await filesystem.conflicts())),
         ranks,
-        (await filesystem.status()).pending,
+        pending,
         filesystem.desk.view.uidvalidity,
     )
 

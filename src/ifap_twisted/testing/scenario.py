@@ -134,6 +134,8 @@ def draw(seed: int, worlds: Sequence[str] = ("memory",)) -> Scenario:
         deaths += _collection(random, count, paths)
     if not calm and random.random() < 0.2:
         deaths += _old_copy(random, count, paths)
+    if random.random() < 0.1:
+        deaths += _directory(random, count)
     if random.random() < 0.25:
         deaths += _lease(random, count, paths, calm=calm)
     if not calm and random.random() < 0.2:
@@ -221,6 +223,13 @@ def _old_copy(random: Random, count: int, paths: Sequence[str]) -> list[Step]:
     verbs += [(11.0 + random.uniform(0, 9), random.choice(("put", "edit", "remove")), 0) for _ in range(3)]
     steps = [Step(round(at + moment, 3), who, verb, path, path, number) for moment, verb, number in verbs]
     return [*steps, Step(steps[-1].at, other, "put", path)]
+
+
+def _directory(random: Random, count: int) -> list[Step]:
+    """An empty directory is made, and removed by anybody."""
+    at = random.uniform(3, 60)
+    verbs = ((0.0, "mkdir"), (random.choice((0.1, 5.0)), "rmdir"))
+    return [Step(round(at + moment, 3), random.randrange(count), verb, "e") for moment, verb in verbs]
 
 
 def _lease(random: Random, count: int, paths: Sequence[str], *, calm: bool) -> list[Step]:

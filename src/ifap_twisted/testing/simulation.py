@@ -348,6 +348,7 @@ class Simulation:
                 for _ in range(5):
                     if not isinstance(self._wait(device.filesystem.refresh()), Failure):
                         break
+                self._advance(self.clock.seconds() + LONGEST, lambda device=device: device.at_rest)  # type: ignore[misc]
                 self._observe(f"device {device.number}", device.filesystem, contents=False)
         self._look_afresh("fresh again")
         self._count_situations()
