@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 
 from ifap_twisted.basedir.basedir import Basedir
 from ifap_twisted.basedir.journal import FileJournal
+from ifap_twisted.basedir.locks import FileLocks
 from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core import limits
 from ifap_twisted.core.keys import Key
@@ -127,6 +128,7 @@ class Device:
             random=random,
             identity=await FileWriter.open(basedir, random, worker),
             journal=NotedJournal(journal, line.note).use,
+            locks=await FileLocks.open(basedir, worker),
             backlog=line.backlog,
         )
         if self._keyring.key is not None and self._membership.keys != (self._keyring.key,):
