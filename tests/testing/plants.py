@@ -261,7 +261,6 @@ ABOVE_THE_SHELF = [
     ignores_the_grace,
     collects_heads,
     forgets_the_record,
-    writes_through_locks,
     gives_a_lock_to_two,
 ]
 """What a wire makes no easier or harder to find."""

@@ -32,6 +32,7 @@ from tests.testing.plants import (
     lets_no_lock_end,
     loses_what_it_acknowledged,
     serves_another_file,
+    writes_through_locks,
 )
 
 CI_SEEDS = 300
@@ -218,6 +219,16 @@ class ScriptedTests(SynchronousTestCase):
         collecting = [Step(20.0, 0, "collect"), Step(21.0, 0, "days"), Step(22.0, 0, "collect")]
         steps = [Step(0.0, 0, "open"), *saves, *puts, *collecting]
         self.assertFound(collects_what_hides_an_older_one, "a collection makes no head", steps)
+
+    def test_one_that_writes_through_locks(self) -> None:
+        """Somebody else's file is changed under its lock."""
+        steps = [
+            Step(0.0, 0, "open"),
+            Step(0.0, 1, "open"),
+            Step(1.0, 0, "put", "a"),
+            Step(2.0, 0, "lock", "a", number=1),
+        ]
+        self.assertFound(writes_through_locks, "a lock is heeded", [*steps, Step(8.0, 1, "edit", "a")])
 
     def test_one_that_lets_no_lock_end(self) -> None:
         """Its holder has gone; half a minute later somebody else may write."""

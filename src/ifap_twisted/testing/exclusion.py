@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from ifap_twisted.testing.scenario import NETWORK, WIRE, WIRE_SERVER
 from ifap_twisted.testing.trace import DONE, Call, Trace
 
 WHOLE_SECOND: Final = 1.0
@@ -16,6 +17,10 @@ OVERWRITING: Final = frozenset({"edit", "append"})
 """What was stored so was stored over something that was there: adding asks for no lock."""
 ASKING: Final = frozenset({"put", "create", "queue", "edit", "append", "lock", "hold"})
 """Calls that say of which path they were refused."""
+KNOWN_AFTER: Final = 2.0
+"""Seconds after which a device that hears at once knows a lock; ``QUICK``: the mean of its answers."""
+QUICK: Final = 0.1
+_CUTTING: Final = frozenset(NETWORK + WIRE + WIRE_SERVER)
 BLINDING: Final = frozenset({"hide", "lag", "miscount", "misplace"})
 """Faults after which a device cannot be blamed for not knowing a lock."""
 CERTAIN: Final = frozenset({DONE, "locked", "not-found", "is-a-directory", "not-a-directory"})
@@ -37,9 +42,15 @@ def not_heeded(trace: Trace) -> Iterator[tuple[Call, Call]]:
     """A lock, and a change of somebody else that was let through before it was over."""
     for first, until in _tenures(trace):
         for later in trace.calls:
-            began_under_it = later.verb in OVERWRITING and later.began >= (first.ended or 0.0)
-            if began_under_it and _meets(first, later, until):
+            began_under_it = later.verb in OVERWRITING and later.began >= (first.ended or 0.0) + KNOWN_AFTER
+            if began_under_it and _is_told(trace, later) and _meets(first, later, until):
                 yield first, later
+
+
+def _is_told(trace: Trace, call: Call) -> bool:
+    """Whether the device of a call hears at once of what others do; nobody can ask a server to refuse (FORMAT 10.2)."""
+    place = trace.scenario.places[call.device]
+    return not (place.poor or place.late or place.latency > QUICK or set(trace.troubles) & _CUTTING)
 
 
 def outlived(trace: Trace) -> Iterator[Call]:
@@ -91,7 +102,7 @@ def _meets(first: Call, later: Call, until: float) -> bool:
 def _is_explained(trace: Trace, call: Call) -> bool:
     """A lock may have been there when it was asked for."""
     known = [one for one in trace.calls if one.verb in {"lock", "hold"} and one.path == call.path and one is not call]
-    if any(one.outcome not in CERTAIN for one in known):
+    if any(one.outcome not in (CERTAIN if one.verb == "lock" else {DONE, "locked"}) for one in known):
         return True  # what nobody was told of may have arrived at any time
     before = [one for one in known if one.began <= (call.ended or call.began) and one.outcome == DONE]
     return any(_last(trace, one, call) >= call.began for one in before)
