@@ -261,6 +261,5 @@ ABOVE_THE_SHELF = [
     ignores_the_grace,
     collects_heads,
     forgets_the_record,
-    gives_a_lock_to_two,
 ]
 """What a wire makes no easier or harder to find."""

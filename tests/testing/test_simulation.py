@@ -29,6 +29,7 @@ from tests.testing.plants import (
     ABOVE_THE_SHELF,
     PLANTS,
     collects_what_hides_an_older_one,
+    gives_a_lock_to_two,
     lets_no_lock_end,
     loses_what_it_acknowledged,
     serves_another_file,
@@ -229,6 +230,12 @@ class ScriptedTests(SynchronousTestCase):
             Step(2.0, 0, "lock", "a", number=1),
         ]
         self.assertFound(writes_through_locks, "a lock is heeded", [*steps, Step(8.0, 1, "edit", "a")])
+
+    def test_one_that_gives_a_lock_to_two(self) -> None:
+        """The second asks while the first has it."""
+        steps = [Step(0.0, 0, "open"), Step(0.0, 1, "open"), Step(1.0, 0, "put", "a")]
+        steps += [Step(2.0, 0, "lock", "a", number=1), Step(6.0, 1, "lock", "a", number=1)]
+        self.assertFound(gives_a_lock_to_two, "a lock has one holder", steps)
 
     def test_one_that_lets_no_lock_end(self) -> None:
         """Its holder has gone; half a minute later somebody else may write."""
