@@ -5,7 +5,7 @@ It is pure: it looks at a trace and at nothing else, and what it cannot explain 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -78,11 +78,26 @@ def _acknowledged(trace: Trace) -> Iterator[Violation]:
                 continue
             places = [one for found in seen.versions.values() for one in found if one.vid == call.version]
             lost = trace.destroyed | trace.collected.keys() | (trace.forsaken if call.pending else set())
-            gone = any(vid == call.version for _path, vid in lost)
+            gone = any(vid == call.version for _path, vid in lost) or _is_anew(trace, call, seen, lost)
             if len(places) != 1 and not (gone and not places):
                 yield Violation("no acknowledged write is lost or doubled", f"{_name(call)}: {len(places)} places")
             elif places and call.verb in PUTTING and places[0].content != call.content:
                 yield Violation("an acknowledged write has its content", f"{_name(call)}: {_shown(places[0])}")
+
+
+def _is_anew(trace: Trace, call: Call, seen: Observation, lost: Collection[tuple[str, str]]) -> bool:
+    """Whether what was only accepted was written anew under another id, as its number was doubtful (FORMAT 3.2)."""
+    accepted = trace.sent.get((call.path, call.version or "")) if call.pending else None
+    if accepted is None:
+        return False
+    there = {one.vid for one in seen.versions.get(call.path, ())} | {vid for path, vid in lost if path == call.path}
+    return any(
+        path == call.path
+        and vid in there
+        and one.version.sha256 == accepted.version.sha256
+        and (one.call is None or trace.calls[one.call].verb != "restore")
+        for (path, vid), one in trace.sent.items()
+    )
 
 
 def _whole(trace: Trace) -> list[Observation]:
