@@ -8,8 +8,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.dialects import IFAP, MAILFILE
+from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
-from ifap_twisted.core.values import Receipt, Traits
+from ifap_twisted.core.values import Receipt, Traits, Version
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import (
     ForeignFolder,
@@ -23,7 +24,7 @@ from ifap_twisted.errors import (
     UnsupportedDialect,
     WrongKey,
 )
-from ifap_twisted.filesystem.folder import FolderObject
+from ifap_twisted.filesystem.folder import FOLDER_OBJECTS, FolderObject, home_of_versions
 from ifap_twisted.filesystem.opening import Membership, Opened
 from ifap_twisted.store.memory import FULL_TRAITS, MemoryShelf, MemoryStore, Turnstile
 from ifap_twisted.testing.reference_writer import encode
@@ -214,9 +215,31 @@ class FolderObjectTests(Opening):
         store = Racing(self.folder.shelf, lambda: result(rival.opening()), traits=poor)
         opened: Opened = result(self.folder.opening(store=store))
         result(opened.filesystem.put("a", b"1"))
+        self.folder.shelf.renumber([2, 4, 1, 3])
+        self.assertEqual(result(self.folder.device().get("a")), b"1")
+
+    def test_nor_before_anything_was_written(self) -> None:
+        """Whoever finds two equal ones says which it took, by another message of it (FORMAT 8.2)."""
+        rival = Folder(shelf=self.folder.shelf, seed=1)
+        poor = Traits(reports_uid=False, expunges_by_uid=False, pushes=False)
+        store = Racing(self.folder.shelf, lambda: result(rival.opening()), traits=poor)
+        opened: Opened = result(self.folder.opening(store=store))
         self.assertEqual(len(self.contents()), 3)
         self.folder.shelf.renumber([2, 1, 3])
-        self.assertEqual(result(self.folder.device().get("a")), b"1")
+        late = self.folder.device()
+        self.assertEqual(len(self.contents()), 3)
+        result(late.put("a", b"1"))
+        result(opened.filesystem.refresh())
+        self.assertEqual(result(opened.filesystem.get("a")), b"1")
+
+    def test_files_count_more_than_folder_objects(self) -> None:
+        """However many messages of those there are."""
+        index = Index()
+        for uid, home in enumerate(["AAAAAAAA", "BBBBBBBB", "AAAAAAAA", "AAAAAAAA"], 1):
+            index.observe(uid, named(FOLDER_OBJECTS + home, home))
+        self.assertEqual(home_of_versions(index), "AAAAAAAA")
+        index.observe(5, named("a", "BBBBBBBB"))
+        self.assertEqual(home_of_versions(index), "BBBBBBBB")
 
     def test_numbers_that_change_while_the_folder_is_opened_are_not_used(self) -> None:
         """What was listed under them means nothing; opening again helps (FORMAT 2.5)."""
@@ -443,6 +466,14 @@ class Racing(MemoryStore):
         if before is not None:
             before()
         return super().append(message)
+
+
+def named(path: str, home: str) -> Version:
+    """A version that names a home."""
+    return Version(
+        path=path, vid=f"{path} {home}", sealed_id=path, ours=True, encrypted=True, length=0, size=0, modified=0.0,
+        writer="w", clock={"w": 1}, home=home,
+    )  # fmt: skip
 
 
 class Changing(MemoryStore):

@@ -183,10 +183,31 @@ def winner(index: Index, found: Sequence[Placed]) -> Placed:
 
 
 def home_of_versions(index: Index) -> str | None:
-    """The home that most versions of ours name: a folder without its object is still the folder of these files."""
-    versions = [version for uid in sorted(index.uids()) if (version := index.at(uid)) is not None]
-    homes = Counter(version.home for version in versions if version.ours and version.home)
-    return homes.most_common(1)[0][0] if homes else None
+    """The home that most versions of ours name: a folder without its object is still the folder of these files.
+
+    While there is nothing but folder objects, each message of one counts; the lowest UID decides between equals.
+    """
+    files, objects = _named(index)
+    homes = [*objects, *files] if files else [*objects]
+    return max(homes, key=lambda home: (files[home], objects[home]), default=None)
+
+
+def is_tied(index: Index) -> bool:
+    """Whether nothing but the order of the messages tells which of several folder objects counts."""
+    files, objects = _named(index)
+    first, *others = [count for _home, count in objects.most_common(2)]
+    return not files and others == [first]
+
+
+def _named(index: Index) -> tuple[Counter[str], Counter[str]]:
+    """How many files and other versions name each home, and how many folder objects, in the order of the UIDs."""
+    files: Counter[str] = Counter()
+    objects: Counter[str] = Counter()
+    for uid in sorted(index.uids()):
+        version = index.at(uid)
+        if version is not None and version.ours and version.home:
+            (objects if version.path.startswith(FOLDER_OBJECTS) else files)[version.home] += 1
+    return files, objects
 
 
 def is_used(index: Index, home: str) -> bool:

@@ -47,11 +47,13 @@ async def home_of(
         folder.check_alone(view.index, blocks)
         await _make_object(view, surroundings, state, blocks)
         found = folder.folder_objects(view.index)
-    return await _winner(view, found)
+    return await _winner(view, found, state)
 
 
-async def _winner(view: View, found: Sequence[Placed]) -> str:
+async def _winner(view: View, found: Sequence[Placed], state: FolderState) -> str:
     """The home of the folder object that counts.
+
+    Where only its place tells that, a second message of it is added: a renumbering may change the order.
 
     :raises DataError: it cannot be opened; nothing may be written here.
     """
@@ -68,6 +70,10 @@ async def _winner(view: View, found: Sequence[Placed]) -> str:
         view.check_generation(generation)
         raise
     view.check_generation(generation)  # what was read of a place was perhaps another message's (FORMAT 2.5)
+    if folder.is_tied(view.index) and not state.read_only:
+        message = await view.store.message(winner.places[0])
+        view.check_generation(generation)
+        await view.store.append(message)
     return opened.home
 
 
