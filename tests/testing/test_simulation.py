@@ -317,6 +317,13 @@ class CommandTests(SynchronousTestCase):
         self.assertIn("2 seeds", first.stdout)
         self.assertIn("the next is 8", second.stdout)
 
+    def test_one_that_is_killed_keeps_its_place(self) -> None:
+        """It is saved before each seed."""
+        places: list[int] = []
+        campaign = Campaign(following=7)
+        run_campaign(campaign, 2, None, lambda: 0.0, io.StringIO(), lambda: places.append(campaign.following))
+        self.assertEqual(places, [7, 8, 9])
+
     def test_a_replay_says_what_happened(self) -> None:
         """Every call, the digest, and the judgement."""
         out = io.StringIO()

@@ -21,13 +21,27 @@ from ifap_twisted.testing.worlds import WORLDS
 ENDLESS = sys.maxsize
 
 
-def run_campaign(campaign: Campaign, count: int, seconds: float | None, now: Callable[[], float], out: TextIO) -> bool:
+def run_campaign(
+    campaign: Campaign,
+    count: int,
+    seconds: float | None,
+    now: Callable[[], float],
+    out: TextIO,
+    save: Callable[[], None] = lambda: None,
+) -> bool:
     """Run seeds, say what they covered, and whether all promises were kept.
 
     :param seconds: begin no further seed after so long; None: only ``count`` ends it.
+    :param save: called before each seed, so that a campaign that is killed goes on where it was.
     """
     began, before = now(), campaign.coverage.seeds
-    found = campaign.run(count, lambda: seconds is None or now() - began < seconds)
+
+    def go_on() -> bool:
+        save()
+        return seconds is None or now() - began < seconds
+
+    found = campaign.run(count, go_on)
+    save()
     took = max(now() - began, 1e-9)
     ran = campaign.coverage.seeds - before
     for line in campaign.coverage.lines():
@@ -96,10 +110,15 @@ def main(
     if seed is not None:
         campaign.following = seed
     most = count if count is not None else (200 if seconds is None else ENDLESS)
-    kept = run_campaign(campaign, most, seconds, monotonic, sys.stdout)
-    if state is not None:
-        state.write_text(campaign.to_json(), encoding="utf-8")
+    kept = run_campaign(campaign, most, seconds, monotonic, sys.stdout, lambda: _keep(campaign, state))
     sys.exit(0 if kept else 1)
+
+
+def _keep(campaign: Campaign, state: Path | None) -> None:
+    if state is not None:
+        written = state.with_name(state.name + ".tmp")
+        written.write_text(campaign.to_json(), encoding="utf-8")
+        written.replace(state)
 
 
 def _script(file: TextIO) -> Scenario:
