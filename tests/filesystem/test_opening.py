@@ -232,6 +232,22 @@ class FolderObjectTests(Opening):
         result(opened.filesystem.refresh())
         self.assertEqual(result(opened.filesystem.get("a")), b"1")
 
+    def test_a_winner_whose_object_is_there_twice_stays_the_winner(self) -> None:
+        """A rival has said so while it still reads back what it stored."""
+        rival = Folder(seed=1)
+        result(rival.opening(Membership(keys=(KEY,))))
+        store = self.folder.store()
+        store.gate = turnstile = Turnstile("message")
+        opening = self.folder.opening(Membership(keys=(KEY,)), store=store)
+        (own,) = self.folder.shelf.messages.values()
+        self.folder.shelf.add(next(iter(rival.shelf.messages.values())))
+        self.folder.shelf.add(own)
+        turnstile.release()
+        opened: Opened = result(opening)
+        self.assertIn(1, self.folder.shelf.messages)
+        result(opened.filesystem.put("a", b"1"))
+        self.assertEqual(result(self.folder.device().get("a")), b"1")
+
     def test_files_count_more_than_folder_objects(self) -> None:
         """However many messages of those there are."""
         index = Index()

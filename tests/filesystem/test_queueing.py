@@ -262,6 +262,20 @@ class OrderTests(Queueing):
         result(self.mine.refresh())
         self.assertEqual(self.contents("a"), [b"1", b"2"])
 
+    def test_one_of_which_nothing_is_known_holds_up_nothing(self) -> None:
+        """It may never end; what was accepted after it does not descend from it."""
+        for _ in range(3):
+            self.store.fail_next("append", OutcomeUnknown("The answer was lost."))
+        writing = self.mine.put("a", b"1")
+        self.folder.clock.pump([1.0] * 20)
+        self.failureResultOf(writing, OutcomeUnknown)
+        self.store.go_offline()
+        self.queue("a", b"2")
+        self.store.fail_next("append", QuotaExceeded("The mailbox is full."))
+        self.store.go_online()
+        self.assertEqual(self.contents("a"), [b"2"])
+        self.assertEqual(self.status(self.mine).pending, 1)
+
     def test_a_put_after_what_waits(self) -> None:
         """It descends from what was accepted before it, which arrives later as an old version."""
         self.store.fail_next("append", Throttled("Wait."))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
+from twisted.logger import Logger
+
 from ifap_twisted.clocks import date_by
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import FolderState, HeaderBlock, Sealed
@@ -22,6 +24,8 @@ from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.surroundings import Surroundings
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.filesystem.writing import new_vid
+
+_log = Logger()
 
 
 async def home_of(
@@ -73,7 +77,10 @@ async def _winner(view: View, found: Sequence[Placed], state: FolderState) -> st
     if folder.is_tied(view.index) and not state.read_only:
         message = await view.store.message(winner.places[0])
         view.check_generation(generation)
-        await view.store.append(message)
+        try:
+            await view.store.append(message)
+        except StoreError as error:
+            _log.info("which of several folder objects counts was not told once more: {why}", why=str(error))
     return opened.home
 
 
@@ -120,7 +127,7 @@ async def _make_object(
         if own is not None:  # what only the server calls ours may be anybody's mail (P6)
             await _withdraw(view, uid, generation)
         raise
-    if own is not None and folder.folder_objects(view.index)[0] != own:
+    if own is not None and folder.folder_objects(view.index)[0].version.vid != own.version.vid:
         await _withdraw(view, uid, generation)
     try:
         folder.check_alone(view.index, listed, before=uid)

@@ -177,7 +177,8 @@ class Recovery:
         before = len(self._backlog)
         while waiting := self._next_of(tried, behind):
             tried.add(waiting.frozen.sealed_id)
-            if not await self._finish(waiting):
+            ended = await self._finish(waiting)
+            if waiting.frozen.accepted and not ended:  # nobody descends from one of which nothing is known
                 behind.add(waiting.path)
             self._writer.tell_pending()
         if self._stopped:
@@ -191,7 +192,7 @@ class Recovery:
             self._rest()
 
     def _next_of(self, tried: Collection[str], behind: Collection[str | None]) -> Waiting | None:
-        """The oldest that was not tried and has none before it at its path; None while the server is away."""
+        """The oldest that was not tried and has to wait for none before it; None while the server is away."""
         if self._stopped or self._view.state != "connected":
             return None
         return next(
