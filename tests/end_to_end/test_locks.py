@@ -66,4 +66,5 @@ class LockTests(EndToEndCase):
         self.locked_for(self.two)
         self.one.succeeds("unlock", "/a")
         self.two.succeeds("put", self.file, "/a")
+        self.one.succeeds("sync")
         self.assertEqual(b"content", self.one.succeeds("cat", "/a"))
