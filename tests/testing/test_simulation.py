@@ -135,6 +135,13 @@ class LifeTests(SynchronousTestCase):
         self.assertEqual([call.outcome for call in trace.calls], ["done", "crashed", "cancelled", "done", "done"])
         self.assertEqual(judge(trace), [])
 
+    def test_a_device_whose_opening_was_given_up_is_started_again(self) -> None:
+        """However early: what its journal holds is finished."""
+        for early in (0.0, 0.001, 0.02, 0.05, 0.1, 0.2):
+            steps = (Step(0.0, 0, "open"), Step(5.0, 0, "crash", number=1), Step(6.1 + early, 0, "cancel"))
+            trace = simulate(Scenario(0, "memory", (Place(),), steps))
+            self.assertEqual(trace.calls[-1].outcome, "done", f"{early}: {[call.outcome for call in trace.calls]}")
+
     def test_a_device_that_cannot_start_is_told_with_its_reason(self) -> None:
         """It tries again and again, and that ends with the run."""
         simulation = Simulation(Scenario(0, "memory", (Place(), Place()), (Step(0.0, 0, "open"), Step(1.0, 1, "open"))))

@@ -159,6 +159,7 @@ class Device:
     def stopped(self) -> None:
         """It was closed in good order, or not opened; its process goes on until :meth:`start` or :meth:`kill`."""
         self.filesystem = None
+        self.opening = False
 
     def kill(self, *, before: bool) -> None:
         """Let it die in the middle of whatever it does.
