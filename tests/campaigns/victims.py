@@ -127,7 +127,7 @@ def make_steps(fate: Fate) -> None:
         setattr(os, name, _stepping(getattr(os, name), f"disk {name}", fate))
     os.open = _stepping_open(os.open, fate)
     os.fdopen = _stepping_fdopen(os.fdopen, fate)
-    from ifap_twisted.imap.folder import Folder
+    from ifap_twisted.imap.removing import Removing
     from ifap_twisted.server import database
     from ifap_twisted.service import service
 
@@ -145,7 +145,7 @@ def make_steps(fate: Fate) -> None:
 
     service.shelf_for = lambda *args: Store(shelf_for(*args), fate)  # type: ignore[assignment,return-value]
     database.open_database = opened
-    Folder._change = _stepping(Folder._change, "imap change", fate)  # type: ignore[method-assign]
+    Removing._change = _stepping(Removing._change, "imap change", fate)  # type: ignore[method-assign]
 
 
 def _stepping(function: Callable[..., T], name: str, fate: Fate) -> Callable[..., T]:

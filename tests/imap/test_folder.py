@@ -111,7 +111,7 @@ class UidsTests(FolderCase):
     def test_as_many_as_can_be(self):
         """A listing without end is a violation."""
         talk = self.open()
-        talk.folder.most_uids = 10
+        talk.folder.reading.most_uids = 10
         done = self.started(talk.folder.uids(1, None))
         talk.says(*[f"* {number} FETCH (UID {number})" for number in range(1, 13)])
         self.refusal(done, ProtocolViolation)

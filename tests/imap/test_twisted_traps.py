@@ -32,7 +32,7 @@ class TrapTests(Case, SynchronousTestCase):
     def test_long_line(self):
         """A line over 16,384 bytes, as a SEARCH in a folder of 3,000 gives, is an answer and not the end."""
         talk = selected(self, "IMAP4rev1")
-        done = self.started(talk.folder._search(b"DELETED"))
+        done = self.started(talk.folder.reading.search(b"DELETED"))
         uids = list(range(1_000_000, 1_020_000))
         talk.says("* SEARCH " + " ".join(map(str, uids)), "A2 OK")
         self.assertEqual(self.successResultOf(done), set(uids))
@@ -40,7 +40,10 @@ class TrapTests(Case, SynchronousTestCase):
     def test_too_long_line_never_succeeds_empty(self):
         """A line beyond our bound fails the command that waits: Twisted's let it succeed with nothing."""
         talk = selected(self, "IMAP4rev1")
-        listing, searching = self.started(talk.folder.uids(1, None)), self.started(talk.folder._search(b"DELETED"))
+        listing, searching = (
+            self.started(talk.folder.uids(1, None)),
+            self.started(talk.folder.reading.search(b"DELETED")),
+        )
         for _turn in range(20):
             talk.wire.dataReceived(b"* SEARCH " if _turn == 0 else b" 1000000" * 10_000)
         self.refusal(listing, ProtocolViolation)

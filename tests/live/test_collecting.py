@@ -21,7 +21,7 @@ from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.opening import Membership, Surroundings, open_folder
 from ifap_twisted.imap.connector import Connector
-from ifap_twisted.imap.folder import Folder as ImapFolder
+from ifap_twisted.imap.removing import Removing
 from ifap_twisted.imap.sasl import password
 from ifap_twisted.imap.security import Security
 from ifap_twisted.server.service import EmbeddedServer
@@ -155,19 +155,19 @@ class DovecotTests(LiveCollecting, TestCase):
             await one.put("a", content)
         await one.collect()
         two = await self.later(one)
-        change = ImapFolder._change
+        change = Removing._change
 
-        async def cut(folder: Any, validity: int, text: bytes, *more: Any) -> None:
+        async def cut(removing: Any, validity: int, text: bytes, *more: Any) -> None:
             if b"+FLAGS" not in text:
                 raise Unavailable("The connection is cut.")
-            await change(folder, validity, text, *more)
+            await change(removing, validity, text, *more)
 
-        ImapFolder._change = cut  # type: ignore[assignment, method-assign]
+        Removing._change = cut  # type: ignore[assignment, method-assign]
         try:
             with self.assertRaises(Unavailable):
                 await two.collect()
         finally:
-            ImapFolder._change = change  # type: ignore[method-assign]
+            Removing._change = change  # type: ignore[method-assign]
         self.assertEqual(2, len(self.plainly("SEARCH", "DELETED")[0].split()))
         await two.keep("a", 9)
         self.assertEqual({KEPT}, {v.fate for v in (await two.collect()).verdicts if v.path == "a"})
@@ -320,7 +320,7 @@ class EmbeddedTests(CollectingContract, TestCase):
         store = await self.store_of()
         await store.open()
         session = await store._session()
-        await session.folder._change(
+        await session.folder.removing._change(
             session.folder.state.uidvalidity,
             b"UID STORE %b +FLAGS (\\Deleted)" % ",".join(map(str, uids)).encode(),
             "mark mail",

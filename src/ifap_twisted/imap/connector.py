@@ -28,9 +28,9 @@ from ifap_twisted.errors import (
     TimedOut,
     Unavailable,
 )
-from ifap_twisted.imap.folder import FolderObserver
 from ifap_twisted.imap.sasl import Authenticate
 from ifap_twisted.imap.security import Security
+from ifap_twisted.imap.selected import FolderObserver
 from ifap_twisted.imap.session import Session
 from ifap_twisted.imap.wire import Wire
 

@@ -28,7 +28,7 @@ from ifap_twisted.errors import (
     Unavailable,
 )
 from ifap_twisted.imap import names
-from ifap_twisted.imap.folder import Folder, FolderObserver
+from ifap_twisted.imap.folder import Folder
 from ifap_twisted.imap.grammar import Data, Reply, Status, Value, number
 from ifap_twisted.imap.idling import Idling
 from ifap_twisted.imap.refusals import LOGIN, SELECT
@@ -36,6 +36,7 @@ from ifap_twisted.imap.replies import Parts
 from ifap_twisted.imap.requests import Request
 from ifap_twisted.imap.sasl import Plain, Responder, checked
 from ifap_twisted.imap.security import Security
+from ifap_twisted.imap.selected import FolderObserver
 from ifap_twisted.imap.wire import Wire
 
 __all__ = ["Session"]
