@@ -14,7 +14,7 @@ from ifap_twisted.core.disposal import Knowledge
 from ifap_twisted.errors import Conflict
 from ifap_twisted.filesystem.collecting import Collector
 from ifap_twisted.filesystem.locking import Locking
-from ifap_twisted.filesystem.writing import Writer
+from ifap_twisted.filesystem.withdrawing import Withdrawal
 from tests.campaigns.collecting import Tally, World, run
 
 
@@ -67,16 +67,16 @@ class UmpireTests(SynchronousTestCase):
     def test_a_withdrawal_of_what_nobody_overtook(self) -> None:
         """Taking back a write that was no conflict, as if it had been one."""
 
-        def change(writer: Writer) -> None:
+        def change(withdrawal: Withdrawal) -> None:
             async def hasty(_sealed: Any, own: Any, *_facts: Any, **_more: Any) -> None:
-                await writer._view.remove(own.places, writer._view.generation)
+                await withdrawal._view.remove(own.places, withdrawal._view.generation)
                 raise Conflict("Somebody changed the file at the same time.")
 
-            writer._check_overtaken = hasty  # type: ignore[method-assign]
+            withdrawal.check = hasty  # type: ignore[method-assign]
 
         self.assert_found(
             "nobody was faster",
-            lambda world: [change(device.filesystem.desk.writer) for device in world.devices] and None,
+            lambda world: [change(device.filesystem.desk.writer._withdrawal) for device in world.devices] and None,
         )
 
     def test_a_lock_that_heeds_no_other(self) -> None:

@@ -269,7 +269,7 @@ class TakingTests(LockCase):
 
     def test_a_verb_of_the_same_device_is_the_holder(self) -> None:
         """Another process with the same name in the history: a lock of the command line outlives its process."""
-        identity = self.one.fs.desk.writer._identity
+        identity = self.one.fs.desk.writer.drafting._identity
         lock = self.done(self.one.fs.lock("a"))
         self.done(self.one.fs.close())
         again = Device(self.folder, identity=identity)

@@ -11,7 +11,7 @@ from ifap_twisted.core.dialects import IFAP
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.filesystem.backlog import BEYOND
-from ifap_twisted.filesystem.writing import Unguarded
+from ifap_twisted.filesystem.guarding import Unguarded
 from ifap_twisted.testing.device import KEY
 
 
@@ -38,7 +38,7 @@ def loses_what_it_acknowledged(filesystem: Any) -> None:
 def doubles_under_another_name(filesystem: Any) -> None:
     """Each write is stored once more, as a version of its own."""
     writer = filesystem.desk.writer
-    stored = writer.sending.stored
+    stored, drafting = writer.sending.stored, writer.drafting
 
     async def doubling(sealed: Any, sent: Any) -> Any:
         done = await stored(sealed, sent)
@@ -46,7 +46,7 @@ def doubles_under_another_name(filesystem: Any) -> None:
         if not version.deleted and not version.directory:
             draft = _draft_of(version)
             again = envelope.seal(
-                draft, content, dialect=IFAP, key=KEY, now=writer._clock.seconds(), random=writer._random
+                draft, content, dialect=IFAP, key=KEY, now=drafting._clock.seconds(), random=drafting._random
             )
             await filesystem.desk.view.store.append(again.message)
         return done
@@ -128,15 +128,15 @@ def _place_of(filesystem: Any, sealed: Any) -> int | None:
 
 def descends_from_what_it_never_saw(filesystem: Any) -> None:
     """A version claims to know a number of every writer that it has heard of anywhere."""
-    writer = filesystem.desk.writer
-    draft = writer._draft
+    drafting = filesystem.desk.writer.drafting
+    draft = drafting._draft
 
     async def claiming(*arguments: Any) -> Any:
         made = await draft(*arguments)
         writers = {v.writer for uid in filesystem.desk.view.index.uids() if (v := filesystem.desk.view.index.at(uid))}
         return replace(made, clock={**dict.fromkeys(sorted(writers - {""}), 10**6), **made.clock})
 
-    writer._draft = claiming
+    drafting._draft = claiming
 
 
 def keeps_quiet_about_conflicts(filesystem: Any) -> None:
@@ -157,7 +157,7 @@ def forgets_what_was_journalled(filesystem: Any) -> None:
     async def lying(sealed: Any, _terms: Any, arrived: Any) -> None:
         arrived(Placed(sealed.version, (0,)))
 
-    filesystem.desk.writer.finish = lying
+    filesystem.desk.writer.finishing.finish = lying
 
 
 def _surveying(filesystem: Any, change: Any) -> None:

@@ -7,8 +7,8 @@ from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import ABSENT, Entry, Expect
 from ifap_twisted.errors import Conflict, NotFound
 from ifap_twisted.filesystem.desk import Desk, Found, as_before
+from ifap_twisted.filesystem.drafting import Change
 from ifap_twisted.filesystem.entries import entry_of
-from ifap_twisted.filesystem.writing import Change
 
 SHOWN_OF_A_VID = 8
 

@@ -21,13 +21,14 @@ from ifap_twisted.errors import (
     VidCollision,
 )
 from ifap_twisted.filesystem.admission import Budget
+from ifap_twisted.filesystem.drafting import Change
 from ifap_twisted.filesystem.entries import BESIDE, entry_of
 from ifap_twisted.filesystem.lockbook import LockBook
 from ifap_twisted.filesystem.locking import Locking
 from ifap_twisted.filesystem.objects import Objects
 from ifap_twisted.filesystem.reading import Reader
 from ifap_twisted.filesystem.view import View
-from ifap_twisted.filesystem.writing import Change, Writer
+from ifap_twisted.filesystem.writing import Writer
 from ifap_twisted.interfaces import RemotePath
 from ifap_twisted.workers import Worker
 

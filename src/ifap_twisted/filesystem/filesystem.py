@@ -19,6 +19,7 @@ from ifap_twisted.filesystem import conflicts, entries, removal, renaming
 from ifap_twisted.filesystem.batches import Batch, present_batch
 from ifap_twisted.filesystem.collecting import Collector
 from ifap_twisted.filesystem.desk import Desk, Found, as_before
+from ifap_twisted.filesystem.drafting import Change
 from ifap_twisted.filesystem.files import Opening
 from ifap_twisted.filesystem.lasting import Lasting, closed_error
 from ifap_twisted.filesystem.leasing import Leasing
@@ -29,7 +30,6 @@ from ifap_twisted.filesystem.sending import no_journal_error
 from ifap_twisted.filesystem.surveying import Surveyor
 from ifap_twisted.filesystem.turns import Turns
 from ifap_twisted.filesystem.watching import Watchers
-from ifap_twisted.filesystem.writing import Change
 from ifap_twisted.interfaces import IFilesystem, IJournal, Listener, Progress, RemotePath, Source
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class Filesystem:
     def idle(self) -> bool:
         """Nothing that was accepted is under way, not even for a caller who gave it up, nor waits in the journal."""
         left = 0 if self._recovery is None else len(self._recovery)
-        return self._lasting.idle and not (self.desk.writer.pending or left)
+        return self._lasting.idle and not (self.desk.writer.underway.count or left)
 
     # Writing
 
@@ -384,13 +384,13 @@ class Filesystem:
         left, failing = (0, 0) if self._recovery is None else (len(self._recovery), self._recovery.failing)
         journalled = () if self._recovery is None else self._recovery.notices()
         plainly = self.desk.options.expunges_plainly
-        found = notices(view, rejected, self.desk.writer.unseen, plainly=plainly)
+        found = notices(view, rejected, self.desk.writer.drafting.unseen, plainly=plainly)
         return Status(
             state=view.state,
             account=self._account,
             folder=self._folder,
             dialect=view.dialect.name,
-            pending=self.desk.writer.pending + left,
+            pending=self.desk.writer.underway.count + left,
             failing=self.desk.writer.sending.failing + failing,
             conflicts=len(view.index.conflicts()),
             locks=self.desk.book.count(),
@@ -420,7 +420,7 @@ class Filesystem:
         snapshot_path, there = self.desk.view.dialect.snapshot_path, self.desk.view.state == "connected"
         if self._snapshot_due and there and planning.wants_snapshot(self.desk.view.index, snapshot_path):
             await self._last_snapshot()
-        await self.desk.writer.when_idle()
+        await self.desk.writer.underway.when_idle()
         self.desk.writer.stop()
         if self._journal is not None:
             await self._journal.close()

@@ -21,9 +21,9 @@ from ifap_twisted.errors import (
     WrongKey,
 )
 from ifap_twisted.filesystem import folder
+from ifap_twisted.filesystem.drafting import new_vid
 from ifap_twisted.filesystem.surroundings import Surroundings
 from ifap_twisted.filesystem.view import View
-from ifap_twisted.filesystem.writing import new_vid
 
 _log = Logger()
 

@@ -16,10 +16,12 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.leases import Claim, Locks, may_go
 from ifap_twisted.core.values import Lease, Lock
 from ifap_twisted.errors import CallerError, IFAPError, LeaseLost, Locked, NotFound, NotSupported, Renumbered
+from ifap_twisted.filesystem.drafting import Random, new_vid
+from ifap_twisted.filesystem.guarding import Admission
 from ifap_twisted.filesystem.lockbook import LockBook, Own
 from ifap_twisted.filesystem.queues import Queues
 from ifap_twisted.filesystem.view import View
-from ifap_twisted.filesystem.writing import Admission, Random, Writer, new_vid
+from ifap_twisted.filesystem.writing import Writer
 
 TRIES = 5
 """How often somebody else's messages may come between before one's own attempt is given up."""

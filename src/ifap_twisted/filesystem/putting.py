@@ -13,9 +13,9 @@ from ifap_twisted.core import paths, planning
 from ifap_twisted.core.values import Entry, Expect, Sealed
 from ifap_twisted.filesystem.batches import Batch
 from ifap_twisted.filesystem.desk import Desk
+from ifap_twisted.filesystem.drafting import Change
 from ifap_twisted.filesystem.lasting import Lasting, closed_error
 from ifap_twisted.filesystem.sources import check_size, gather, known_size
-from ifap_twisted.filesystem.writing import Change
 from ifap_twisted.interfaces import RemotePath, Source
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 from twisted.internet.defer import Deferred
 
@@ -25,6 +26,17 @@ class Queues:
     def __iter__(self) -> Iterator[str]:
         """The names that somebody is at."""
         return iter(self._waiting)
+
+    @asynccontextmanager
+    async def turn(self, name: str) -> AsyncIterator[None]:
+        """Wait for the turn, and let the next in at the end."""
+        turn = self.enter(name)
+        if turn is not None:
+            await turn
+        try:
+            yield
+        finally:
+            self.leave(name)
 
     def enter(self, name: str) -> Deferred[None] | None:
         """None when nobody is at it, else what fires when the turn has come; cancelling leaves the queue."""

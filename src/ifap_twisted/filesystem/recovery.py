@@ -103,7 +103,7 @@ class Recovery:
         ours = [frozen for frozen in content.frozen if self._place.is_of(self._view, frozen)]
         self._held = len(content.frozen) - len(ours)
         await fill(self._backlog, content, ours, self._view, self._worker)
-        self._writer.waiting = self.__len__
+        self._writer.underway.waiting = self.__len__
         self._backlog.added = self._sooner
         if self._backlog:
             detach(self.next(), self._log, "finishing what was journalled")
@@ -180,7 +180,7 @@ class Recovery:
             ended = await self._finish(waiting)
             if waiting.frozen.accepted and not ended:  # nobody descends from one of which nothing is known
                 behind.add(waiting.path)
-            self._writer.tell_pending()
+            self._writer.underway.tell()
         if self._stopped:
             return
         if self._backlog:
@@ -208,7 +208,7 @@ class Recovery:
             self._running = waiting
             try:
                 terms = Terms(expect=frozen.expect, replaced=frozen.replaced, queue=frozen.accepted)
-                await self._writer.finish(sealed, terms, lambda placed: self._ended(waiting, placed))
+                await self._writer.finishing.finish(sealed, terms, lambda placed: self._ended(waiting, placed))
             finally:
                 self._running = None
         except IFAPError as error:

@@ -17,7 +17,7 @@ from ifap_twisted.errors import (
     NotFound,
 )
 from ifap_twisted.filesystem.desk import Desk, Found, as_before
-from ifap_twisted.filesystem.writing import Change
+from ifap_twisted.filesystem.drafting import Change
 
 
 async def remove(desk: Desk, path: str, *, recursive: bool, expect: Expect) -> None:

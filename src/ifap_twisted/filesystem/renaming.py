@@ -11,7 +11,7 @@ from ifap_twisted.deferreds import deferred, settled
 from ifap_twisted.errors import AlreadyExists, Conflict, InvalidPath, NotADirectory, NotFound
 from ifap_twisted.filesystem import entries, removal
 from ifap_twisted.filesystem.desk import Desk, Found, as_before
-from ifap_twisted.filesystem.writing import Change
+from ifap_twisted.filesystem.drafting import Change
 
 
 async def move(desk: Desk, source: str, destination: str, *, expect: Expect) -> Entry:

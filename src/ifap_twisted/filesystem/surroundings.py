@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from ifap_twisted.core.keys import Key
 from ifap_twisted.filesystem.backlog import Backlog
-from ifap_twisted.filesystem.writing import Random
+from ifap_twisted.filesystem.drafting import Random
 from ifap_twisted.interfaces import IJournal, ILockMemory, IWriterIdentity
 from ifap_twisted.workers import Worker
 

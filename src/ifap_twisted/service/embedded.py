@@ -8,7 +8,7 @@ from typing import Any
 from ifap_twisted.basedir import Basedir
 from ifap_twisted.basedir.passwords import PasswordFile
 from ifap_twisted.errors import BadSettings
-from ifap_twisted.filesystem.writing import Random
+from ifap_twisted.filesystem.drafting import Random
 from ifap_twisted.server.service import EmbeddedServer
 from ifap_twisted.settings import Settings
 from ifap_twisted.workers import Worker

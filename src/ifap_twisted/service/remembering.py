@@ -14,8 +14,8 @@ from ifap_twisted.basedir.writer import FileWriter, MemoryWriter
 from ifap_twisted.core.keys import Key
 from ifap_twisted.credentials import read_secret_file
 from ifap_twisted.filesystem.backlog import Backlog
+from ifap_twisted.filesystem.drafting import Random
 from ifap_twisted.filesystem.opening import Membership
-from ifap_twisted.filesystem.writing import Random
 from ifap_twisted.interfaces import IJournal, ILockMemory, IWriterIdentity
 from ifap_twisted.secrecy import Secret
 from ifap_twisted.settings import Settings

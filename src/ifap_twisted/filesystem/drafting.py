@@ -1,0 +1,200 @@
+"""A version before it is sent: what it says, inherited or asked for, its number, and the message sealed of it."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+
+from ifap_twisted.clocks import date_by
+from ifap_twisted.core import capacity, envelope, leases, limits, planning
+from ifap_twisted.core.history import History, Placed
+from ifap_twisted.core.values import JSON, Draft, Lease, Sealed
+from ifap_twisted.errors import InvalidPath, TooLarge
+from ifap_twisted.filesystem.backlog import Backlog
+from ifap_twisted.filesystem.slices import Slices
+from ifap_twisted.filesystem.view import View
+from ifap_twisted.interfaces import IWriterIdentity
+from ifap_twisted.workers import Worker
+
+Random = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a new version says otherwise than the version it replaces; None inherits.
+
+    :ivar replaced: the vids of the heads that it descends from; None: all (FORMAT 5.2), but under a lock not those that
+        came too late under an older one, unless ``late_too`` (FORMAT 10.2).
+    """
+
+    modified: float | None = None
+    mode: int | None = None
+    mime: str | None = None
+    keep: int | None = None
+    directory: bool = False
+    deleted: bool = False
+    moved_from: str | None = None
+    extra: Mapping[str, JSON] | None = None
+    replaced: Collection[str] | None = None
+    late_too: bool = False
+
+
+class Drafting:
+    """Drafts and seals this device's versions.
+
+    :param keep: how many versions a file keeps when nobody said otherwise.
+    :param compat: refuse what the reference programs would not see (FORMAT 1.6).
+    :ivar unseen: paths written that the reference programs do not see.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        *,
+        identity: IWriterIdentity,
+        clock: IReactorTime,
+        worker: Worker,
+        random: Random,
+        backlog: Backlog,
+        keep: int,
+        compat: bool,
+    ) -> None:
+        self._view = view
+        self._identity = identity
+        self._clock = clock
+        self._worker = worker
+        self._random = random
+        self._backlog = backlog
+        self._keep = keep
+        self._compat = compat
+        self._slices = Slices(clock)
+        self.unseen: set[str] = set()
+
+    def stop(self) -> None:
+        """Leave nothing behind, once nobody asks any more."""
+        self._slices.stop()
+
+    def new_vid(self) -> str:
+        """A version's id (:func:`new_vid`)."""
+        return new_vid(self._random)
+
+    async def sealed(
+        self, path: str, history: History, replaced: Sequence[Placed], change: Change, lock: str | None, content: bytes
+    ) -> Sealed:
+        """The next version of a path, ready to be sent.
+
+        :param history: what it continues; ``replaced`` what it descends from.
+        :raises InvalidPath: the reference programs could not see it, and that was asked for.
+        :raises TooLarge: for the mail server.
+        """
+        draft = await self._draft(path, history, replaced, change, lock)
+        if envelope.exceeds_reference(draft, self._view.dialect, length=len(content)):
+            if self._compat:
+                raise InvalidPath("The reference programs could not see a path of this length (compat).", path=path)
+            self.unseen.add(path)
+        return await self._seal(draft, content)
+
+    async def sealed_lease(self, vid: str, lease: Lease) -> Sealed:
+        """A lock object, ready to be sent (FORMAT 10.1).
+
+        :raises InvalidPath: it would be too long for the reference programs, which plaintext of that kind stops.
+        """
+        number = await self._number()
+        draft = Draft(
+            path=leases.object_path(vid),
+            vid=vid,
+            writer=self._identity.writer,
+            clock={self._identity.writer: number},
+            home=self._view.home or "",
+            modified=float(int(date_by(self._clock))),
+            lease=lease,
+        )
+        if not self._view.keys and envelope.exceeds_reference(draft, self._view.dialect, length=0):
+            raise InvalidPath("A path of this length cannot be locked in an unencrypted folder.", path=lease.path)
+        return await self._seal(draft, b"")
+
+    async def _draft(
+        self, path: str, history: History, replaced: Sequence[Placed], change: Change, lock: str | None
+    ) -> Draft:
+        number = await self._number()
+        if planning.would_hide_own(history, replaced, self._identity.writer):
+            await self._identity.renew()  # FORMAT 3.2: this is a sibling
+            number = await self._identity.take(1)
+        place = planning.ancestry(history, replaced, writer=self._identity.writer, number=number)
+        before = history.current.version if history.current is not None else None
+        known = before if before is not None and before.understood else None
+        return Draft(
+            path=path,
+            vid=self.new_vid(),
+            writer=self._identity.writer,
+            clock=place.clock,
+            parents=place.parents,
+            home=self._view.home or "",
+            modified=date_by(self._clock) if change.modified is None else change.modified,
+            mode=_first(change.mode, known.mode if known and not known.directory else None, 0o644),
+            mime=_first(change.mime, known.mime if known else None, None),
+            directory=change.directory,
+            deleted=change.deleted,
+            keep=_first(change.keep, known.keep if known and (known.ours or known.keep > 1) else None, self._keep),
+            moved_from=change.moved_from,
+            lock=lock,
+            extra=_first(change.extra, known.extra if known else None, {}),
+        )
+
+    async def _number(self) -> int:
+        """This device's next number; of a new writer when the folder knows a greater one (FORMAT 3.2)."""
+        if self._backlog.unclean:
+            await self._identity.renew()  # what an earlier life sent and nobody sees may arrive yet
+            self._backlog.unclean = False
+        number = await self._identity.take(1)
+        if number > self._view.index.greatest(self._identity.writer):
+            return number
+        await self._identity.renew()
+        return await self._identity.take(1)
+
+    async def _seal(self, draft: Draft, content: bytes) -> Sealed:
+        key = self._view.keys[0] if self._view.keys else None
+        now = date_by(self._clock)
+        work = partial(envelope.seal, draft, content, dialect=self._view.dialect, key=key, now=now, random=self._random)
+        if len(content) <= limits.INLINE_BYTES:
+            await self._slices.next()
+            sealed = work()
+        else:
+            sealed = await self._worker(work)
+        self._check_size(sealed, len(content))
+        return sealed
+
+    def _check_size(self, sealed: Sealed, size: int) -> None:
+        most = self._view.store.traits.max_message
+        if most is not None and len(sealed.message) > most:
+            raise TooLarge(
+                f"Sealed it has {len(sealed.message)} bytes; the mail server takes at most {most}.",
+                path=sealed.version.path,
+                limit=capacity.largest_file(sealed, most),
+                size=size,
+            )
+
+
+def replaced_by(history: History, change: Change, *, locked: bool) -> list[Placed]:
+    """The versions of a path that a change replaces.
+
+    :param locked: its writer holds a lock on the path.
+    """
+    if change.replaced is None:
+        return list(history.timely_heads if locked and not change.late_too else history.heads)
+    return [placed for placed in history.versions if placed.version.vid in change.replaced]
+
+
+def new_vid(random: Random) -> str:
+    """128 random bits as base64url (FORMAT 1, ``vid``)."""
+    return urlsafe_b64encode(random(16)).rstrip(b"=").decode("ascii")
+
+
+def _first(*values: Any) -> Any:
+    """The first that is not None, else the last."""
+    return next((value for value in values if value is not None), values[-1])

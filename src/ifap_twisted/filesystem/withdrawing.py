@@ -1,0 +1,86 @@
+"""Taking one's own write back when somebody else was faster (FORMAT 4.4)."""
+
+from __future__ import annotations
+
+from ifap_twisted.core import limits, planning
+from ifap_twisted.core.history import Placed
+from ifap_twisted.core.values import Sealed
+from ifap_twisted.errors import Conflict, NotSupported, ReadOnly, StoredAsConflict, StoreError
+from ifap_twisted.filesystem.sending import Terms, unknown_error
+from ifap_twisted.filesystem.view import View
+from ifap_twisted.interfaces import IWriterIdentity
+
+
+class Withdrawal:
+    """Compares what was stored with what its caller expected."""
+
+    def __init__(self, view: View, identity: IWriterIdentity) -> None:
+        self._view = view
+        self._identity = identity
+
+    async def check(
+        self, sealed: Sealed, own: Placed, terms: Terms, began: float, *, certain: bool, generation: int
+    ) -> None:
+        """Take one's own write back when somebody was faster.
+
+        Not after a sleep: what it replaced may have been collected meanwhile, because it was replaced (FORMAT 5.3). Nor
+        after a renumbering: the order tells no more who was faster.
+
+        :param began: when it was sealed, by ``View.elapsed``.
+        :param generation: under which it was read back.
+        :param certain: no further copy of it can turn up; otherwise nobody can say that nothing of it stays.
+        :raises Conflict: nothing of it stays; ``StoredAsConflict``: it does.
+        :raises OutcomeUnknown:
+        """
+        path = sealed.version.path
+        history = self._view.index.history(path)
+        own = next(iter(history.find(own.version.vid)), own)
+        winner = planning.overtaken(history, own, set(terms.replaced))
+        if winner is None:
+            return
+        expected = terms.expect if isinstance(terms.expect, str) else None
+        found = winner.version.vid
+        if self._view.elapsed() - began > limits.WITHDRAWAL_SECONDS or not await self._took_back(
+            sealed, own, generation
+        ):
+            raise StoredAsConflict(
+                "Somebody changed the file at the same time; both versions were kept, see 'ifap conflicts'.",
+                path=path,
+                expected=expected,
+                found=found,
+            )
+        if not certain:
+            await self._identity.renew()  # as for every write that may turn up later (FORMAT 3.2)
+            raise unknown_error(sealed)
+        raise Conflict("Somebody changed the file at the same time.", path=path, expected=expected, found=found)
+
+    async def _took_back(self, sealed: Sealed, own: Placed, generation: int) -> bool:
+        """Remove it; whether it is gone.
+
+        :raises OutcomeUnknown:
+        """
+        try:
+            await self._view.remove(own.places, generation)
+        except (NotSupported, ReadOnly):
+            return False
+        except StoreError:
+            return not await self._is_kept(sealed)
+        return True
+
+    async def _is_kept(self, sealed: Sealed) -> bool:
+        """Whether a message that could not be removed is there; then it is not marked as deleted (FORMAT 5.4).
+
+        :raises OutcomeUnknown: that cannot be seen, or a mark may be left with which anybody removes it.
+        """
+        view = self._view
+        try:
+            await view.refresh()
+            found = view.index.history(sealed.version.path).find(sealed.version.vid)
+            places = [uid for placed in found for uid in placed.places]
+            if places:
+                view.check_generation(view.generation)
+                await view.store.unmark(places, view.uidvalidity)
+        except StoreError as error:
+            await self._identity.renew()  # as for every write of which nobody knows (FORMAT 3.2)
+            raise unknown_error(sealed) from error
+        return bool(places)
