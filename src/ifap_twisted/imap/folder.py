@@ -21,8 +21,8 @@ __all__ = ["Folder"]
 class Folder:
     """A folder, selected by :meth:`select`.
 
-    :param max_message: the largest message that the server takes, or None when it does not say.
     :ivar mailbox: its name as it goes onto the wire.
+    :ivar max_message: the largest message that the server takes, in bytes, or None when it does not say.
     :ivar reading: the commands that change nothing.
     :ivar removing: those that remove messages.
     """
@@ -35,10 +35,9 @@ class Folder:
         *,
         uidplus: bool,
         multiappend: bool,
-        max_message: int | None,
     ) -> None:
         self.mailbox = names.mailbox(path)
-        self.max_message = max_message
+        self.max_message: int | None = None
         self._appends = Appends(wire.perform, self.mailbox, clock=wire.clock, together=multiappend)
         self._selected = Selected(observer)
         self.reading = Reading(wire, self._selected, remember=not uidplus)
