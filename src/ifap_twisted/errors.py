@@ -33,6 +33,7 @@ __all__ = [
     "MarkedByOthers",
     "MessageGone",
     "NewerVersionNeeded",
+    "NoRoom",
     "NotADirectory",
     "NotFound",
     "NotSupported",
@@ -85,6 +86,12 @@ class IFAPError(Exception):
     def detail(self) -> str:
         """What happened, in one sentence."""
         return str(self)
+
+
+class NoRoom(IFAPError):
+    """The disk of this machine is full."""
+
+    code = "no-room"
 
 
 class CallerError(IFAPError):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ifap_twisted.basedir.directory import Directory, as_local_error
-from ifap_twisted.errors import BadSettings, IFAPError
+from ifap_twisted.errors import BadSettings, IFAPError, NoRoom
 from tests.basedir.places import CANARY, PlacedTestCase, mode_of, tree_of
 
 UID = os.geteuid()
@@ -313,7 +313,8 @@ class ErrorTests(PlacedTestCase):
         self.assertIn("Permission denied", self.told(errno.EACCES).detail)
 
     def test_a_full_disk_is_no_setting(self) -> None:
-        """A full or failing disk is another failure, told with its reason."""
-        for number in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
-            self.assertIs(type(self.told(number)), IFAPError)
+        """It is a failure of its own, told with its reason; so is a failing one."""
+        for number in (errno.ENOSPC, errno.EDQUOT):
+            self.assertIs(type(self.told(number)), NoRoom)
+        self.assertIs(type(self.told(errno.EIO)), IFAPError)
         self.assertIn("No space left", self.told(errno.ENOSPC).detail)

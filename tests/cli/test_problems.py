@@ -14,7 +14,7 @@ DESIGN_7 = {
     2: "InvalidPath BadSettings IsADirectory",
     3: "NotFound UnknownVersion",
     4: "Conflict AlreadyExists StoredAsConflict NotADirectory DirectoryNotEmpty",
-    6: "TooLarge QuotaExceeded",
+    6: "TooLarge QuotaExceeded NoRoom",
     7: "Malformed Damaged WrongKey Tampered SnapshotCorrupt Plaintext ForeignKey ForeignFolder Unbound Spliced "
     "VidCollision NewerVersionNeeded ReadOnly NotSupported KeyRequired",
     8: "Unavailable Throttled TimedOut Renumbered MessageGone BasedirInUse OutcomeUnknown",

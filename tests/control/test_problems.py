@@ -66,6 +66,7 @@ class TreeTests(SynchronousTestCase):
             errors.Unauthorised: 401,
             errors.Forbidden: 403,
             errors.QuotaExceeded: 507,
+            errors.NoRoom: 507,
             errors.TooLarge: 413,
             errors.InvalidPath: 400,
             errors.UnknownVersion: 404,

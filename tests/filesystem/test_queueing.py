@@ -14,9 +14,9 @@ from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core.values import ABSENT, Event
 from ifap_twisted.errors import (
     Conflict,
-    IFAPError,
     IsADirectory,
     Locked,
+    NoRoom,
     NotADirectory,
     NotFound,
     NotSupported,
@@ -178,8 +178,8 @@ class AcceptedTests(Queueing):
         self.worker.holds = True
         putting = self.mine.put("a", b"1", queue=True)
         while self.worker.waiting:
-            self.worker.fail(IFAPError("Cannot write: No space left on device."))
-        self.failureResultOf(putting, IFAPError)
+            self.worker.fail(NoRoom("Cannot write: No space left on device."))
+        self.failureResultOf(putting, NoRoom)
         self.worker.holds = False
         self.assertEqual(self.status(self.mine).pending, 0)
         self.store.go_online()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from ifap_twisted.core import limits
-from ifap_twisted.errors import BadSettings, IFAPError
+from ifap_twisted.errors import BadSettings, IFAPError, NoRoom
 
 __all__ = ["Directory", "as_local_error"]
 
@@ -27,6 +27,7 @@ PRIVATE_DIRECTORY: Final = 0o700
 OPEN_TO_OTHERS: Final = 0o077
 TEMPORARY: Final = re.compile(r"\..+\.[0-9]+-[0-9]+\.tmp")
 LINKS: Final = {errno.ELOOP, errno.EMLINK, errno.ENOTDIR}
+FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 REFUSALS: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EISDIR, errno.EEXIST}
 
 _counter = itertools.count()
@@ -34,7 +35,10 @@ _counter = itertools.count()
 
 @contextmanager
 def as_local_error(doing: str, path: Path) -> Iterator[None]:
-    """Tell an ``OSError`` of this machine as an :class:`IFAPError` that names the path and the reason."""
+    """Tell an ``OSError`` of this machine as an :class:`IFAPError` that names the path and the reason.
+
+    :raises NoRoom: the disk is full, or this user's part of it. :raises BadSettings: the user has to put it right.
+    """
     try:
         yield
     except OSError as error:
@@ -42,6 +46,8 @@ def as_local_error(doing: str, path: Path) -> Iterator[None]:
             raise BadSettings(
                 f"Cannot {doing} {path}: a symbolic link, or not a directory, is in its place."
             ) from error
+        if error.errno in FULL:
+            raise NoRoom(f"Cannot {doing} {path}: {os.strerror(error.errno)}. Make room on the disk.") from error
         kind = BadSettings if error.errno in REFUSALS else IFAPError
         raise kind(f"Cannot {doing} {path}: {os.strerror(error.errno or 0)}.") from error
 

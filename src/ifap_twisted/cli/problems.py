@@ -27,6 +27,7 @@ INTERRUPTED: Final = 130
 
 STATUSES: Final[dict[type[errors.IFAPError], int]] = {
     errors.IFAPError: OTHER,
+    errors.NoRoom: TOO_LARGE,
     errors.CallerError: OTHER,
     errors.InvalidPath: USAGE,
     errors.NotFound: NOT_FOUND,

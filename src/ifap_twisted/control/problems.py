@@ -20,6 +20,7 @@ INTERNAL_CODE: Final = "internal-error"
 
 STATUSES: Final[Mapping[type[IFAPError], int]] = {
     errors.IFAPError: 500,
+    errors.NoRoom: 507,
     errors.CallerError: 400,
     errors.InvalidPath: 400,
     errors.NotFound: 404,
