@@ -135,6 +135,23 @@ class FileJournalTests(PlacedTestCase):
         self.successResultOf(closing)
         self.assertEqual(self.files(), [])
 
+    def test_settled_while_it_is_looked_at(self) -> None:
+        """What ends while the journal is read is not taken for left, and its file goes."""
+        worker = LaterWorker()
+        journal = self.journal(worker=worker)
+        begun = journal.begin(entry("a"))
+        while not begun.called:
+            worker.run()
+        looking = journal.left()
+        work, answer = worker.waiting.pop()
+        found = work()
+        journal.settle(entry("a"))
+        answer.callback(found)
+        while worker.waiting:
+            worker.run()
+        self.assertEqual(self.successResultOf(looking).frozen, ())
+        self.assertEqual(self.files(), [])
+
     def test_the_whole_of_what_is_kept(self) -> None:
         """A message is given back by its head, and whole when it is asked for; not when it was settled."""
         long = replace(entry("b"), message=b"Subject: x\r\n\r\n" + b"body" * 1000)

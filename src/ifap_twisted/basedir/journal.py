@@ -8,7 +8,7 @@ another key stays, and so does what this machine cannot read or set aside now: t
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
@@ -107,12 +107,12 @@ class FileJournal:
     @deferred
     async def left(self) -> JournalContent:
         """What is kept and not settled."""
-        found = await self._alone()
-        ours = {file: set(members) for file, members in self._members.items()}
+        found, known = await self._alone()
+        ours = {file: set(self._members.get(file, ())) for file in known}
         frozen = []
         for one, place in found.frozen:
             if place.file in ours and one.sealed_id not in ours[place.file]:
-                continue  # it has ended, and waits for the others of its file
+                continue  # it has ended: it waits for the others of its file, or for the file to be removed
             self._members.setdefault(place.file, set()).add(one.sealed_id)
             self._places[one.sealed_id] = place
             frozen.append(one)
@@ -122,13 +122,17 @@ class FileJournal:
             frozen=tuple(frozen), foreign=sum(found.foreign.values()), damaged=found.damaged, unread=found.unread
         )
 
-    async def _alone(self) -> _Found:
-        """Read everything while nothing is written: what is half written would be swept away."""
+    async def _alone(self) -> tuple[_Found, Collection[str]]:
+        """Read everything while nothing is written: what is half written would be swept away.
+
+        Also of which files it was known before what is in them: meanwhile some of it may have ended.
+        """
         while self._working:
             await self._idle.wait()
         self._working = True
+        known = list(self._members)
         try:
-            return await self._worker(self._read_all)
+            return await self._worker(self._read_all), known
         finally:
             self._working = False
             self._idle.tell()
