@@ -17,6 +17,7 @@ from ifap_twisted.core.values import Traits
 from ifap_twisted.errors import NotFound, Refused, StoredAsConflict, Tampered, Unavailable
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.filesystem.view import AGAIN_SECONDS
 from ifap_twisted.store.memory import MemoryStore, Turnstile
 from tests.filesystem.folders import START, Folder, result
 from tests.messages import mail
@@ -622,6 +623,62 @@ class MarkTests(CollectingCase):
         self.store.go_offline()
         self.store.go_online()
         self.assertEqual((set(), self.vids), (self.folder.shelf.marked, self.expunged()))
+
+    def test_after_a_failure(self) -> None:
+        """What the server refused is tried again after some seconds; the connection need not break for it."""
+        for refused in ("marked", "unmark"):
+            self.cut_short()
+            self.store.fail_next(refused, Refused("not now"))
+            self.store.go_offline()
+            self.store.go_online()
+            self.assertEqual(2, len(self.folder.shelf.marked))
+            self.folder.clock.advance(AGAIN_SECONDS)
+            self.assertEqual((set(), self.vids), (self.folder.shelf.marked, self.expunged()))
+
+    def test_after_many_failures(self) -> None:
+        """A server that goes on refusing is asked less and less often, and never given up (P10)."""
+        self.cut_short()
+        refusals = 5
+        self.store.fail_next("marked", Refused("not now"), refusals)
+        self.store.go_offline()
+        self.store.go_online()
+        for seconds in (AGAIN_SECONDS * 2**number for number in range(refusals)):
+            self.folder.clock.advance(seconds - 1)
+            self.assertEqual(2, len(self.folder.shelf.marked))
+            self.folder.clock.advance(1)
+        self.assertEqual((set(), self.vids), (self.folder.shelf.marked, self.expunged()))
+
+    def test_after_a_failure_while_opening(self) -> None:
+        """The device that opened the folder tries again, too."""
+        self.cut_short()
+        store = self.folder.store()
+        store.fail_next("marked", Refused("not now"))
+        self.folder.device(store=store)
+        self.assertEqual(2, len(self.folder.shelf.marked))
+        self.folder.clock.advance(AGAIN_SECONDS)
+        self.assertEqual((set(), self.vids), (self.folder.shelf.marked, self.expunged()))
+
+    def test_a_reconnection_meanwhile(self) -> None:
+        """What was marked before a reconnection that comes while marks are taken off is seen, too."""
+        self.cut_short()
+        self.store.gate = turnstile = Turnstile("unmark")
+        self.store.go_offline()
+        self.store.go_online()
+        self.store.go_offline()
+        self.folder.shelf.marked.add(self.fs.desk.view.index.history("a").versions[0].places[0])
+        self.store.go_online()
+        turnstile.release()
+        self.assertEqual((set(), self.vids), (self.folder.shelf.marked, self.expunged()))
+
+    def test_a_filesystem_that_was_closed(self) -> None:
+        """It tries nothing again."""
+        self.cut_short()
+        self.store.fail_next("marked", Refused("not now"))
+        self.store.go_offline()
+        self.store.go_online()
+        result(self.fs.close())
+        self.folder.clock.advance(AGAIN_SECONDS)
+        self.assertEqual(2, len(self.folder.shelf.marked))
 
     def test_after_a_kill(self) -> None:
         """By the next that opens the folder."""

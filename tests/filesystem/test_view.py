@@ -226,6 +226,25 @@ class ViewTests(SynchronousTestCase):
         opened = result(self.folder.opening(worker=Slow()))
         self.assertEqual(result(opened.filesystem.get("late")), b"late")
 
+    def test_what_happened_while_the_first_listing_was_decoded_is_seen(self) -> None:
+        """However large the folder is; and what was removed meanwhile makes no listing incomplete (FORMAT 2.5)."""
+        for number in range(10):  # more than is decoded at once
+            result(self.writer.put(f"f{number}", b"1"))
+        works = iter(range(100))
+
+        class Slow(InlineWorker):
+            def __call__(_self, work: Any) -> Any:
+                if next(works) == 1:  # the key is chosen, the headers are decoded
+                    result(self.writer.put("late", b"late"))
+                    self.folder.shelf.remove([2])
+                return super().__call__(work)
+
+        filesystem = result(self.folder.opening(worker=Slow())).filesystem
+        self.assertGreater(next(works), 2)
+        shown = {entry.path: entry.missing for entry in result(filesystem.list())}
+        self.assertEqual((shown["a"], shown["b"], shown.get("late")), (True, False, False))
+        self.assertFalse(filesystem.desk.view.incomplete)
+
     def test_news_are_seen_while_a_write_of_our_own_hangs(self) -> None:
         """A long upload doesn't make the device blind."""
         self.store.gate = turnstile = Turnstile("answer")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from ifap_twisted.core import collection, limits, paths
 from ifap_twisted.core.collection import COLLECTED, PLANNED, REASONS, WAITING, Verdict
@@ -22,7 +23,7 @@ from ifap_twisted.core.retention import Reason
 from ifap_twisted.core.upkeep import drawn_together, unrecorded
 from ifap_twisted.core.values import Notice
 from ifap_twisted.deferreds import Slots, deferred
-from ifap_twisted.errors import MarkedByOthers, NotSupported, ProtocolViolation, Renumbered
+from ifap_twisted.errors import MarkedByOthers, NotSupported, ProtocolViolation, Renumbered, StoreError
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.expunging import Expunging
 from ifap_twisted.filesystem.surveying import Survey, Surveyor, date_of
@@ -55,6 +56,8 @@ class Collector:
 
     :param written: called when something was removed: a snapshot that names it is of no use any more.
     """
+
+    _log = Logger()
 
     def __init__(self, desk: Desk, surveyor: Surveyor, written: Callable[[], Awaitable[None]]) -> None:
         self._desk = desk
@@ -99,7 +102,7 @@ class Collector:
         if (refusal := await self._look()) is not None:
             return collection.Collection(messages=(refusal,), dry_run=dry_run)
         if not dry_run:
-            await self._desk.view.unmark()
+            await self._unmark()
         first = await self._surveyor.survey(None)
         if dry_run or not first.has_work:
             return collection.Collection(verdicts=_verdicts(first, (), None), dry_run=dry_run)
@@ -114,6 +117,12 @@ class Collector:
         refusal = await self._carry_out(second, progress, removed) if second.due() else None
         verdicts = _verdicts(second, [*planned, *rest], removed)
         return collection.Collection(verdicts=verdicts, messages=() if refusal is None else (refusal,))
+
+    async def _unmark(self) -> None:
+        try:
+            await self._desk.view.unmark()
+        except StoreError as error:  # what is to go is marked anew, and what stays is looked at again with the next
+            self._log.info("marks of a removal that was cut short could not be taken off: {why}", why=str(error))
 
     # Seeing
 

@@ -12,7 +12,7 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.values import FolderState, HeaderBlock, Notice
-from ifap_twisted.deferreds import deferred, detach
+from ifap_twisted.deferreds import detach
 from ifap_twisted.errors import KeyRequired
 from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.admission import Budget
@@ -119,7 +119,7 @@ async def open_folder(
             view.read_records = desk.objects.read_records
             await desk.objects.read_records()
             view.unmark = partial(unmark_kept, view)
-            detach(deferred(view.unmark)(), _log, "looking for marks that a removal left")
+            detach(view.look_for_marks(), _log, "looking for marks that a removal left")
             recovery = None if journal is None else await _recovery(journal, desk, surroundings, place, watchers)
         except BaseException:
             view.close()

@@ -11,7 +11,6 @@ from collections.abc import Collection
 
 from twisted.logger import Logger
 
-from ifap_twisted.errors import StoreError
 from ifap_twisted.filesystem.view import View
 
 _log = Logger()
@@ -20,19 +19,16 @@ _log = Logger()
 async def unmark_kept(view: View) -> None:
     """Look which messages are marked, and take the marks off those of ours that are not being removed here and now.
 
-    What fails is tried again after the next connection or with the next collection.
+    :raises StoreError, ReadOnly: marks may be left.
     """
-    try:
-        generation = view.generation
-        view.check_generation(generation)
-        marked = await view.store.marked()
-        view.check_generation(generation)
-        left = _left_over(view, marked)
-        if left and not view.read_only:
-            _log.warn("marks of a removal that was cut short are taken off messages that stay: {many}", many=len(left))
-            await view.store.unmark(left, view.uidvalidity)
-    except StoreError as error:
-        _log.info("marks of a removal that was cut short are looked for again later: {why}", why=str(error))
+    generation = view.generation
+    view.check_generation(generation)
+    marked = await view.store.marked()
+    view.check_generation(generation)
+    left = _left_over(view, marked)
+    if left and not view.read_only:
+        _log.warn("marks of a removal that was cut short are taken off messages that stay: {many}", many=len(left))
+        await view.store.unmark(left, view.uidvalidity)
 
 
 def _left_over(view: View, marked: Collection[int]) -> list[int]:

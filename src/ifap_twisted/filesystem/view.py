@@ -23,7 +23,7 @@ from ifap_twisted.core.keys import Key
 from ifap_twisted.core.records import Records
 from ifap_twisted.core.values import Event, FolderState, HeaderBlock, Lock, Sealed, Version
 from ifap_twisted.deferreds import deferred, detach
-from ifap_twisted.errors import DataError, ForeignFolder, Renumbered, StoreError
+from ifap_twisted.errors import DataError, ForeignFolder, IFAPError, Renumbered, StoreError
 from ifap_twisted.filesystem.events import news
 from ifap_twisted.filesystem.listing import Decoded, EarlyNews, fill, made_of, runs
 from ifap_twisted.filesystem.lookout import Lookout
@@ -111,7 +111,8 @@ class View:
         self.own = Lookout(dialect)
         self.read_records: Callable[[], Awaitable[None]] = _nothing
         self.unmark: Callable[[], Awaitable[None]] = _nothing
-        self._marks_unknown = False
+        self._marks_unknown = True
+        self._patience = AGAIN_SECONDS
         self._refreshes = Turns(self._refresh)
         self._advances = Turns(self._advance)
         self._stop_listening: Callable[[], None] = lambda: None
@@ -121,11 +122,10 @@ class View:
     async def load(self, folder: FolderState, blocks: Mapping[int, HeaderBlock], early: EarlyNews) -> None:
         """Take in the first listing; from then on listen.
 
-        :param early: listened from before the listing until now.
+        :param early: listens from before the listing until it was read.
         :raises Renumbered: the listing is of numbers that mean nothing any more.
         """
         self._stop_listening = self.store.listen(self)
-        early.stop()
         if early.renumbering:
             raise Renumbered("The mail server renumbered the folder while it was opened.")
         await self._build(blocks, self._generation, folder.uidvalidity)
@@ -135,6 +135,7 @@ class View:
         self._mark_fresh()
         self.state = "connected"
         self._announcing = True
+        early.stop()
         if early.any:
             self._behind = True
             self._kick()
@@ -499,14 +500,32 @@ class View:
     async def _kicked(self) -> None:
         try:
             await self.refresh()
-            if self._marks_unknown:
-                self._marks_unknown = False
-                await self.unmark()
         except (StoreError, DataError) as error:
             self._log.info("news from the server could not be read yet: {reason}", reason=str(error))
             self._behind = True
-            if self.state != "stopped" and (self._again is None or not self._again.active()):
-                self._again = self._clock.callLater(AGAIN_SECONDS, self._kick)
+            self._try_again(AGAIN_SECONDS)
+        else:
+            await self.look_for_marks()
+
+    @deferred
+    async def look_for_marks(self) -> None:
+        """Unmark, if that was not done since the connection was made; what fails is tried again after a while."""
+        if not self._marks_unknown:
+            return
+        self._marks_unknown = False  # until the connection is made anew, be it meanwhile
+        try:
+            await self.unmark()
+        except IFAPError as error:
+            self._log.info("marks of a removal that was cut short are looked for again later: {why}", why=str(error))
+            self._marks_unknown = True
+            self._try_again(self._patience)
+            self._patience = min(2 * self._patience, LOOK_AGAIN_SECONDS)
+        else:
+            self._patience = AGAIN_SECONDS
+
+    def _try_again(self, seconds: float) -> None:
+        if self.state != "stopped" and (self._again is None or not self._again.active()):
+            self._again = self._clock.callLater(seconds, self._kick)
 
 
 async def _nothing() -> None:
