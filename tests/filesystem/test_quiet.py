@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.planning import SNAPSHOT_AFTER
 from ifap_twisted.errors import Unavailable
-from ifap_twisted.filesystem.filesystem import QUIET_SECONDS
+from ifap_twisted.filesystem.snapshots import QUIET_SECONDS
 from tests.filesystem.folders import Folder, result
 
 

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from ifap_twisted.core import limits, paths, planning, snapshot
+from ifap_twisted.core import limits, paths
 from ifap_twisted.core.collection import Collection
 from ifap_twisted.core.values import Entry, Event, Expect, Lock, Notice, Record, Status
-from ifap_twisted.deferreds import deferred, detach
-from ifap_twisted.errors import CallerError, IFAPError, NotFound, Renumbered
-from ifap_twisted.filesystem import conflicts, entries, removal, renaming
+from ifap_twisted.deferreds import deferred
+from ifap_twisted.filesystem import conflicts, keeping, removal, renaming, showing
 from ifap_twisted.filesystem.batches import Batch, present_batch
 from ifap_twisted.filesystem.collecting import Collector
-from ifap_twisted.filesystem.desk import Desk, Found, as_before
-from ifap_twisted.filesystem.drafting import Change
+from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.files import Opening
 from ifap_twisted.filesystem.lasting import Lasting, closed_error
-from ifap_twisted.filesystem.leasing import Leasing
+from ifap_twisted.filesystem.leasing import Leasing, Taking
 from ifap_twisted.filesystem.notices import notices
 from ifap_twisted.filesystem.putting import Putting, change_of
 from ifap_twisted.filesystem.recovery import Recovery
 from ifap_twisted.filesystem.sending import no_journal_error
+from ifap_twisted.filesystem.snapshots import Snapshots
 from ifap_twisted.filesystem.surveying import Surveyor
 from ifap_twisted.filesystem.turns import Turns
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.interfaces import IFilesystem, IJournal, Listener, Progress, RemotePath, Source
 
 T = TypeVar("T")
-QUIET_SECONDS = 30.0
-"""A snapshot that is due is written when nothing was written for so long."""
 
 
 @implementer(IFilesystem)
@@ -43,8 +39,6 @@ class Filesystem:
 
     :param account: shown in the status; never holds a password.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -66,11 +60,10 @@ class Filesystem:
         self._warnings = tuple(warnings)
         self._journal = journal
         self._recovery = recovery
+        self._snapshots = Snapshots(desk, clock=clock, begin=self.snapshot)
         unfinished = _none_unfinished if recovery is None else recovery.paths
-        self._collector = Collector(desk, Surveyor(desk, clock=clock, unfinished=unfinished), self._renew_snapshot)
-        self._snapshot_call: IDelayedCall | None = None
-        self._snapshot_due = False
-        self._lasting = Lasting(self._written)
+        self._collector = Collector(desk, Surveyor(desk, clock=clock, unfinished=unfinished), self._snapshots.renew)
+        self._lasting = Lasting(self._snapshots.note_write)
         self._closings = Turns(self._close)
         self._closed = False
 
@@ -153,29 +146,7 @@ class Filesystem:
 
     def keep(self, path: RemotePath, count: int, *, expect: Expect = None) -> Deferred[Entry]:
         """Set how many versions of a file are kept."""
-        return self._after_batch(lambda: self._keep(paths.clean_file(path), count, expect))
-
-    async def _keep(self, path: str, count: int, expect: Expect) -> Entry:
-        if not 1 <= count <= MOST_KEPT:
-            raise CallerError(f"Between 1 and {MOST_KEPT} versions can be kept, not {count}.", path=path)
-        await self.desk.view.current()
-        while True:
-            found = self.desk.file(path)
-            try:
-                return await self._keep_of(found, count, expect)
-            except _OvertakenError:  # an edit came meanwhile: say it of that one
-                continue
-
-    async def _keep_of(self, found: Found, count: int, expect: Expect) -> Entry:
-        """Write a version again with another ``keep``, over itself only: other heads stay in conflict (FORMAT 3.4)."""
-        vid = found.placed.version.vid
-
-        def check() -> None:
-            if self.desk.file(found.path).placed.version.vid != vid:
-                raise _OvertakenError
-
-        change = as_before(found, keep=count, replaced={vid})
-        return await self.desk.rewrite(found.placed.version.path, found, change, expect=expect, check=check)
+        return self._after_batch(lambda: keeping.keep(self.desk, paths.clean_file(path), count, expect))
 
     def resolve(
         self, path: RemotePath, *, version: str | None = None, both: bool = False, expect: Expect = None
@@ -194,7 +165,10 @@ class Filesystem:
         renew: str | None = None,
     ) -> Leasing:
         """Take or renew a lock; see :mod:`ifap_twisted.filesystem.leasing`."""
-        taking = _Taking(self.desk, lambda: self._lock(path, seconds, holder, renew))
+        taking = Taking(
+            lambda: self._lock(path, seconds, holder, renew),
+            lambda lock: self.desk.locking.unlock(lock.path, force=False),
+        )
         return Leasing(
             self._lasting.begin(taking.run, taking.give_up),
             renew=lambda lock: self.lock(path, seconds=seconds, renew=lock.id),
@@ -204,8 +178,7 @@ class Filesystem:
 
     async def _lock(self, path: RemotePath, seconds: int, holder: str | None, renew: str | None) -> Lock:
         name = paths.clean_file(path)
-        await self._settled_batch()
-        await self.desk.view.current()
+        await self._up_to_date()
         self.desk.check_place(name)
         return await self.desk.locking.lock(name, seconds=seconds, holder=holder, renew=renew)
 
@@ -230,76 +203,31 @@ class Filesystem:
         return await self._read(path, version)
 
     async def _read(self, path: RemotePath, version: str | None) -> Record:
-        await self._settled_batch()
-        await self.desk.view.current()
-        try:
-            return await self._read_once(path, version)
-        except Renumbered:  # the version is found again by its id (FORMAT 2.5)
-            await self.desk.view.refresh()
-            return await self._read_once(path, version)
-
-    async def _read_once(self, path: RemotePath, version: str | None) -> Record:
-        found = self.desk.file(self.desk.any_file(path, version), version)
-        if found.placed.version.deleted:
-            raise NotFound(f"That version of /{found.path} is its removal.", path=found.path)
-        async with self.desk.admitted(found.placed.version.size):
-            return Record(entry=self.desk.entry_of(found), data=await self.desk.reader.content(found.placed))
+        await self._up_to_date()
+        return await showing.record(self.desk, path, version)
 
     @deferred
     async def stat(self, path: RemotePath, *, version: str | None = None) -> Entry:
         """The entry of a file, a directory or a version."""
-        await self._settled_batch()
-        await self.desk.view.current()
-        try:
-            name = paths.clean(path)
-        except CallerError:
-            name = self.desk.any_file(path, version)
-        if version is None and self.desk.view.index.is_directory(name):
-            return entries.directory_entry(self.desk.view.index, name)
-        return self.desk.entry_of(self.desk.file(name, version))
+        await self._up_to_date()
+        return showing.entry(self.desk, path, version)
 
     @deferred
     async def list(
         self, path: RemotePath = "/", *, recursive: bool = False, everything: bool = False, at: float | None = None
     ) -> Sequence[Entry]:
         """The entries of a directory, or the one of a file."""
-        await self._settled_batch()
-        await self.desk.view.current()
+        await self._up_to_date()
         name = paths.clean(path)
-        index = self.desk.view.index
         if at is not None:
-            return self._listed_as_of(name, at, recursive=recursive)
-        hidden = entries.hidden(index, name) if everything else []
-        if not index.is_directory(name):
-            if hidden and not index.is_file(name):
-                return _sorted(hidden if recursive else entries.directly_in(hidden, name))
-            return [self.desk.entry_of(self.desk.file(name))]
-        shown = entries.descendants(index, name) if recursive else entries.children(index, name)
-        if not recursive:
-            above = entries.implied_directories(hidden, name)
-            known = {entry.path for entry in shown}
-            hidden = [entry for entry in entries.directly_in([*hidden, *above], name) if entry.path not in known]
-        return _sorted(self.desk.with_locks([*shown, *hidden]))
-
-    def _listed_as_of(self, name: str, at: float, *, recursive: bool) -> Sequence[Entry]:
-        found = entries.as_of(self.desk.view.index, name, at)
-        if not found and name:
-            raise NotFound(f"There was no file or directory /{name} then.", path=name)
-        everything = [entry for entry in [*found, *entries.implied_directories(found, name)] if entry.path != name]
-        if not everything:
-            return found
-        return _sorted(everything if recursive else entries.directly_in(everything, name))
+            return showing.directory_then(self.desk, name, at, recursive=recursive)
+        return showing.directory(self.desk, name, recursive=recursive, everything=everything)
 
     @deferred
     async def versions(self, path: RemotePath) -> Sequence[Entry]:
         """All versions of a path, newest first."""
-        await self._settled_batch()
-        await self.desk.view.current()
-        name = paths.clean(path)
-        history = self.desk.view.index.history(name) or self.desk.view.index.history(name.removesuffix(entries.BESIDE))
-        if not history:
-            raise NotFound(f"There is no file /{name}, and no version of it.", path=name)
-        return [self.desk.entry_of(Found(history, one, one.version.path)) for one in reversed(history.versions)]
+        await self._up_to_date()
+        return showing.versions(self.desk, paths.clean(path))
 
     @deferred
     async def conflicts(self, path: RemotePath | None = None) -> Sequence[Entry]:
@@ -330,47 +258,9 @@ class Filesystem:
             return fail(closed_error())
         return self._collector.begin(dry_run=dry_run, progress=progress)
 
-    async def _renew_snapshot(self) -> None:
-        """After a collection, where there is a snapshot: it names what is gone (FORMAT 6.2)."""
-        if self.desk.view.index.history(self.desk.view.dialect.snapshot_path):
-            await self._if_possible(self._write_snapshot())  # what was collected is gone, however this ends
-
     def snapshot(self) -> Deferred[None]:
         """Write a snapshot, from a complete refresh only (FORMAT 6.2)."""
-        return self._after_batch(self._write_snapshot)
-
-    async def _write_snapshot(self) -> None:
-        view = self.desk.view
-        await view.refresh()
-        if view.incomplete:
-            raise CallerError("The server's listing is incomplete; a snapshot of it would hide files. Try again later.")
-        if view.index.missing()[0]:
-            raise CallerError("Files are missing, see 'ifap status'; a snapshot now would hide that from others.")
-        histories = view.index.histories()
-        content = await self.desk.worker(lambda: snapshot.encode(planning.plan_snapshot(histories)))
-        await self.desk.writer.write(view.dialect.snapshot_path, content, Change())
-
-    def _written(self) -> None:
-        """After a write: look at a quiet moment whether a snapshot is due."""
-        self._snapshot_due = True
-        if self._snapshot_call is not None and self._snapshot_call.active():
-            self._snapshot_call.reset(QUIET_SECONDS)
-        elif not self._lasting.closed:
-            self._snapshot_call = self._clock.callLater(QUIET_SECONDS, self._quiet)
-
-    def _quiet(self) -> None:
-        self._snapshot_due = False
-        if planning.wants_snapshot(self.desk.view.index, self.desk.view.dialect.snapshot_path):
-            detach(self._if_possible(self.snapshot()), self._log, "writing a snapshot")
-
-    @deferred
-    async def _if_possible(self, snapshot: Awaitable[None]) -> None:
-        """One that cannot be written now is due after the next write, or at the end."""
-        try:
-            await snapshot
-        except IFAPError as error:
-            self._log.info("no snapshot was written yet: {reason}", reason=str(error))
-            self._snapshot_due = True
+        return self._after_batch(self._snapshots.write)
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """Tell a callable of every event."""
@@ -410,16 +300,13 @@ class Filesystem:
     async def _close(self) -> None:
         if self._closed:
             return
-        if self._snapshot_call is not None and self._snapshot_call.active():
-            self._snapshot_call.cancel()
+        self._snapshots.stop()
         self._lasting.close()
         self._collector.stop()
         if self._recovery is not None:
             self._recovery.stop()
         await self._lasting.when_idle()
-        snapshot_path, there = self.desk.view.dialect.snapshot_path, self.desk.view.state == "connected"
-        if self._snapshot_due and there and planning.wants_snapshot(self.desk.view.index, snapshot_path):
-            await self._last_snapshot()
+        await self._snapshots.write_last()
         await self.desk.writer.underway.when_idle()
         self.desk.writer.stop()
         if self._journal is not None:
@@ -428,19 +315,16 @@ class Filesystem:
         await self.desk.view.store.close()
         self._closed = True
 
-    async def _last_snapshot(self) -> None:
-        try:
-            await self._write_snapshot()
-        except IFAPError as error:
-            self._log.info("no snapshot was written at the end: {reason}", reason=str(error))
-        except Exception:  # noqa: BLE001 -- a snapshot is disposable (P8); the close is not
-            self._log.failure("no snapshot was written at the end")
-
     async def _settled_batch(self) -> None:
         """Inside a batch one's own writes are seen."""
         batch = present_batch(self)
         if batch is not None:
             await batch.arrived()
+
+    async def _up_to_date(self) -> None:
+        """What can be read now is what is there, one's own writes included."""
+        await self._settled_batch()
+        await self.desk.view.current()
 
     def _after_batch(self, begin: Callable[[], Coroutine[Deferred[Any], Any, T]]) -> Deferred[T]:
         """A lasting write that sees what was put before in the same batch."""
@@ -456,42 +340,10 @@ async def _none_unfinished() -> frozenset[str]:
     return frozenset()
 
 
-class _Taking:
-    """A lock on its way: what nobody waits for any more is given back."""
-
-    def __init__(self, desk: Desk, take: Callable[[], Coroutine[Deferred[Any], Any, Lock]]) -> None:
-        self._desk = desk
-        self._take = take
-        self._given_up = False
-
-    def give_up(self) -> bool:
-        """The caller does not want it; it cannot be stopped without a trace."""
-        self._given_up = True
-        return False
-
-    async def run(self) -> Lock:
-        """Take it."""
-        lock = await self._take()
-        if self._given_up:
-            await self._desk.locking.unlock(lock.path, force=False)
-        return lock
-
-
-class _OvertakenError(Exception):
-    """Somebody changed the file while it was rewritten; nothing was written."""
-
-
-MOST_KEPT = 10_000
-
-
 def _users(path: RemotePath) -> str:
     """The root, or a path that a user's file may have."""
     name = paths.clean(path)
     return name if not name else paths.clean_file(name)
-
-
-def _sorted(found: Sequence[Entry]) -> list[Entry]:
-    return sorted(found, key=lambda entry: entry.path.split("/"))
 
 
 __all__ = ["Event", "Filesystem"]

@@ -5,7 +5,7 @@ It works over any ``IFilesystem`` and decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 from twisted.internet.defer import Deferred
@@ -19,6 +19,34 @@ from ifap_twisted.errors import IFAPError, LeaseLost, Locked
 
 RENEWALS = 3
 """A lock is renewed so many times in each lease: one may fail, and the next still comes in time."""
+
+
+class Taking:
+    """A lock on its way: what nobody waits for any more is given back.
+
+    :param take: takes the lock. ``give_back`` ends it.
+    """
+
+    def __init__(
+        self,
+        take: Callable[[], Awaitable[Lock]],
+        give_back: Callable[[Lock], Awaitable[object]],
+    ) -> None:
+        self._take = take
+        self._give_back = give_back
+        self._given_up = False
+
+    def give_up(self) -> bool:
+        """The caller does not want it; it cannot be stopped without a trace."""
+        self._given_up = True
+        return False
+
+    async def run(self) -> Lock:
+        """Take it."""
+        lock = await self._take()
+        if self._given_up:
+            await self._give_back(lock)
+        return lock
 
 
 class Leasing(Deferred[Lock]):

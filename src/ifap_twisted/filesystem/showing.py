@@ -1,0 +1,95 @@
+"""What a filesystem shows: content, single entries, directories and versions, from the view as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ifap_twisted.core import paths
+from ifap_twisted.core.values import Entry, Record
+from ifap_twisted.errors import CallerError, NotFound, Renumbered
+from ifap_twisted.filesystem import entries
+from ifap_twisted.filesystem.desk import Desk, Found
+from ifap_twisted.interfaces import RemotePath
+
+
+async def record(desk: Desk, path: RemotePath, version: str | None) -> Record:
+    """The content of a file, or of one of its versions, and its entry.
+
+    :raises NotFound, IsADirectory, UnknownVersion:
+    """
+    try:
+        return await _record(desk, path, version)
+    except Renumbered:  # the version is found again by its id (FORMAT 2.5)
+        await desk.view.refresh()
+        return await _record(desk, path, version)
+
+
+async def _record(desk: Desk, path: RemotePath, version: str | None) -> Record:
+    found = desk.file(desk.any_file(path, version), version)
+    if found.placed.version.deleted:
+        raise NotFound(f"That version of /{found.path} is its removal.", path=found.path)
+    async with desk.admitted(found.placed.version.size):
+        return Record(entry=desk.entry_of(found), data=await desk.reader.content(found.placed))
+
+
+def entry(desk: Desk, path: RemotePath, version: str | None) -> Entry:
+    """The entry of a file, a directory or a version.
+
+    :raises NotFound, UnknownVersion:
+    """
+    try:
+        name = paths.clean(path)
+    except CallerError:
+        name = desk.any_file(path, version)
+    if version is None and desk.view.index.is_directory(name):
+        return entries.directory_entry(desk.view.index, name)
+    return desk.entry_of(desk.file(name, version))
+
+
+def directory(desk: Desk, name: str, *, recursive: bool, everything: bool) -> Sequence[Entry]:
+    """The entries of a directory by name, or the one of a file.
+
+    :raises NotFound:
+    """
+    index = desk.view.index
+    hidden = entries.hidden(index, name) if everything else []
+    if not index.is_directory(name):
+        if hidden and not index.is_file(name):
+            return _by_name(hidden if recursive else entries.directly_in(hidden, name))
+        return [desk.entry_of(desk.file(name))]
+    shown = entries.descendants(index, name) if recursive else entries.children(index, name)
+    if not recursive:
+        above = entries.implied_directories(hidden, name)
+        known = {one.path for one in shown}
+        hidden = [one for one in entries.directly_in([*hidden, *above], name) if one.path not in known]
+    return _by_name(desk.with_locks([*shown, *hidden]))
+
+
+def directory_then(desk: Desk, name: str, moment: float, *, recursive: bool) -> Sequence[Entry]:
+    """The same as it was at a moment, in Unix time, as far as versions are still there.
+
+    :raises NotFound:
+    """
+    found = entries.as_of(desk.view.index, name, moment)
+    if not found and name:
+        raise NotFound(f"There was no file or directory /{name} then.", path=name)
+    everything = [one for one in [*found, *entries.implied_directories(found, name)] if one.path != name]
+    if not everything:
+        return found
+    return _by_name(everything if recursive else entries.directly_in(everything, name))
+
+
+def versions(desk: Desk, name: str) -> Sequence[Entry]:
+    """All versions of a path, newest first.
+
+    :raises NotFound:
+    """
+    index = desk.view.index
+    history = index.history(name) or index.history(name.removesuffix(entries.BESIDE))
+    if not history:
+        raise NotFound(f"There is no file /{name}, and no version of it.", path=name)
+    return [desk.entry_of(Found(history, one, one.version.path)) for one in reversed(history.versions)]
+
+
+def _by_name(found: Sequence[Entry]) -> list[Entry]:
+    return sorted(found, key=lambda one: one.path.split("/"))
