@@ -18,7 +18,7 @@ from ifap_twisted.core.values import ABSENT
 from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
-from ifap_twisted.store.memory import MemoryStore
+from ifap_twisted.store.memory import Fate, MemoryStore
 from ifap_twisted.workers import InlineWorker
 from tests.basedir.places import Drawing, PlacedTestCase
 from tests.filesystem.folders import Folder, result
@@ -363,6 +363,55 @@ class PutBackTests(PlacedTestCase):
         store.go_online()
         self.assertEqual(result(device.status()).pending, 0)
         self.check_kept(b"precious")
+
+    def accepted_under_an_ended_number(self) -> tuple[MemoryStore, Filesystem]:
+        """A device that accepted a file under a number that the end of an earlier one covers; its server is away."""
+        store = self.folder.store()
+        device = self.device(store=store, journal=self.journal)
+        store.go_offline()
+        before = self.ended()
+        self.put_back(before)
+        result(device.put("a", b"precious", queue=True))
+        return store, device
+
+    def check_stored_once(self) -> None:
+        """One version is there, and nothing waits."""
+        device = self.device(journal=self.journal)
+        self.folder.clock.pump([60] * 5)
+        status = result(device.status())
+        self.assertEqual((status.pending, status.conflicts), (0, 0))
+        self.assertEqual(len(result(device.versions("a"))), 1)
+        self.check_kept(b"precious")
+
+    def test_nor_stored_twice_when_the_power_fails_behind_it(self) -> None:
+        """It was stored under another writer, and the journal's disk has not heard of that: it is known again."""
+        store, device = self.accepted_under_an_ended_number()
+        device.desk.writer.sending._journal.settle = lambda _frozen: None
+        device._journal.settle = lambda _frozen: None
+        store.go_online()
+        self.assertEqual(len(self.folder.shelf.messages), len(set(self.folder.shelf.messages)))
+        self.folder.shelf.detach(store)
+        self.check_stored_once()
+
+    def test_nor_when_the_journal_remembers_the_first_message_only(self) -> None:
+        """The file that keeps its first message holds others, and lives longer than that of its second one."""
+        store, device = self.accepted_under_an_ended_number()
+        kept = {entry: entry.read_bytes() for entry in self.base.journal.path.glob("*.pending")}
+        store.go_online()
+        result(device.close())
+        for entry, content in kept.items():
+            entry.write_bytes(content)
+        self.check_stored_once()
+
+    def test_nor_when_its_answers_are_lost(self) -> None:
+        """What is sent again are the same bytes: however often, they are one version."""
+        store, _device = self.accepted_under_an_ended_number()
+        store.doom_next(Fate.CUT_LATE, 5)
+        store.go_online()
+        self.folder.clock.pump([1] * 600)
+        self.folder.shelf.deliver_late()
+        self.folder.shelf.detach(store)
+        self.check_stored_once()
 
     @settings(max_examples=30, deadline=None)
     @given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 3), st.booleans())

@@ -80,6 +80,16 @@ class Backlog:
                 del self._accepted[path]
                 self._directories.subtract(paths.ancestors(path))
 
+    def put_in_place(self, sealed_id: str, frozen: Frozen, version: Version) -> None:
+        """Let another message wait for one that waits: of the same path, and where it was in the order."""
+        later = list(self._waiting)[list(self._waiting).index(sealed_id) + 1 :]
+        accepted = self._accepted.get(version.path, {})
+        self.add(frozen, version)
+        for one in later:
+            self._waiting[one] = self._waiting.pop(one)
+            if one in accepted:
+                accepted[one] = accepted.pop(one)
+
     def accepted(self, path: str) -> tuple[Version, ...]:
         """The versions of a path that were accepted and have not arrived, oldest first."""
         return tuple(self._accepted.get(path, {}).values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -84,15 +84,25 @@ class Drafting:
         return new_vid(self._random)
 
     async def sealed(
-        self, path: str, history: History, replaced: Sequence[Placed], change: Change, lock: str | None, content: bytes
+        self,
+        path: str,
+        history: History,
+        replaced: Sequence[Placed],
+        change: Change,
+        lock: str | None,
+        content: bytes,
+        vid: str | None = None,
     ) -> Sealed:
         """The next version of a path, ready to be sent.
 
         :param history: what it continues; ``replaced`` what it descends from.
+        :param vid: its id; None draws one.
         :raises InvalidPath: the reference programs could not see it, and that was asked for.
         :raises TooLarge: for the mail server.
         """
         draft = await self._draft(path, history, replaced, change, lock)
+        if vid is not None:
+            draft = replace(draft, vid=vid)
         if envelope.exceeds_reference(draft, self._view.dialect, length=len(content)):
             if self._compat:
                 raise InvalidPath("The reference programs could not see a path of this length (compat).", path=path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection
 from functools import partial
 
@@ -39,9 +41,10 @@ class Finishing:
         self._worker = worker
 
     async def finish(self, sealed: Sealed, terms: Terms, ended: Callable[[Placed | None], None]) -> None:
-        """Bring a message of the journal to its end: find it, or send it again as it is (FORMAT 4.1).
+        """Find a message, or send it again as it is.
 
-        What is on record as collected was there, and was removed on purpose: it has ended, too (FORMAT 5.3).
+        What is on record as collected was there, and was removed on purpose: it has ended, too (FORMAT 5.3). So has
+        what had to be numbered anew: then another message waits in its place.
 
         :param terms: under which it was kept.
         :param ended: called when it has, before the next write to its path; with the version, if it is there.
@@ -50,16 +53,17 @@ class Finishing:
         with self._underway:
             async with self._backlog.turns.turn(sealed.version.path):
                 await self._view.refresh()
-                collected = self._view.records.was_collected(sealed.version)
-                ended(None if collected else await self._finished(sealed, terms))
+                ended(await self._finished(sealed, terms))
 
-    async def _finished(self, sealed: Sealed, terms: Terms) -> Placed:
-        """Where it is in the end; under another number, when its own may have been used twice (FORMAT 3.2)."""
+    async def _finished(self, sealed: Sealed, terms: Terms) -> Placed | None:
+        if self._view.records.was_collected(sealed.version):
+            return None
         placed = await self._sending.found(sealed)
         if placed is None and not self._is_doubtful(sealed.version, terms):
             placed = (await self._sending.stored(sealed, None))[0]
         if placed is None or await is_outlived(self._view, placed):
-            placed = await self._written_anew(sealed, terms.replaced)
+            await self._number_anew(sealed, terms)
+            return None
         self._view.index.acknowledge(placed.version)
         return placed
 
@@ -73,27 +77,54 @@ class Finishing:
         history = self._view.index.history(version.path)
         return self._view.records.explains(version) or planning.number_is_doubtful(history, version, terms.replaced)
 
-    async def _written_anew(self, sealed: Sealed, replaced: Collection[str]) -> Placed:
-        """Store what a message of the journal says as a version of a new writer."""
+    async def _number_anew(self, sealed: Sealed, terms: Terms) -> None:
+        """Let what a message says wait as a version of a new writer, unless it was done before (FORMAT 3.2).
+
+        Its id follows from the message: so it is known again, whatever the journal has forgotten of it.
+        """
         version, view = sealed.version, self._view
+        vid = _next_vid(sealed)
+        if self._is_known(vid, version):
+            return
         reading = partial(envelope.read_message, dialect=view.dialect, keys=view.keys, home=view.home)
         content = (await self._worker(lambda: reading(sealed.message)))[1]
-        change = Change(
-            modified=version.modified,
-            mode=version.mode,
-            mime=version.mime,
-            keep=version.keep,
-            directory=version.directory,
-            deleted=version.deleted,
-            moved_from=version.moved_from,
-            extra=version.extra,
-            replaced=replaced,
-        )
+        change = _change_of(version, terms.replaced)
         await self._identity.renew()
         history = view.index.history(version.path)
         heads = replaced_by(history, change, locked=False)
-        anew = await self._drafting.sealed(version.path, history, heads, change, version.lock, content)
-        return (await self._sending.stored(anew, None))[0]
+        anew = await self._drafting.sealed(version.path, history, heads, change, version.lock, content, vid)
+        await self._sending.replaced(sealed, anew, terms)
+
+    def _is_known(self, vid: str, version: Version) -> bool:
+        """Whether what a version says waits, is there, or was collected, under another id."""
+        there = self._view.index.history(version.path).find(vid)
+        waiting = (one.version for one in self._backlog if one.version is not None and one.version.vid == vid)
+        alike = any(_says_the_same(one, version) for one in (*waiting, *(placed.version for placed in there)))
+        return alike or self._view.records.is_collected(vid)
+
+
+def _next_vid(sealed: Sealed) -> str:
+    digest = hashlib.sha256(b"numbered anew\0" + sealed.sealed_id.encode()).digest()
+    return urlsafe_b64encode(digest[:16]).rstrip(b"=").decode("ascii")
+
+
+def _says_the_same(one: Version, other: Version) -> bool:
+    return (one.sha256, one.deleted, one.directory) == (other.sha256, other.deleted, other.directory)
+
+
+def _change_of(version: Version, replaced: Collection[str]) -> Change:
+    """What a version says."""
+    return Change(
+        modified=version.modified,
+        mode=version.mode,
+        mime=version.mime,
+        keep=version.keep,
+        directory=version.directory,
+        deleted=version.deleted,
+        moved_from=version.moved_from,
+        extra=version.extra,
+        replaced=replaced,
+    )
 
 
 async def is_outlived(view: View, placed: Placed) -> bool:

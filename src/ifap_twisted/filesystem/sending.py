@@ -118,6 +118,15 @@ class Sending:
         journal.settle(frozen)
         return stored
 
+    async def replaced(self, earlier: Sealed, sealed: Sealed, terms: Terms) -> None:
+        """Keep another message for later in the place of one that is kept, and that will not be sent again.
+
+        :raises IFAPError: it cannot be kept; the earlier one is.
+        """
+        assert self._journal is not None  # something is kept
+        frozen = await self._kept(self._journal, sealed, terms)
+        self._backlog.put_in_place(earlier.sealed_id, frozen, sealed.version)
+
     async def accepted(self, sealed: Sealed, terms: Terms) -> Placed:
         """Keep a message for later; nothing is sent now.
 
