@@ -118,6 +118,14 @@ class AlwaysTests(Judging):
         )
         self.assertEqual(self.judged(versions), ["not-understood", "head"])
 
+    def test_a_file_that_is_not_understood(self) -> None:
+        """Where a head is none that is understood, nobody here knows how many versions its user wants (FORMAT 1.5)."""
+        newer = ours("v4", "w", {"w": 4}, keep=50, needs=("wings",), understood=False)
+        versions = at(*(placed.version for placed in line(3, keep=1)), newer)
+        self.assertEqual(self.judged(versions, keep=1), ["not-understood"] * 4)
+        removed = at(*(placed.version for placed in versions), ours("v5", "x", {"x": 1}, keep=1, deleted=True))
+        self.assertEqual(self.judged(removed, *[400.0] * 5, keep=1), ["not-understood"] * 4 + ["head"])
+
 
 POLICIES = st.builds(
     Policy,

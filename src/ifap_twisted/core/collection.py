@@ -23,7 +23,7 @@ FATES: Final = (KEPT, PLANNED, WAITING, COLLECTED)
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "head": "Nothing has replaced it.",
-        "not-understood": "A newer version of ifap-twisted wrote it.",
+        "not-understood": "A newer version of ifap-twisted wrote it, or what is the newest of the file.",
         "tombstone": "It is a removal, which is kept for a year.",
         "last": "It is one of the last versions, of which so many are kept.",
         "within": "It is not older than what is kept in any case.",

@@ -77,14 +77,16 @@ def judge(history: History, time_of: Callable[[Placed], float], policy: Policy, 
     """Say of each version of a path whether it stays: ancestors before descendants.
 
     Heads always stay, but for a sole tombstone past its age (FORMAT 5.3), and so does what nobody here understands
-    (FORMAT 1.5, ``needs``). A copy of what was collected once may stay like others, and takes the place of none.
+    (FORMAT 1.5, ``needs``): with a head of that kind all of the file. A copy of what was collected once may stay like others, and takes the place of none.
 
     :param time_of: when a version was stored, in Unix time; where writer and server differ, the later.
     :param now: on the same scale; what lies after it counts as new.
     """
     versions = in_order(history)
     reasons = {one.rank: reason for one in versions if (reason := _fixed(history, one, now - time_of(one)))}
-    if _removed_long_ago(history, time_of, now):
+    if not all(head.version.understood for head in history.heads):
+        rest = Reason.NOT_UNDERSTOOD
+    elif _removed_long_ago(history, time_of, now):
         rest = Reason.REMOVED
     else:
         rest = Reason.OLD
@@ -126,7 +128,7 @@ def kept_count(history: History, policy: Policy) -> int:
 
     The reference writes 1 unless told otherwise; nobody asked for that, so that it never lowers the policy's number.
     """
-    own = [head.version.keep for head in history.heads if head.version.ours and head.version.understood]
+    own = [head.version.keep for head in history.heads if head.version.ours]
     theirs = [head.version.keep for head in history.heads if not head.version.ours]
     return max(own + [max(policy.keep, count) for count in theirs], default=policy.keep)
 
