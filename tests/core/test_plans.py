@@ -91,7 +91,7 @@ class PlanTests(SynchronousTestCase):
 class StandingTests(SynchronousTestCase):
     """What several plans say together."""
 
-    def of(self, *plans: Plan) -> Any:
+    def of(self, *plans: Plan | None) -> Any:
         """The plans lie at UIDs 11, 12, ... with dates 100, 200, ..."""
         return standing(
             reversed([(10 + number, 100.0 * number, plan) for number, plan in enumerate(plans, 1)]), uidvalidity=7
@@ -117,6 +117,12 @@ class StandingTests(SynchronousTestCase):
         """A plan speaks of one version at a place, and lets no other wait in its stead."""
         found = self.of(self.plan((1, VID)), self.plan((1, OTHER)), self.plan(keep=((1, VID),)))
         self.assertEqual({1: Standing(OTHER, "old", 200.0)}, dict(found))
+
+    def test_one_that_cannot_be_read(self) -> None:
+        """It may say that what was planned before is needed again: only what is planned after it waits already."""
+        self.assertEqual({}, dict(self.of(self.plan((1, VID)), None)))
+        again = self.of(self.plan((1, VID)), None, self.plan((1, VID)))
+        self.assertEqual({1: Standing(VID, "old", 300.0)}, dict(again))
 
     def test_renumbering_voids_plans(self) -> None:
         """A plan of other numbers says nothing."""

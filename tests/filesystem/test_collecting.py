@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection as Several
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core import snapshot
@@ -14,6 +15,7 @@ from ifap_twisted.core.plans import PLANS
 from ifap_twisted.core.records import RECORDS
 from ifap_twisted.core.retention import Policy
 from ifap_twisted.core.values import Traits
+from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import NotFound, Refused, StoredAsConflict, Tampered, Unavailable
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
@@ -151,6 +153,27 @@ class TwoPhaseTests(CollectingCase):
         self.assertLess(0, found.counts()[KEPT])
 
 
+class Withholding(MemoryStore):
+    """A session with a server that cannot give one message now, or not its date."""
+
+    def __init__(self, folder: Folder, uid: int, what: str) -> None:
+        super().__init__(folder.shelf, clock=folder.clock)
+        self._uid = uid
+        self._what = what
+
+    def message(self, uid: int) -> Deferred[bytes]:
+        """Its bytes."""
+        if (self._what, uid) == ("message", self._uid):
+            return fail(Unavailable("Try again later."))
+        return super().message(uid)
+
+    @deferred
+    async def dates(self, uids: Several[int]) -> dict[int, float]:
+        """When they were received."""
+        found = await super().dates(uids)
+        return {uid: date for uid, date in found.items() if (self._what, uid) != ("dates", self._uid)}
+
+
 class NeededAgainTests(CollectingCase):
     """What is needed at the end of the grace stays, whatever the plan says."""
 
@@ -177,6 +200,22 @@ class NeededAgainTests(CollectingCase):
         self.later(8)
         self.collect()
         self.assertEqual(1, len(self.versions("a")))
+
+    def test_a_plan_that_cannot_be_read_or_has_no_date(self) -> None:
+        """It may be the one that says what was needed again in between: no grace that began before it counts."""
+        vids = self.put("a", b"1", b"2")
+        self.collect()
+        plans = {one.places[0] for one in self.fs.desk.view.index.objects(PLANS)}
+        result(self.fs.keep("a", 5))
+        self.later(3)
+        self.collect()
+        (said,) = {one.places[0] for one in self.fs.desk.view.index.objects(PLANS)} - plans
+        result(self.fs.keep("a", 1))
+        self.later(8)
+        for store in (Withholding(self.folder, said, "message"), Withholding(self.folder, said, "dates")):
+            found = self.collect(self.folder.device(store=store, options=KEEP_ONE))
+            self.assertNotIn(COLLECTED, self.fates(found, "a"))
+        self.assertEqual(vids, self.versions("a")[:2])
 
     def test_a_version_that_became_a_head_again(self) -> None:
         """What replaced it was removed by somebody else: it is shown, and stays."""

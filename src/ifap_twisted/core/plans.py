@@ -108,13 +108,17 @@ class Standing(NamedTuple):
     since: float
 
 
-def standing(plans: Iterable[tuple[int, float, Plan]], uidvalidity: int) -> Mapping[int, Standing]:
+def standing(plans: Iterable[tuple[int, float, Plan | None]], uidvalidity: int) -> Mapping[int, Standing]:
     """What all plans together say, by UID: of the plans that name a place without a break, the first.
 
-    :param plans: UID and INTERNALDATE of each plan object, in any order. Those of other numbers are void.
+    :param plans: UID and INTERNALDATE of each plan object, in any order. Those of other numbers are void. None: what
+        it says is not known; perhaps that everything that was planned before is needed again.
     """
     found: dict[int, Standing] = {}
     for _uid, date, plan in sorted(plans, key=lambda one: one[0]):
+        if plan is None:
+            found.clear()
+            continue
         if plan.uidvalidity != uidvalidity:
             continue
         for kept in plan.keep:

@@ -61,11 +61,11 @@ class Objects:
         self._records = _Kept(reader, worker, Record.decode)
         self._noted: set[str] = set()
 
-    async def plans(self) -> list[tuple[Placed, Plan]]:
-        """The plans that are there and can be read."""
+    async def plans(self) -> list[tuple[Placed, Plan | None]]:
+        """The plans that are there; None where what one says cannot be read, or not now."""
         placed = self._view.index.objects(PLANS)
         await self._plans.read(placed)
-        return [(one, plan) for one in placed if (plan := self._plans.found.get(one.version.vid)) is not None]
+        return [(one, self._plans.found.get(one.version.vid)) for one in placed]
 
     async def records(self) -> list[tuple[Placed, Record]]:
         """The collection records that are there and can be read; what they say is known from then on."""

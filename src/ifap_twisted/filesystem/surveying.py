@@ -103,7 +103,10 @@ class Surveyor:
         if now is None:
             now = max([date_by(self._clock), *dates.values()])
         dated = [
-            (placed.places[0], date, plan) for placed, plan in plans if (date := date_of(placed, dates)) is not None
+            (placed.places[0], now, None)
+            if (date := date_of(placed, dates)) is None
+            else (placed.places[0], date, plan)
+            for placed, plan in plans
         ]
         known = Knowledge(
             now=now,
@@ -116,7 +119,10 @@ class Surveyor:
             snapshot=view.dialect.snapshot_path,
             objects={
                 **dict.fromkeys(
-                    idle_plans(((one.version.vid, plan) for one, plan in plans), uidvalidity, self._vid_at), "done"
+                    idle_plans(
+                        ((one.version.vid, plan) for one, plan in plans if plan is not None), uidvalidity, self._vid_at
+                    ),
+                    "done",
                 ),
                 **dict.fromkeys(
                     redundant_records(((one.places[0], one.version.vid, record) for one, record in records), now),
