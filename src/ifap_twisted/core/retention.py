@@ -77,7 +77,8 @@ def judge(history: History, time_of: Callable[[Placed], float], policy: Policy, 
     """Say of each version of a path whether it stays: ancestors before descendants.
 
     Heads always stay, but for a sole tombstone past its age (FORMAT 5.3), and so does what nobody here understands
-    (FORMAT 1.5, ``needs``): with a head of that kind all of the file. A copy of what was collected once may stay like others, and takes the place of none.
+    (FORMAT 1.5, ``needs``): with a head of that kind all of the file. A copy of what was collected once may stay like
+    others, and takes the place of none.
 
     :param time_of: when a version was stored, in Unix time; where writer and server differ, the later.
     :param now: on the same scale; what lies after it counts as new.
