@@ -23,7 +23,9 @@ from ifap_twisted.errors import (
     OutcomeUnknown,
     ProtocolViolation,
     QuotaExceeded,
+    Refused,
     Throttled,
+    TooLarge,
     Unavailable,
 )
 from ifap_twisted.filesystem.filesystem import Filesystem
@@ -275,6 +277,39 @@ class OrderTests(Queueing):
         self.store.go_online()
         self.assertEqual(self.contents("a"), [b"2"])
         self.assertEqual(self.status(self.mine).pending, 1)
+
+    def test_one_that_may_never_go_holds_up_nothing(self) -> None:
+        """What was accepted after it is stored and current; it is an old version, should it arrive after all."""
+        for error in (TooLarge("Too large."), Refused("No."), ProtocolViolation("What?")):
+            name = error.code
+            result(self.mine.put(name, b"0"))
+            self.store.go_offline()
+            for number in b"123":
+                self.queue(name, bytes([number]))
+            self.store.fail_next("append", error)
+            self.store.go_online()
+            self.assertEqual(self.contents(name), [b"0", b"2", b"3"])
+            self.assertEqual([one.path for one in self.status(self.mine).warnings], [name])
+            result(self.mine.refresh())
+            self.assertEqual(sorted(self.contents(name)), [b"0", b"1", b"2", b"3"])
+            self.assertEqual(result(self.others().get(name)), b"3")
+            self.assertEqual(result(self.others().conflicts()), [])
+            self.assertEqual(self.status(self.mine).warnings, ())
+
+    def test_one_that_may_never_go_over_a_crash(self) -> None:
+        """The next process does not know that what was stored was put on top of it: both stay, and that is told."""
+        result(self.mine.put("a", b"0"))
+        self.store.go_offline()
+        self.queue("a", b"1")
+        self.queue("a", b"2")
+        self.store.fail_next("append", TooLarge("Too large."))
+        self.store.go_online()
+        self.assertEqual(self.contents("a"), [b"0", b"2"])
+        self.restarted()
+        result(self.mine.refresh())
+        heads = result(self.others().conflicts())
+        self.assertEqual({result(self.mine.get("a", version=head.version)) for head in heads}, {b"1", b"2"})
+        self.assertEqual([one.code for one in self.status(self.mine).warnings], ["stored-as-conflict"])
 
     def test_a_put_after_what_waits(self) -> None:
         """It descends from what was accepted before it, which arrives later as an old version."""

@@ -47,6 +47,7 @@ class Backlog:
         self.added: Callable[[], None] = lambda: None
         self._waiting: dict[str, Waiting] = {}
         self._accepted: dict[str, dict[str, Version]] = {}
+        self._replaced: dict[str, tuple[str, ...]] = {}
         self._overtaken: set[str] = set()
         self._directories: Counter[str] = Counter()
 
@@ -62,6 +63,8 @@ class Backlog:
     def add(self, frozen: Frozen, version: Version | None) -> None:
         """Let one more wait; the journal has it already."""
         self._waiting[frozen.sealed_id] = Waiting(frozen.head(), version)
+        if version is not None:
+            self._replaced[version.vid] = frozen.replaced
         if frozen.accepted and version is not None:
             if version.path not in self._accepted:
                 self._directories.update(paths.ancestors(version.path))
@@ -74,6 +77,7 @@ class Backlog:
         self._waiting.pop(sealed_id, None)
         if waiting.version is not None:
             self._overtaken.discard(waiting.version.vid)
+            self._replaced.pop(waiting.version.vid, None)
         if path is not None and sealed_id in self._accepted.get(path, {}):
             del self._accepted[path][sealed_id]
             if not self._accepted[path]:
@@ -102,8 +106,19 @@ class Backlog:
 
     def is_overtaken(self, vid: str) -> bool:
         """Whether this device stored, or was about to, what descends from one that waits."""
-        replaced = (one.frozen.replaced for one in self if not one.frozen.accepted)
-        return vid in self._overtaken or any(vid in vids for vids in replaced)
+        return vid in self._overtaken or any(
+            vid in self.replaced(one.frozen) for one in self if not one.frozen.accepted
+        )
+
+    def replaced(self, frozen: Frozen) -> tuple[str, ...]:
+        """The vids of what a write replaces; where one of these waits itself, also of what that replaces."""
+        found = dict.fromkeys(frozen.replaced)
+        waiting = list(found)
+        while waiting:
+            more = [vid for vid in self._replaced.get(waiting.pop(), ()) if vid not in found]
+            found.update(dict.fromkeys(more))
+            waiting += more
+        return tuple(found)
 
     def is_directory(self, path: str) -> bool:
         """Whether something below a path was accepted and has not arrived."""

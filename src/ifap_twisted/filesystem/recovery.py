@@ -19,7 +19,16 @@ from ifap_twisted.core.frozen import Frozen, JournalContent
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import Event, Notice, Sealed, Version
 from ifap_twisted.deferreds import deferred, detach
-from ifap_twisted.errors import DataError, IFAPError
+from ifap_twisted.errors import (
+    DataError,
+    IFAPError,
+    NoRoom,
+    OutcomeUnknown,
+    QuotaExceeded,
+    Renumbered,
+    TimedOut,
+    Unavailable,
+)
 from ifap_twisted.filesystem.backlog import Backlog, Waiting
 from ifap_twisted.filesystem.entries import entry_of
 from ifap_twisted.filesystem.notices import MOST
@@ -33,6 +42,9 @@ from ifap_twisted.workers import Worker
 
 AGAIN_SECONDS = 60.0
 """How long after an attempt that did not end well the next one begins; each in vain doubles it."""
+FOR_NOW = (NoRoom, QuotaExceeded, OutcomeUnknown, TimedOut, Unavailable, Renumbered)
+"""What may pass by itself: who waits for the same path goes on waiting. What is too large, refused, damaged or a bug of
+ours may never go, and holds up nothing."""
 LONGEST_SECONDS = 3600.0
 """How long at most, unless the connection is made anew or somebody asks."""
 
@@ -62,7 +74,11 @@ class Place:
 
 
 class Recovery:
-    """Finishes what waits, oldest first; of one path nothing overtakes what was accepted before it."""
+    """Finishes what waits, oldest first.
+
+    Of one path nothing overtakes what was accepted before it, unless that may never go: then it becomes an old version
+    of the file, should it go after all.
+    """
 
     _log = Logger()
 
@@ -177,9 +193,9 @@ class Recovery:
         before = len(self._backlog)
         while waiting := self._next_of(tried, behind):
             tried.add(waiting.frozen.sealed_id)
-            ended = await self._finish(waiting)
-            if waiting.frozen.accepted and not ended:  # nobody descends from one of which nothing is known
-                behind.add(waiting.path)
+            error = await self._finish(waiting)
+            if waiting.frozen.accepted and isinstance(error, FOR_NOW):
+                behind.add(waiting.path)  # not behind one of which nothing is known: nobody descends from that
             self._writer.underway.tell()
         if self._stopped:
             return
@@ -199,33 +215,35 @@ class Recovery:
             (one for one in self._backlog if one.frozen.sealed_id not in tried and one.path not in behind), None
         )
 
-    async def _finish(self, waiting: Waiting) -> bool:
-        """Bring one to its end; whether it has come to it."""
+    async def _finish(self, waiting: Waiting) -> Exception | None:
+        """Bring one to its end; what kept it from that."""
         sealed_id = waiting.frozen.sealed_id
         try:
             frozen = await self._journal.load(waiting.frozen)
             sealed = await self._worker(lambda: self._sealed(frozen))
             self._running = waiting
             try:
-                terms = Terms(expect=frozen.expect, replaced=frozen.replaced, queue=frozen.accepted)
+                replaced = self._backlog.replaced(frozen)
+                terms = Terms(expect=frozen.expect, replaced=replaced, queue=frozen.accepted)
                 await self._writer.finishing.finish(sealed, terms, lambda placed: self._ended(waiting, placed))
             finally:
                 self._running = None
         except IFAPError as error:
             self._log.info("a journalled write is not finished yet: {reason}", reason=str(error))
             self._reasons[sealed_id] = _waits(waiting, error)
-            return False
+            return error
         except Exception as bug:  # noqa: BLE001 -- one entry never holds up the others; it stays, and is reported
             self._log.failure("finishing a journalled write failed")
             self._reasons[sealed_id] = _waits(waiting, bug)
-            return False
-        return True
+            return bug
+        return None
 
     def _ended(self, waiting: Waiting, placed: Placed | None) -> None:
         self._backlog.remove(waiting)
         self._reasons.pop(waiting.frozen.sealed_id, None)
         self._journal.settle(waiting.frozen)
         if placed is not None:
+            self._backlog.overtake(placed.version)
             self._compare(waiting.frozen, placed)
 
     def _compare(self, frozen: Frozen, placed: Placed) -> None:
