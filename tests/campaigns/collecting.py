@@ -410,7 +410,7 @@ class World:
         number = self.random.randrange(len(self.devices))
         self.devices[number].dead = True
         self.folder.shelf.detach(self.devices[number].store)
-        self.devices[number].filesystem.desk.view._set_state = lambda _state: None  # type: ignore[method-assign]
+        self.devices[number].filesystem.desk.view.following._enter = lambda _state: None  # type: ignore[method-assign]
         self.devices[number] = self.device()
 
     def trouble_failure(self) -> None:

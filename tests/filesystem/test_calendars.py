@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.values import ABSENT
 from ifap_twisted.errors import StoredAsConflict
-from ifap_twisted.filesystem.view import STALE_SECONDS
+from ifap_twisted.filesystem.freshness import STALE_SECONDS
 from ifap_twisted.store.memory import FULL_TRAITS, Turnstile
 from tests.filesystem.folders import START, Folder, result
 from tests.filesystem.test_locking import HOUR, Device

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Collection as Several
 from typing import Any
 
@@ -19,14 +20,28 @@ from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import NotFound, Refused, StoredAsConflict, Tampered, Unavailable
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
-from ifap_twisted.filesystem.view import AGAIN_SECONDS
+from ifap_twisted.filesystem.following import AGAIN_SECONDS
+from ifap_twisted.filesystem.opening import Membership
 from ifap_twisted.store.memory import MemoryStore, Turnstile
-from tests.filesystem.folders import START, Folder, result
+from ifap_twisted.workers import InlineWorker
+from tests.filesystem.folders import KEY, START, Folder, result
 from tests.messages import mail
 
 DAY = 86400.0
 KEEP_ONE = Options(keep=1)
 PLAIN = Options(keep=1, expunges_plainly=True)
+
+
+class Meanwhile(InlineWorker):
+    """Lets something happen before it does its first work: while a folder is opened, after it was listed."""
+
+    def __init__(self, happening: Callable[[], Deferred[Any]]) -> None:
+        self._happenings = [happening]
+
+    def __call__(self, work: Any) -> Any:
+        while self._happenings:
+            result(self._happenings.pop()())
+        return super().__call__(work)
 
 
 class CollectingCase(SynchronousTestCase):
@@ -724,6 +739,31 @@ class MarkTests(CollectingCase):
         self.cut_short()
         self.folder.device()
         self.assertEqual((set(), self.vids), (self.folder.shelf.marked, self.expunged()))
+
+    def test_after_a_kill_in_a_busy_folder(self) -> None:
+        """Others who write while the folder is opened keep nobody from looking."""
+        self.cut_short()
+        self.folder.device(worker=Meanwhile(lambda: self.fs.put("b", b"busy")))
+        self.assertEqual((set(), self.vids), (self.folder.shelf.marked, self.expunged()))
+
+    def test_what_another_folder_marked(self) -> None:
+        """A message that was moved here from another folder is not ours to unmark, nor what that one collected ours to
+        know: not even before it is known which folder this is.
+        """
+        elsewhere = Folder(seed=5)
+        other = elsewhere.device(options=KEEP_ONE)
+        vids = [result(other.put("a", content)).version for content in (b"1", b"2")]
+        result(other.collect())
+        elsewhere.clock.advance(8 * DAY)
+        self.assertEqual([COLLECTED, KEPT], [one.fate for one in result(other.collect()).verdicts if one.path == "a"])
+        for message in elsewhere.shelf.messages.values():
+            self.folder.shelf.marked.add(self.folder.shelf.add(message))
+        marked = set(self.folder.shelf.marked)
+        home = self.folder.device().desk.view.home
+        busy = Meanwhile(lambda: self.fs.put("b", b"busy"))
+        opened = self.folder.device(Membership(keys=(KEY,), home=home), worker=busy)
+        self.assertEqual(marked, self.folder.shelf.marked)
+        self.assertFalse(any(opened.desk.view.records.is_collected(vid) for vid in vids))
 
     def test_kept_again(self) -> None:
         """A collection takes them off what is wanted again; it does not look only when it opens or reconnects."""

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.values import Event, Traits
 from ifap_twisted.errors import MessageGone, Refused, Renumbered
-from ifap_twisted.filesystem.view import LOOK_AGAIN_SECONDS
+from ifap_twisted.filesystem.refreshing import LOOK_AGAIN_SECONDS
 from ifap_twisted.store.memory import Turnstile
 from ifap_twisted.workers import InlineWorker
 from tests.filesystem.folders import Folder, result
@@ -244,6 +244,25 @@ class ViewTests(SynchronousTestCase):
         shown = {entry.path: entry.missing for entry in result(filesystem.list())}
         self.assertEqual((shown["a"], shown["b"], shown.get("late")), (True, False, False))
         self.assertFalse(filesystem.desk.view.incomplete)
+
+    def test_a_connection_that_broke_while_the_folder_was_opened_is_not_taken_for_one(self) -> None:
+        """Neither before nor while the first listing was decoded: what is known may be old, and the status says so."""
+        for number in range(10):
+            result(self.writer.put(f"f{number}", b"1"))
+        membership = result(self.folder.opening()).membership
+        for moment in (0, 1):
+            store, works = self.folder.store(), iter(range(100))
+
+            class Slow(InlineWorker):
+                def __call__(_self, work: Any, store: Any = store, works: Any = works, moment: int = moment) -> Any:
+                    if next(works) == moment:
+                        store.go_offline()
+                    return super().__call__(work)
+
+            filesystem = result(self.folder.opening(membership, store=store, worker=Slow())).filesystem
+            self.assertEqual(result(filesystem.status()).state, "offline")
+            store.go_online()
+            self.assertEqual(result(filesystem.status()).state, "connected")
 
     def test_news_are_seen_while_a_write_of_our_own_hangs(self) -> None:
         """A long upload doesn't make the device blind."""

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.errors import IFAPError
 from ifap_twisted.filesystem.filesystem import Filesystem
-from ifap_twisted.filesystem.view import LOOK_AGAIN_SECONDS
+from ifap_twisted.filesystem.refreshing import LOOK_AGAIN_SECONDS
 from ifap_twisted.imap.connector import Connector
 from ifap_twisted.imap.sasl import password
 from ifap_twisted.imap.security import Security

@@ -91,10 +91,10 @@ def believes_any_listing(filesystem: Any) -> None:
 
     async def believing(now: Any) -> Any:
         listed = set(await view.store.uids(1))
-        view.vanished(set(view.index.uids()) - listed)
+        view.following.vanished(set(view.index.uids()) - listed)
         return now
 
-    view._compare_with_listing = believing
+    view.refreshing._compare_with_listing = believing
 
 
 def acknowledges_before_storing(filesystem: Any) -> None:

@@ -91,7 +91,7 @@ def loses_what_is_stored(filesystem: Any) -> None:
 def reads_one_header_less(filesystem: Any) -> None:
     """The last header of an answer is overlooked, and its UID taken for a message of somebody else."""
     view = filesystem.desk.view
-    absorb = view.absorb
+    absorb = view.intake.absorb
 
     async def overlooking(blocks: Any) -> None:
         kept = dict(list(blocks.items())[:-1]) if len(blocks) > 1 else blocks
@@ -99,7 +99,7 @@ def reads_one_header_less(filesystem: Any) -> None:
             view.index.reject(uid, None)
         await absorb(kept)
 
-    view.absorb = overlooking
+    view.intake.absorb = overlooking
 
 
 WIRE_PLANTS = [

@@ -22,7 +22,7 @@ async def conflicts(desk: Desk, path: str | None) -> list[Entry]:
             continue
         history = desk.view.index.history(name)
         ordered = sorted(history.heads, key=lambda head: head is not history.current)
-        found.extend(entry_of(history, head, locked=desk.view.locked(name)) for head in ordered)
+        found.extend(entry_of(history, head, locked=desk.book.locked(name)) for head in ordered)
     return found
 
 

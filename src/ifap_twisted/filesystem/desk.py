@@ -216,7 +216,7 @@ class Desk:
 
     def entry(self, path: str, placed: Placed) -> Entry:
         """The entry of a version that was just written, or accepted."""
-        locked = self.view.locked(path)
+        locked = self.book.locked(path)
         if not self.writer.waits(placed):
             return entry_of(self.view.index.history(path), placed, locked=locked)
         history = self.writer.history(path)
@@ -224,11 +224,11 @@ class Desk:
 
     def entry_of(self, found: Found) -> Entry:
         """The entry of a version that was found."""
-        return replace(found.entry, locked=self.view.locked(found.placed.version.path))
+        return replace(found.entry, locked=self.book.locked(found.placed.version.path))
 
     def with_locks(self, entries: list[Entry]) -> list[Entry]:
         """The same entries, those of locked paths with their locks."""
-        locked = {path: lock for path in self.book.paths() if (lock := self.view.locked(path)) is not None}
+        locked = {path: lock for path in self.book.paths() if (lock := self.book.locked(path)) is not None}
         if not locked:
             return entries
         return [replace(entry, locked=locked[entry.path]) if entry.path in locked else entry for entry in entries]

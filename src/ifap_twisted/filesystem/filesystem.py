@@ -243,7 +243,7 @@ class Filesystem:
     async def refresh(self) -> None:
         """See what others did, and try once more what could not be finished."""
         await self.desk.view.refresh()
-        await self.desk.view.look_again()
+        await self.desk.view.refreshing.look_again()
         await self.finish()
 
     def finish(self) -> Deferred[None]:

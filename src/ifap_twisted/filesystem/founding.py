@@ -112,7 +112,7 @@ async def _make_object(
     if not blocks:
         await view.store.poll(thorough=True)
         blocks = await view.store.headers(first)
-    await view.absorb(blocks)
+    await view.intake.absorb(blocks)
     await view.refresh()
     if view.uidvalidity != state.uidvalidity:
         await _give_up(view, sealed)

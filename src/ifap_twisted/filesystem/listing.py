@@ -25,6 +25,7 @@ class EarlyNews:
     def __init__(self, store: IMessageStore) -> None:
         self.any = False
         self.renumbering = False
+        self.offline = False
         self.stop = store.listen(self)
 
     def arrived(self, state: FolderState) -> None:
@@ -44,10 +45,12 @@ class EarlyNews:
     def connected(self) -> None:
         """Something may have happened."""
         self.any = True
+        self.offline = False
 
     def disconnected(self, reason: BaseException) -> None:
         """What happens then is told by ``connected``."""
         del reason
+        self.offline = True
 
 
 def made_of(decoded: Mapping[int, Decoded], before: Index, validity: int, moment: float) -> Index:

@@ -12,7 +12,7 @@ from ifap_twisted.core.leases import Claim, Locks, Observations
 from ifap_twisted.core.values import Entry, Event, Lock
 from ifap_twisted.errors import IFAPError
 from ifap_twisted.filesystem.entries import entry_of
-from ifap_twisted.filesystem.view import View
+from ifap_twisted.filesystem.known import Known
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.interfaces import ILockMemory, IWriterIdentity
 
@@ -49,30 +49,27 @@ class LockBook:
 
     def __init__(
         self,
-        view: View,
+        known: Known,
         *,
         identity: IWriterIdentity,
         elapsed: Callable[[], float],
         watchers: Watchers,
         memory: ILockMemory | None = None,
     ) -> None:
-        self._view = view
+        self._known = known
         self._identity = identity
         self.elapsed = elapsed
         self._watchers = watchers
         self._observed = Observations()
-        self._validity = view.index.validity
+        self._validity = known.uidvalidity
         self._told: dict[str, str] = {}
         self._own: dict[str, Own] = {}
         self._memory = memory
         self._secret = b""
-        self._see(view.index.locked_paths())
-        view.lock_news = self._noticed
-        view.locked = self.locked
 
     def at(self, path: str) -> Locks:
         """What the lock objects of a path say."""
-        return self._view.index.locks(path)
+        return self._known.index.locks(path)
 
     def holding(self, path: str) -> Claim | None:
         """The lock that holds on a path; its lease may have run out without anybody knowing."""
@@ -127,17 +124,17 @@ class LockBook:
     def _name(self, path: str) -> str:
         """What is kept in the place of a path: nobody learns it without a key of the folder."""
         if not self._secret:
-            keys = self._view.keys
+            keys = self._known.keys
             self._secret = keys[0].subkey("locks") if keys else b"a folder in clear"
-        return hmac.digest(self._secret, f"{self._view.home}/{path}".encode(), "sha256").hex()
+        return hmac.digest(self._secret, f"{self._known.home}/{path}".encode(), "sha256").hex()
 
     def paths(self) -> list[str]:
         """The paths of which lock objects are there, sorted."""
-        return sorted(self._view.index.locked_paths())
+        return sorted(self._known.index.locked_paths())
 
     def count(self) -> int:
         """On how many paths a lock holds."""
-        return sum(self.holding(path) is not None for path in self._view.index.locked_paths())
+        return sum(self.holding(path) is not None for path in self._known.index.locked_paths())
 
     def is_mine(self, claim: Claim) -> bool:
         """This device took it: as it remembers, or under its name in the history."""
@@ -163,36 +160,36 @@ class LockBook:
             return
         wanted = self._observed.undated([*(claim.last.rank for claim in claims), *self._newest()])
         if wanted:
-            validity = self._view.index.validity
-            self._date(await self._view.store.dates(wanted), validity)
+            validity = self._known.index.validity
+            self._date(await self._known.store.dates(wanted), validity)
 
     async def ask_date_of(self, uid: int, sent: float) -> None:
         """Learn when the server received a message that was sent no earlier than ``sent``."""
-        validity = self._view.index.validity
-        dates = await self._view.store.dates([uid])
+        validity = self._known.index.validity
+        dates = await self._known.store.dates([uid])
         if self._date(dates, validity) and uid in dates:
             self._observed.sent(dates[uid], sent)
 
     def _date(self, dates: Mapping[int, float], validity: int) -> bool:
         """Note dates, unless they may be those of other messages by now; fires with whether they are noted."""
-        if self._view.renumbering or validity != self._view.index.validity:
+        if self._known.renumbering or validity != self._known.index.validity:
             return False
         self._observed.date(dates, self.elapsed())
         return True
 
     def _newest(self) -> list[int]:
         """The UIDs of the last messages of ours; others may have any date (FORMAT 10.1)."""
-        index = self._view.index
+        index = self._known.index
         near = range(index.highest, max(0, index.highest - FAR), -1)
         found = [uid for uid in near if (version := index.at(uid)) is not None and version.ours]
         return found[:NEWEST]
 
     # News
 
-    def _noticed(self, paths: Collection[str]) -> None:
+    def noticed(self, paths: Collection[str]) -> None:
         """Lock objects of these paths came or went."""
-        if self._validity != self._view.index.validity:  # the UIDs are others
-            self._validity = self._view.index.validity
+        if self._validity != self._known.index.validity:  # the UIDs are others
+            self._validity = self._known.index.validity
             self._observed = Observations()
         before = {path: self._told.get(path) for path in paths}
         self._see(paths)
@@ -209,11 +206,11 @@ class LockBook:
                 self._told.pop(path, None)
             else:
                 self._told[path] = held.id
-        self._observed.trim(self._view.index)
+        self._observed.trim(self._known.index)
 
     def _entry(self, path: str) -> Entry:
         """What a lock is about: the file, or a name under which there is none yet."""
-        history = self._view.index.history(path)
+        history = self._known.index.history(path)
         if history.current is None:
             return Entry(path=path, versions=0, locked=self.locked(path))
         return entry_of(history, history.current, locked=self.locked(path))

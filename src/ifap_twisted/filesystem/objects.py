@@ -16,8 +16,8 @@ from ifap_twisted.core.plans import PLANS, Plan
 from ifap_twisted.core.records import RECORDS, Record, path_hash
 from ifap_twisted.deferreds import deferred, settled
 from ifap_twisted.errors import DataError, StoreError
+from ifap_twisted.filesystem.known import Known
 from ifap_twisted.filesystem.reading import Reader
-from ifap_twisted.filesystem.view import View
 from ifap_twisted.workers import Worker
 
 T = TypeVar("T")
@@ -54,8 +54,8 @@ class _Kept(Generic[T]):
 class Objects:
     """The plans and records of a folder, as far as they were read."""
 
-    def __init__(self, view: View, reader: Reader, worker: Worker) -> None:
-        self._view = view
+    def __init__(self, known: Known, reader: Reader, worker: Worker) -> None:
+        self._known = known
         self._worker = worker
         self._plans = _Kept(reader, worker, Plan.decode)
         self._records = _Kept(reader, worker, Record.decode)
@@ -63,19 +63,21 @@ class Objects:
 
     async def plans(self) -> list[tuple[Placed, Plan | None]]:
         """The plans that are there; None where what one says cannot be read, or not now."""
-        placed = self._view.index.objects(PLANS)
+        placed = self._known.index.objects(PLANS)
         await self._plans.read(placed)
         return [(one, self._plans.found.get(one.version.vid)) for one in placed]
 
     async def records(self) -> list[tuple[Placed, Record]]:
         """The collection records that are there and can be read; what they say is known from then on."""
         await self.read_records()
-        placed = self._view.index.objects(RECORDS)
+        placed = self._known.index.objects(RECORDS)
         return [(one, record) for one in placed if (record := self._records.found.get(one.version.vid)) is not None]
 
     async def read_records(self) -> None:
-        """Let the index know what is on record."""
-        placed = self._view.index.objects(RECORDS)
+        """Let the index know what is on record; before the home is known nobody can tell of which folder that is."""
+        if self._known.home is None:
+            return
+        placed = self._known.index.objects(RECORDS)
         if all(one.version.vid in self._noted for one in placed):
             return
         await self._records.read(placed)
@@ -86,9 +88,9 @@ class Objects:
                 self._noted.add(one.version.vid)
 
     async def _note(self, record: Record) -> None:
-        hashes = self._view.records.add(record.gone)
+        hashes = self._known.records.add(record.gone)
         if not hashes:
             return
-        names = list(self._view.index.paths())
+        names = list(self._known.index.paths())
         touched = await self._worker(lambda: [name for name in names if path_hash(name) in hashes])
-        self._view.index.reconsider(touched)
+        self._known.index.reconsider(touched)

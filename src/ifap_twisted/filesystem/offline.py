@@ -15,14 +15,14 @@ from ifap_twisted.core.dialects import DIALECTS
 from ifap_twisted.core.values import Entry, Expect, Notice
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import Unavailable
+from ifap_twisted.filesystem.assembly import make_desk
 from ifap_twisted.filesystem.desk import Desk, Options
 from ifap_twisted.filesystem.lasting import Lasting
-from ifap_twisted.filesystem.opening import Membership, make_desk
+from ifap_twisted.filesystem.opening import Membership
 from ifap_twisted.filesystem.putting import Putting, change_of
 from ifap_twisted.filesystem.recovery import Place, fill, journal_notices
 from ifap_twisted.filesystem.sending import no_journal_error
 from ifap_twisted.filesystem.surroundings import Surroundings
-from ifap_twisted.filesystem.view import View
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.interfaces import IMessageStore, RemotePath, Source
 
@@ -105,20 +105,22 @@ async def offline_folder(
         raise Unavailable(
             "This folder was never opened here, and the mail server is away: nothing can be accepted for it yet."
         )
-    view = View(
+    keys = membership.keys if membership.encrypted else ()
+    journal = surroundings.journal(keys)
+    desk = make_desk(
         store,
-        dialect=DIALECTS[membership.found],
-        keys=membership.keys if membership.encrypted else (),
-        clock=surroundings.clock,
-        elapsed=surroundings.elapsed,
-        worker=surroundings.worker,
+        DIALECTS[membership.found],
+        keys,
+        options=options,
+        surroundings=surroundings,
         watchers=watchers,
+        journal=journal,
+        place=place,
     )
+    view = desk.view
     view.adopt_home(membership.home)
-    journal = surroundings.journal(view.keys)
     content = await journal.left()
     ours = [frozen for frozen in content.frozen if place.is_of(view, frozen)]
     await fill(surroundings.backlog, content, ours, view, surroundings.worker)
     surroundings.backlog.unclean = True
-    notices = journal_notices(content, len(content.frozen) - len(ours))
-    return Offline(make_desk(view, options, surroundings, watchers, journal, place), notices)
+    return Offline(desk, journal_notices(content, len(content.frozen) - len(ours)))

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from twisted.logger import Logger
 
-from ifap_twisted.core import limits
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.values import FolderState, HeaderBlock, Notice
 from ifap_twisted.deferreds import detach
 from ifap_twisted.errors import KeyRequired
 from ifap_twisted.filesystem import folder
-from ifap_twisted.filesystem.admission import Budget
-from ifap_twisted.filesystem.backlog import Backlog
+from ifap_twisted.filesystem.assembly import make_desk
 from ifap_twisted.filesystem.desk import Desk, Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.founding import check_complete, home_of
 from ifap_twisted.filesystem.listing import EarlyNews
-from ifap_twisted.filesystem.lockbook import LockBook
-from ifap_twisted.filesystem.locking import Locking
-from ifap_twisted.filesystem.objects import Objects
-from ifap_twisted.filesystem.reading import Reader
 from ifap_twisted.filesystem.recovery import Place, Recovery
-from ifap_twisted.filesystem.sending import Sending
 from ifap_twisted.filesystem.surroundings import Surroundings
-from ifap_twisted.filesystem.unmarking import unmark_kept
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.filesystem.watching import Watchers
-from ifap_twisted.filesystem.writing import Writer
 from ifap_twisted.interfaces import IJournal, IMessageStore
 
 __all__ = ["Membership", "Opened", "Surroundings", "open_folder"]
@@ -84,67 +75,24 @@ async def open_folder(
         when the folder is known.
     :raises KeyRequired, WrongKey, Plaintext, UnsupportedDialect, ForeignFolder, ReadOnly: nothing was written.
     """
-    options = options or Options()
-    state = await store.open()
-    early = EarlyNews(store)
-    try:
-        state, blocks = await _first_listing(store, state)
-        decided = await surroundings.worker(lambda: _decide(blocks, membership, make_key, surroundings))
-        if decided.made_key:
-            check_complete(state, blocks)
-        name_found = decided.dialect.name
-        known = replace(membership, dialect=name_found, found=name_found, keys=decided.keys)
-        if remember is not None:
-            await remember(known)
-        watchers = Watchers()
-        view = View(
-            store,
-            dialect=decided.dialect,
-            keys=decided.keys,
-            clock=surroundings.clock,
-            elapsed=surroundings.elapsed,
-            worker=surroundings.worker,
-            watchers=watchers,
-        )
-        try:
-            await view.load(state, blocks, early)
-            home = await home_of(view, membership.home, surroundings, state, blocks)
-            view.adopt_home(home)
-            known = replace(known, home=home)
-            if remember is not None:
-                await remember(known)
-            place = Place(account=account_key or account, folder=name)
-            journal = None if surroundings.journal is None else surroundings.journal(decided.keys)
-            desk = make_desk(view, options, surroundings, watchers, journal, place)
-            view.read_records = desk.objects.read_records
-            await desk.objects.read_records()
-            view.unmark = partial(unmark_kept, view)
-            detach(view.look_for_marks(), _log, "looking for marks that a removal left")
-            recovery = None if journal is None else await _recovery(journal, desk, surroundings, place, watchers)
-        except BaseException:
-            view.close()
-            raise
-    finally:
-        early.stop()
-    filesystem = Filesystem(
-        desk,
-        watchers=watchers,
-        clock=surroundings.clock,
+    opening = _Opening(
+        store=store,
+        membership=membership,
+        surroundings=surroundings,
+        options=options or Options(),
+        make_key=make_key,
+        remember=remember or _remember_nothing,
         account=account,
-        folder=name,
-        warnings=[_other_dialect(decided.dialect)] if decided.other else [],
-        journal=journal,
-        recovery=recovery,
+        place=Place(account=account_key or account, folder=name),
     )
-    return Opened(filesystem=filesystem, membership=known, made_key=decided.made_key)
+    return await opening.run()
 
 
-async def _first_listing(store: IMessageStore, state: FolderState) -> tuple[FolderState, Mapping[int, HeaderBlock]]:
-    blocks = await store.headers(1)
-    if len(blocks) < state.exists:  # some may just have gone
-        state = await store.poll(thorough=True)
-        blocks = await store.headers(1)
-    return state, blocks
+class _Listing(NamedTuple):
+    """The first: what the server said of the folder, and the headers in it."""
+
+    state: FolderState
+    blocks: Mapping[int, HeaderBlock]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +107,137 @@ class _Decided:
     other: bool
     made_key: bool
 
+    @property
+    def warnings(self) -> list[Notice]:
+        """What a person should know of it."""
+        if not self.other:
+            return []
+        text = f"The folder holds files of the dialect {self.dialect.name} only, so that one is used."
+        return [Notice(code="other-dialect", text=text)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opening:
+    """One folder that is being opened, step by step."""
+
+    store: IMessageStore
+    membership: Membership
+    surroundings: Surroundings
+    options: Options
+    make_key: bool
+    remember: Callable[[Membership], Awaitable[None]]
+    account: str
+    place: Place
+    watchers: Watchers = field(default_factory=Watchers)
+
+    async def run(self) -> Opened:
+        """In the order of events."""
+        state = await self.store.open()
+        early = EarlyNews(self.store)
+        try:
+            listing = await _first_listing(self.store, state)
+            decided = await self._decided(listing)
+            membership = await self._remembered(decided)
+            return await self._enter(listing, early, decided, membership)
+        finally:
+            early.stop()
+
+    async def _decided(self, listing: _Listing) -> _Decided:
+        """How the folder is read; a new key is for a folder of which everything was seen."""
+        decided = await self.surroundings.worker(
+            lambda: _decide(listing.blocks, self.membership, self.make_key, self.surroundings)
+        )
+        if decided.made_key:
+            check_complete(*listing)
+        return decided
+
+    async def _remembered(self, decided: _Decided) -> Membership:
+        """The dialect and the keys, kept before anything is written with them."""
+        name = decided.dialect.name
+        membership = replace(self.membership, dialect=name, found=name, keys=decided.keys)
+        await self.remember(membership)
+        return membership
+
+    async def _enter(self, listing: _Listing, early: EarlyNews, decided: _Decided, membership: Membership) -> Opened:
+        """Listen from here on, whatever fails afterwards."""
+        journal = None if self.surroundings.journal is None else self.surroundings.journal(decided.keys)
+        desk = self._desk(decided, journal)
+        try:
+            await desk.view.load(*listing, early)
+            membership = await self._at_home(desk.view, listing, membership)
+            await desk.objects.read_records()
+            detach(desk.view.following.look_for_marks(), _log, "looking for marks that a removal left")
+            recovery = None if journal is None else await self._recovery(journal, desk)
+        except BaseException:
+            desk.view.close()
+            raise
+        filesystem = self._filesystem(desk, decided, journal, recovery)
+        return Opened(filesystem=filesystem, membership=membership, made_key=decided.made_key)
+
+    def _desk(self, decided: _Decided, journal: IJournal | None) -> Desk:
+        return make_desk(
+            self.store,
+            decided.dialect,
+            decided.keys,
+            options=self.options,
+            surroundings=self.surroundings,
+            watchers=self.watchers,
+            journal=journal,
+            place=self.place,
+        )
+
+    async def _at_home(self, view: View, listing: _Listing, membership: Membership) -> Membership:
+        """Find the folder object, or write it, and remember whose folder this is (FORMAT 8.2)."""
+        home = await home_of(view, membership.home, self.surroundings, *listing)
+        view.adopt_home(home)
+        membership = replace(membership, home=home)
+        await self.remember(membership)
+        return membership
+
+    async def _recovery(self, journal: IJournal, desk: Desk) -> Recovery:
+        """Take over what an earlier process left.
+
+        :raises OSError, BadSettings: the journal cannot be read.
+        """
+        left = await journal.left()
+        recovery = Recovery(
+            journal,
+            desk.view,
+            desk.writer,
+            self.place,
+            clock=self.surroundings.clock,
+            worker=self.surroundings.worker,
+            watchers=self.watchers,
+        )
+        await recovery.begin(left)
+        return recovery
+
+    def _filesystem(
+        self, desk: Desk, decided: _Decided, journal: IJournal | None, recovery: Recovery | None
+    ) -> Filesystem:
+        return Filesystem(
+            desk,
+            watchers=self.watchers,
+            clock=self.surroundings.clock,
+            account=self.account,
+            folder=self.place.folder,
+            warnings=decided.warnings,
+            journal=journal,
+            recovery=recovery,
+        )
+
+
+async def _remember_nothing(_membership: Membership) -> None:
+    """The device keeps nothing."""
+
+
+async def _first_listing(store: IMessageStore, state: FolderState) -> _Listing:
+    blocks = await store.headers(1)
+    if len(blocks) < state.exists:  # some may just have gone
+        state = await store.poll(thorough=True)
+        blocks = await store.headers(1)
+    return _Listing(state, blocks)
+
 
 def _decide(
     blocks: Mapping[int, HeaderBlock], membership: Membership, make_key: bool, surroundings: Surroundings
@@ -172,71 +251,3 @@ def _decide(
     folder.check_keys(blocks, keys, encrypted=membership.encrypted)
     dialect, other = folder.choose_dialect(blocks, membership.dialect, keys)
     return _Decided(dialect=dialect, keys=keys, other=other, made_key=made)
-
-
-def make_desk(
-    view: View,
-    options: Options,
-    surroundings: Surroundings,
-    watchers: Watchers,
-    journal: IJournal | None,
-    place: Place,
-) -> Desk:
-    """What the operations on a folder work with."""
-    clock, worker, identity = surroundings.clock, surroundings.worker, surroundings.identity
-    backlog = Backlog() if surroundings.backlog is None else surroundings.backlog
-    freeze = partial(place.freeze, view)
-    sending = Sending(view, identity=identity, clock=clock, journal=journal, freeze=freeze, backlog=backlog)
-    writer = Writer(
-        view,
-        sending,
-        identity=identity,
-        clock=clock,
-        worker=worker,
-        random=surroundings.random,
-        watchers=watchers,
-        keep=options.keep,
-        compat=options.compat,
-        backlog=backlog,
-    )
-    reader = Reader(view, worker=worker, require_bound=options.require_bound)
-    book = LockBook(view, identity=identity, elapsed=view.elapsed, watchers=watchers, memory=surroundings.locks)
-    locking = Locking(view, writer, book, random=surroundings.random, holder=options.holder)
-    writer.guard = locking
-    return Desk(
-        view=view,
-        book=book,
-        locking=locking,
-        reader=reader,
-        writer=writer,
-        budget=Budget(limits.FILES_IN_FLIGHT * options.max_file_size),
-        worker=worker,
-        options=options,
-        objects=Objects(view, reader, worker),
-    )
-
-
-async def _recovery(
-    journal: IJournal, desk: Desk, surroundings: Surroundings, place: Place, watchers: Watchers
-) -> Recovery:
-    """Take over what an earlier process left.
-
-    :raises OSError, BadSettings: the journal cannot be read.
-    """
-    left = await journal.left()
-    recovery = Recovery(
-        journal,
-        desk.view,
-        desk.writer,
-        place,
-        clock=surroundings.clock,
-        worker=surroundings.worker,
-        watchers=watchers,
-    )
-    await recovery.begin(left)
-    return recovery
-
-
-def _other_dialect(dialect: Dialect) -> Notice:
-    text = f"The folder holds files of the dialect {dialect.name} only, so that one is used."
-    return Notice(code="other-dialect", text=text)

@@ -12,7 +12,7 @@ from ifap_twisted.core.copies import same_version
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import Version
 from ifap_twisted.errors import DataError, IFAPError, MessageGone, NewerVersionNeeded, Renumbered, Tampered
-from ifap_twisted.filesystem.view import View
+from ifap_twisted.filesystem.known import Known
 from ifap_twisted.workers import Worker
 
 
@@ -31,8 +31,8 @@ class Reader:
     :param require_bound: refuse content that nothing binds to its header (FORMAT 1.5).
     """
 
-    def __init__(self, view: View, *, worker: Worker, require_bound: bool = False) -> None:
-        self._view = view
+    def __init__(self, known: Known, *, worker: Worker, require_bound: bool = False) -> None:
+        self._known = known
         self._worker = worker
         self._require_bound = require_bound
         self._reading: Counter[str] = Counter()
@@ -78,13 +78,13 @@ class Reader:
 
     def _are_stale(self, placed: Placed) -> bool:
         """Whether the places were of numbers that the server has changed since: what was read is another message."""
-        known = [self._view.index.at(uid) for uid in placed.places]
-        return self._view.renumbering or any(v is not None and not same_version(v, placed.version) for v in known)
+        known = [self._known.index.at(uid) for uid in placed.places]
+        return self._known.renumbering or any(v is not None and not same_version(v, placed.version) for v in known)
 
     async def _content_at(self, uid: int, version: Version) -> bytes:
-        if self._view.renumbering:
+        if self._known.renumbering:
             raise Renumbered
-        message = await self._view.store.message(uid)
+        message = await self._known.store.message(uid)
         found, content = await self._open(message)
         if not same_version(found, version):
             raise Tampered("The server gave another message than the one that was asked for.", path=version.path)
@@ -94,9 +94,9 @@ class Reader:
         def work() -> tuple[Version, bytes]:
             return envelope.read_message(
                 message,
-                dialect=self._view.dialect,
-                keys=self._view.keys,
-                home=self._view.home,
+                dialect=self._known.dialect,
+                keys=self._known.keys,
+                home=self._known.home,
                 require_bound=self._require_bound,
             )
 

@@ -11,31 +11,31 @@ from collections.abc import Collection
 
 from twisted.logger import Logger
 
-from ifap_twisted.filesystem.view import View
+from ifap_twisted.filesystem.known import Known
 
 _log = Logger()
 
 
-async def unmark_kept(view: View) -> None:
+async def unmark_kept(known: Known) -> None:
     """Look which messages are marked, and take the marks off those of ours that are not being removed here and now.
 
     :raises StoreError, ReadOnly: marks may be left.
     """
-    generation = view.generation
-    view.check_generation(generation)
-    marked = await view.store.marked()
-    view.check_generation(generation)
-    left = _left_over(view, marked)
-    if left and not view.read_only:
+    generation = known.generation
+    known.check_generation(generation)
+    marked = await known.store.marked()
+    known.check_generation(generation)
+    left = _left_over(known, marked)
+    if left and not known.read_only:
         _log.warn("marks of a removal that was cut short are taken off messages that stay: {many}", many=len(left))
-        await view.store.unmark(left, view.uidvalidity)
+        await known.store.unmark(left, known.uidvalidity)
 
 
-def _left_over(view: View, marked: Collection[int]) -> list[int]:
-    return [uid for uid in sorted(marked) if uid not in view.being_removed and _is_ours(view, uid)]
+def _left_over(known: Known, marked: Collection[int]) -> list[int]:
+    return [uid for uid in sorted(marked) if uid not in known.removing and _is_ours(known, uid)]
 
 
-def _is_ours(view: View, uid: int) -> bool:
+def _is_ours(known: Known, uid: int) -> bool:
     """Ours to remove: we wrote it, or a collection of ours put it on record."""
-    version = view.index.at(uid)
-    return version is not None and (version.ours or view.records.is_collected(version.vid))
+    version = known.index.at(uid)
+    return version is not None and (version.ours or known.records.is_collected(version.vid))

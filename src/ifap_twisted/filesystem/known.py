@@ -1,0 +1,97 @@
+"""What is known of a folder: its messages, under the numbers that the server gave them. It asks and tells nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ifap_twisted.core.dialects import Dialect
+from ifap_twisted.core.index import Index
+from ifap_twisted.core.keys import Key
+from ifap_twisted.core.records import Records
+from ifap_twisted.core.values import FolderState
+from ifap_twisted.errors import Renumbered
+from ifap_twisted.interfaces import IMessageStore
+
+
+class Known:
+    """The index of one folder, and what its messages are read with.
+
+    :ivar elapsed: seconds that pass, whoever sets the date.
+    :ivar home: of the folder object; None until it was found (FORMAT 8.2).
+    :ivar index: replaced as a whole when the server renumbers.
+    :ivar folder: as the server said when the folder was read last; None before that.
+    :ivar claimed: how many messages are there, as the server said last (EXISTS).
+    :ivar removing: the UIDs of what this device is removing now.
+    """
+
+    def __init__(
+        self, store: IMessageStore, *, dialect: Dialect, keys: Sequence[Key], elapsed: Callable[[], float]
+    ) -> None:
+        self.store = store
+        self.dialect = dialect
+        self.keys = keys
+        self.elapsed = elapsed
+        self.home: str | None = None
+        self.records = Records()
+        self.index = Index(self.records)
+        self.folder: FolderState | None = None
+        self.claimed = 0
+        self.removing: set[int] = set()
+        self._generation = 0
+        self._index_generation = 0
+
+    @property
+    def generation(self) -> int:
+        """Grows with each renumbering: UIDs that were learnt under another one mean nothing (FORMAT 2.5)."""
+        return self._generation
+
+    @property
+    def index_generation(self) -> int:
+        """Of the UIDs in the index."""
+        return self._index_generation
+
+    @property
+    def renumbering(self) -> bool:
+        """The server has given new numbers and the index still holds the old ones."""
+        return self._index_generation != self._generation
+
+    @property
+    def lags(self) -> bool:
+        """The server counts more messages than are known."""
+        return self.claimed > len(self.index)
+
+    @property
+    def uidvalidity(self) -> int:
+        """Of the UIDs in the index; 0 before the first listing."""
+        return self.index.validity
+
+    @property
+    def read_only(self) -> bool:
+        """The server takes no changes to the folder, as it said last."""
+        return self.folder is not None and self.folder.read_only
+
+    def check_generation(self, generation: int) -> None:
+        """UIDs that were learnt under it are still those of the same messages.
+
+        :raises Renumbered:
+        """
+        if self.renumbering or generation != self._generation:
+            raise Renumbered("The mail server renumbered the folder meanwhile.")
+
+    def check_read(self, generation: int) -> None:
+        """What was read under it was not overtaken by a renumbering.
+
+        :raises Renumbered:
+        """
+        if generation != self._generation:
+            raise Renumbered("The server renumbered the folder while it was read.")
+
+    def renumber(self) -> None:
+        """All numbers mean nothing from now on."""
+        self._generation += 1
+        self.removing.clear()
+
+    def renew(self, index: Index, generation: int) -> None:
+        """Go on with an index that was made under a generation."""
+        self.index = index
+        self._index_generation = generation

@@ -1,0 +1,155 @@
+"""Reading what is new on a shelf, and comparing what is known with its listing.
+
+Absence is only ever believed when the server said EXPUNGE, or when a listing agrees with EXISTS (FORMAT 2.5); what was
+refused, not fetched or not listed stays known.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from ifap_twisted.core import planning
+from ifap_twisted.core.values import Event, FolderState
+from ifap_twisted.errors import Renumbered, StoreError
+from ifap_twisted.filesystem.freshness import Freshness
+from ifap_twisted.filesystem.intake import Intake
+from ifap_twisted.filesystem.known import Known
+from ifap_twisted.filesystem.listing import runs
+from ifap_twisted.filesystem.objects import Objects
+from ifap_twisted.filesystem.turns import Turns
+from ifap_twisted.filesystem.watching import Watchers
+
+TRIES = 3
+RUNS = 50
+"""Gaps in what is known that one refresh fills; the rest comes with the next."""
+LOOK_AGAIN_SECONDS = 300.0
+"""How often messages that could not be used are read anew."""
+
+
+class Refreshing:
+    """Asks the shelf, one refresh at a time for however many callers.
+
+    :param objects: whose records are read at the end of each refresh, where there are new ones.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, known: Known, freshness: Freshness, intake: Intake, objects: Objects, watchers: Watchers
+    ) -> None:
+        self._known = known
+        self._freshness = freshness
+        self._intake = intake
+        self._objects = objects
+        self._watchers = watchers
+        self._looked_again = known.elapsed()
+        self._looked_to = 0
+        self._refreshes = Turns(self._refresh)
+        self._advances = Turns(self._advance)
+
+    def refresh(self) -> Deferred[None]:
+        """Fires when a refresh that began after this call has ended."""
+        return self._refreshes.next()
+
+    def advance(self) -> Deferred[None]:
+        """Fires when the headers above the last known UID were read, by a FETCH sent after this call."""
+        return self._advances.next()
+
+    async def _refresh(self) -> None:
+        for _ in range(TRIES):
+            try:
+                await self._refresh_once()
+            except Renumbered:  # it is told before the places are read anew; try with the new ones
+                continue
+            return
+        raise Renumbered("The server renumbers the folder again and again.")
+
+    async def _refresh_once(self) -> None:
+        known = self._known
+        generation = known.generation
+        now = await known.store.poll()
+        known.claimed = now.exists
+        plan = planning.plan_refresh(known.folder, now, known.index)
+        if plan.restart or known.renumbering:
+            await self._reread(now)
+        elif plan.first is not None:
+            await self._intake.absorb(await known.store.headers(plan.first))
+        now = await self._compare(now)
+        if not plan.restart:
+            known.check_read(generation)
+        known.folder = now
+        self._freshness.renew()
+        await self._objects.read_records()
+        if known.elapsed() - self._looked_again >= LOOK_AGAIN_SECONDS:
+            self._looked_again = known.elapsed()
+            await self.look_again(foreign=True)
+
+    async def _advance(self) -> None:
+        await self._intake.absorb(await self._known.store.headers(self._known.index.highest + 1))
+
+    async def _reread(self, now: FolderState) -> None:
+        """The UIDs mean nothing any more: find the versions again by their ids (FORMAT 2.5)."""
+        generation = self._known.generation
+        await self._intake.build(await self._known.store.headers(1), generation, now.uidvalidity)
+        self._freshness.incomplete = len(self._known.index) != now.exists
+        self._freshness.compare = False
+        self._watchers.tell(Event(kind="renewed"))
+
+    # Comparing with a listing
+
+    async def _compare(self, now: FolderState) -> FolderState:
+        """Compare with a listing where something may have been missed, or the count does not agree."""
+        if self._freshness.compare or len(self._known.index) != now.exists:
+            return await self._compare_with_listing(now)
+        self._freshness.incomplete = False
+        return now
+
+    async def _compare_with_listing(self, now: FolderState) -> FolderState:
+        """Compare until the listing is complete, or does not become so although nothing changes meanwhile."""
+        for _ in range(TRIES):
+            before, now = now, await self._compare_once()
+            if not self._freshness.incomplete or (now.exists, now.uidnext) == (before.exists, before.uidnext):
+                break
+        return now
+
+    async def _compare_once(self) -> FolderState:
+        """Read what was missed; forget what is not listed only if the count agrees with EXISTS (FORMAT 2.5).
+
+        A listing of a server that is behind is not complete, whatever it counts.
+        """
+        known, freshness = self._known, self._freshness
+        generation = known.generation
+        there = set(known.index.uids())  # what comes after the listing is not missing in it
+        listed = set(await known.store.uids(1))
+        now = await known.store.poll()
+        for first, last in islice(runs(listed - set(known.index.uids())), RUNS):
+            await self._intake.absorb(await known.store.headers(first, last))
+        known.check_read(generation)
+        agrees = len(listed) == now.exists and not planning.is_behind(now, there - listed)
+        if agrees:
+            self._intake.lose(there - listed, freshness.heard)
+        freshness.incomplete = not agrees or not listed <= set(known.index.uids())
+        freshness.compare = freshness.incomplete
+        return now
+
+    # Looking again
+
+    async def look_again(self, *, foreign: bool = False) -> None:
+        """Read anew what could not be used: the server may have garbled it for a while only (FORMAT 2.6).
+
+        :param foreign: also what seemed to be mail of others.
+        """
+        index = self._known.index
+        useless = index.useless if foreign else index.rejected()
+        above = [uid for uid in useless if uid > self._looked_to] or useless
+        some = list(islice(runs(above), RUNS))
+        self._looked_to = some[-1][1] if some else 0
+        try:
+            for first, last in some:
+                generation = self._known.index_generation
+                await self._intake.absorb_again(await self._known.store.headers(first, last), generation)
+        except (Renumbered, StoreError) as error:
+            self._log.info("what could not be used is looked at again later: {reason}", reason=str(error))
