@@ -82,6 +82,36 @@ class SalvageTests(SynchronousTestCase):
         self.stored[3] = b"A: 3\r\n\r\n\0"
         self.assertEqual((found, flagged), (self.stored, {3, 5, 6}))
 
+    def test_types(self) -> None:
+        """Damage that makes a number or a text of content stops nothing: what else is there of the message is kept."""
+        for value, text in (("1 << 60", b""), ("-1", b""), ("1.5", b""), ("'still there'", b"still there")):
+            self.damage(f"UPDATE contents SET text = {value} WHERE place = {BOX + 3}")
+            self.target.unlink(missing_ok=True)
+            report = salvage(self.path, self.target, NOW)
+            self.assertEqual((report.whole, report.unchecked), (38, 1))
+            found, flagged = self.saved()
+            self.assertEqual((found[3], flagged), (b"A: 3\r\n\r\n" + text, {3}))
+
+    def test_numbers(self) -> None:
+        """A message whose number was damaged gets one behind the others, and is not looked for among milliards."""
+        for number in (BOX, BOX + 4_000_000_000, -5):
+            with self.subTest(number=number):
+                for table in ("messages", "contents"):
+                    self.damage(f"UPDATE {table} SET place = {number} WHERE place = {BOX + 3}")
+                self.target.unlink(missing_ok=True)
+                report = salvage(self.path, self.target, NOW)
+                self.assertEqual((report.whole, report.unchecked), (38, 1))
+                self.assertTrue(report.lost)
+                self.assertEqual(inspect(self.target), [])
+                with closing(open_database(self.target)) as connection:
+                    name = "box" if number > 0 else "salvaged--1"
+                    box = storage.open_mailbox(connection, 1, name, claim_recent=False)
+                    (message,) = messages.read(connection, box.box.id, [(0, box.uids[-1])])
+                    self.assertEqual(message.header + message.text, self.stored[3])
+                    self.assertEqual(box.box.uidnext, 42 if number > 0 else 2)
+                for table in ("messages", "contents"):
+                    self.damage(f"UPDATE {table} SET place = {BOX + 3} WHERE place = {number}")
+
     def test_pages(self) -> None:
         """With any single page zeroed, what does not lie on it is saved; the damaged file stays as it is."""
         content = self.path.read_bytes()
@@ -111,6 +141,13 @@ class SalvageTests(SynchronousTestCase):
             self.assertEqual(storage.count(connection, 1, "salvaged-2").messages, 39)
             box = storage.find_mailbox(connection, 1, "salvaged-2")
             self.assertGreater(box.uidvalidity, self.box.uidvalidity)
+
+    def test_user_damaged(self) -> None:
+        """Taken as it is, and told."""
+        self.damage("UPDATE users SET name = 'm'")
+        self.assertEqual(
+            salvage(self.path, self.target, NOW).lost, ["Name or password of user 1 are not what was stored."]
+        )
 
     def test_refused(self) -> None:
         """Nothing is overwritten, and nothing made of what is no database."""

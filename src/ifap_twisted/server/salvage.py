@@ -27,6 +27,8 @@ from ifap_twisted.server.storage import places
 __all__ = ["Report", "salvage"]
 
 FLAG = "salvaged"
+_PLAUSIBLE = 10_000_000
+"""Each UID up to so high is looked for where nothing is known of a mailbox; what claims a higher one gets another."""
 _UNREADABLE = (Damaged, sqlite3.DatabaseError)
 
 
@@ -100,10 +102,12 @@ class _Salvage:
     def _users(self) -> set[int]:
         """A name and a password that were damaged are taken as they are: they open nothing that they should not."""
         found = set()
-        for user, name, verifier, _checksum in self._rows(f"{USERS} NOT INDEXED"):
+        for user, name, verifier, checksum in self._rows(f"{USERS} NOT INDEXED"):
             if isinstance(name, str) and isinstance(verifier, str):
                 self._add_user(user, name, verifier)
                 found.add(user)
+                if row_checksum(user, name, verifier) != checksum:
+                    self._report.lost.append(f"Name or password of user {user} are not what was stored.")
         return found
 
     def _add_user(self, user: int, name: str, verifier: str) -> None:
@@ -136,21 +140,28 @@ class _Salvage:
     def _save_mailbox(self, box: Box) -> None:
         sql = "INSERT INTO mailboxes (id, user, name, uidvalidity, checksum) VALUES (?, ?, ?, ?, 0)"
         self._new.execute(sql, (box.id, box.user, box.name, box.uidvalidity))
-        highest = max([box.uidnext - 1, *self._highest(box)])
-        total = sum(self._save_message(box, uid) for uid in range(1, highest + 1))
+        found = self._found(box)
+        highest = max([box.uidnext - 1, *(uid for uid in found if uid <= _PLAUSIBLE)])
+        total = sum(self._save_message(box, uid, uid) for uid in range(1, highest + 1))
+        for uid in [uid for uid in found if not 0 < uid <= highest]:
+            highest += 1
+            total += self._save_message(box, uid, highest)
         if box.total and total != box.total:
             self._report.lost.append(f"In {box.name} messages are lost, or saved without a checksum.")
         write_mailbox(self._new, replace(box, uidnext=highest + 1, total=total))
 
-    def _highest(self, box: Box) -> Iterator[int]:
+    def _found(self, box: Box) -> list[int]:
+        """The UIDs in a mailbox, ascending, as far as they can be listed from either end."""
+        found = set()
         for table in ("messages", "contents"):
-            sql = f"SELECT max(place) FROM {table} WHERE place BETWEEN ? AND ?"  # noqa: S608 -- ours
-            for (place,) in self._rows(sql, *places(box.id)):
-                yield (place or 0) & limits.NUMBER
+            for order in ("ASC", "DESC"):
+                sql = f"SELECT place FROM {table} WHERE place BETWEEN ? AND ? ORDER BY place {order}"  # noqa: S608 -- ours
+                found |= {place & limits.NUMBER for (place,) in self._rows(sql, *places(box.id))}
+        return sorted(found)
 
-    def _save_message(self, box: Box, uid: int) -> int:
-        """What it adds to the total."""
-        place = places(box.id)[0] + uid
+    def _save_message(self, box: Box, uid: int, number: int) -> int:
+        """Save a message under a number; what it adds to the total."""
+        place, target = places(box.id)[0] + uid, places(box.id)[0] + number
         try:
             row = find_row(self._old, place)
         except _UNREADABLE:
@@ -160,14 +171,14 @@ class _Salvage:
                 message = Message(self._old, row, 0)
                 draft = self._draft(message.header + message.text, message.flags, row.date, row.zone)
                 self._report.whole += 1
-                return insert(self._new, place, draft)
+                return insert(self._new, target, draft)
         except _UNREADABLE:
             pass  # perhaps it is only a little damaged
         raw = self._raw(place)
         if raw is not None:
             flags = (*(() if row is None else row.flags.split()), FLAG)
             self._report.unchecked += 1
-            return insert(self._new, place, self._draft(raw, tuple(flags), *((row.date, row.zone) if row else ())))
+            return insert(self._new, target, self._draft(raw, tuple(flags), *((row.date, row.zone) if row else ())))
         if row is not None:
             self._report.lost.append(f"The message with UID {uid} in {box.name} is lost.")
         return 0
@@ -183,9 +194,16 @@ class _Salvage:
             if found is None:
                 return None
             parts = self._old.execute("SELECT text FROM parts WHERE place = ? ORDER BY number", (place,)).fetchall()
-            return b"".join(bytes(piece) for piece in (*found, *(part for (part,) in parts)))
-        except (sqlite3.DatabaseError, TypeError):
+            return b"".join(map(_bytes, (*found, *(part for (part,) in parts))))
+        except sqlite3.DatabaseError:
             return None
+
+
+def _bytes(piece: object) -> bytes:
+    """What is left of a piece of which also the type may be damaged."""
+    if isinstance(piece, str):
+        return piece.encode("utf-8", "surrogateescape")
+    return piece if isinstance(piece, bytes) else b""
 
 
 def main(arguments: list[str]) -> int:
