@@ -14,6 +14,7 @@ from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core.values import ABSENT, Event
 from ifap_twisted.errors import (
     Conflict,
+    Damaged,
     IsADirectory,
     Locked,
     NoRoom,
@@ -23,6 +24,7 @@ from ifap_twisted.errors import (
     OutcomeUnknown,
     ProtocolViolation,
     QuotaExceeded,
+    ReadOnly,
     Refused,
     Throttled,
     TooLarge,
@@ -30,6 +32,7 @@ from ifap_twisted.errors import (
 )
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.recovery import AGAIN_SECONDS
+from ifap_twisted.filesystem.sending import SENDINGS
 from ifap_twisted.store.memory import Fate, MemoryStore, Turnstile
 from ifap_twisted.testing.disk import Disk, PowerCutError
 from tests.basedir.places import never
@@ -581,6 +584,40 @@ class UncleanTests(Queueing):
         self.failureResultOf(self.mine.put("b", b"1"), ProtocolViolation, OutcomeUnknown)
         result(self.mine.put("c", b"2"))
         self.assertNotEqual(self.writer_of("c"), before)
+
+    def test_refused_when_it_is_sent_again(self) -> None:
+        """That says nothing of the sending before, which may turn up yet: it is kept, and looked for."""
+        for error in (ReadOnly("No changes now."), TooLarge("Too large."), Damaged("Try again.")):
+            self.store.doom_next(Fate.CUT_LATE)
+            putting = self.mine.put(error.code, b"1")
+            before = self.identity().writer
+            self.store.go_online()
+            self.store.fail_next("append", error)
+            self.pass_time(5)
+            self.failureResultOf(putting, OutcomeUnknown)
+            self.assertEqual(self.pending(), 1)
+            self.assertNotEqual(self.identity().writer, before)
+            self.folder.shelf.deliver_late()
+            result(self.mine.refresh())
+            self.assertEqual((self.pending(), self.contents(error.code)), (0, [b"1"]))
+
+    def test_a_name_that_cannot_be_drawn(self) -> None:
+        """A full disk here does not say that the message was not stored; the next one waits for a name."""
+        identity, drawing = self.identity(), self.identity().renew
+        before = identity.writer
+        identity.renew = lambda: fail(NoRoom("Cannot write: No space left on device."))
+        self.store.doom_next(Fate.CUT_BEFORE, SENDINGS)
+        putting = self.mine.put("a", b"1")
+        self.pass_time(30)
+        self.failureResultOf(putting, OutcomeUnknown)
+        self.failureResultOf(self.mine.put("b", b"2"), NoRoom)
+        identity.renew = drawing
+        result(self.mine.put("b", b"2"))
+        self.assertNotEqual(self.writer_of("b"), before)
+
+    def identity(self) -> Any:
+        """That of the device."""
+        return self.mine.desk.writer.sending._identity
 
 
 class Mortal:

@@ -18,6 +18,7 @@ from ifap_twisted.core.values import Expect, Sealed
 from ifap_twisted.errors import (
     Damaged,
     DataError,
+    IFAPError,
     NotSupported,
     OutcomeUnknown,
     ProtocolViolation,
@@ -164,33 +165,46 @@ class Sending:
         """
         self._view.own.begin(sealed)
         deadline = self._clock.seconds() + limits.SETTLE_SECONDS
-        failing = False
+        failing = sent_before = False
         try:
             for _ in range(SENDINGS):
                 try:
                     await self._append(sealed, sent)
                 except OutcomeUnknown:
                     self.failing += not failing
-                    failing = True
+                    failing = sent_before = True
                     uid = await self._settled(sealed, deadline)
-                except StoreError as error:
-                    if failing:
-                        raise unknown_error(sealed) from error
-                    raise
                 else:
+                    sent_before = True
                     uid = await self._read_back(sealed, deadline)
                 if uid is not None:
                     self._not_shown.pop(sealed.sealed_id, None)
                     return self._placed(sealed, uid), not failing
             raise unknown_error(sealed)
-        except NOT_STORED:
-            raise
-        except Exception:  # should it turn up later, the next version must not seem to descend from it (FORMAT 3.2)
-            await self._identity.renew()
+        except Exception as error:
+            if not sent_before and isinstance(error, NOT_STORED):
+                raise
+            await self._take_another_name()
+            if (
+                sent_before
+                and isinstance(error, (*NOT_STORED, StoreError))
+                and not isinstance(error, ProtocolViolation)
+            ):
+                raise unknown_error(sealed) from error  # it tells of the last sending only
             raise
         finally:
             self.failing -= failing
             self._view.forget_own(sealed)
+
+    async def _take_another_name(self) -> None:
+        """Should a message turn up later, the next version must not seem to descend from it (FORMAT 3.2)."""
+        self._backlog.unclean = True
+        try:
+            await self._identity.renew()
+        except IFAPError as error:  # on a full disk, say; then the next version does not begin without it
+            self._log.warn("a new name in the history could not be drawn yet: {why}", why=str(error))
+        else:
+            self._backlog.unclean = False
 
     async def _append(self, sealed: Sealed, sent: Callable[[Sealed], None] | None) -> None:
         appending = self._view.store.append(sealed.message)
