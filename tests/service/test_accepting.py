@@ -12,12 +12,23 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from zope.interface import implementer
 
 from ifap_twisted.accounts import parse_account
+from ifap_twisted.basedir.writer import MemoryWriter
 from ifap_twisted.core.values import ABSENT, Event
 from ifap_twisted.errors import AuthenticationRefused, InvalidPath, NotSupported, Unavailable
+from ifap_twisted.filesystem.backlog import Backlog
+from ifap_twisted.filesystem.desk import Options
+from ifap_twisted.filesystem.opening import Membership
+from ifap_twisted.filesystem.recovery import Place
+from ifap_twisted.filesystem.surroundings import Surroundings
+from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.secrecy import Credentials, Secret
 from ifap_twisted.service import IFAPService
+from ifap_twisted.service.accepting import Accepting
 from ifap_twisted.service.shelves import Means
 from ifap_twisted.settings import Settings
+from ifap_twisted.workers import InlineWorker
+from tests.filesystem.folders import KEY
+from tests.filesystem.test_recovery import Recovering
 from tests.live import servers
 from tests.service.test_service import ServiceCase, running
 
@@ -236,3 +247,28 @@ class AcceptingTests(AcceptingCase):
         self.way.shut = False
         await self.settled(service)
         self.assertEqual(await self.seen("a"), [b"1", b"2"])
+
+
+class EndTests(Recovering):
+    """The folder is closed, for a logout perhaps."""
+
+    def test_while_the_journal_is_read(self) -> None:
+        """What comes then is not accepted with the key and the account of before."""
+        surroundings = Surroundings(
+            clock=self.folder.clock,
+            worker=InlineWorker(),
+            random=self.folder.random,
+            identity=MemoryWriter(self.folder.random),
+            journal=self.journal,
+            backlog=Backlog(),
+        )
+        membership = Membership(found="ifap", keys=(KEY,), home="AAAAAAAA")
+        accepting = Accepting(Watchers(), Place(), Options())
+        accepting.prepare(self.folder.store(), membership, surroundings)
+        self.worker.holds = True
+        looking = Deferred.fromCoroutine(accepting.offline())
+        ending = Deferred.fromCoroutine(accepting.close())
+        self.worker.run()
+        self.successResultOf(looking)
+        self.successResultOf(ending)
+        self.assertIsNone(self.successResultOf(Deferred.fromCoroutine(accepting.offline())))

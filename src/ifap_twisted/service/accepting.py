@@ -44,7 +44,8 @@ class Accepting:
 
     async def close(self) -> None:
         """Wait for what is about to be accepted; the next time begins anew."""
-        offline, self._offline, self._parts = self._offline, None, None
+        async with self._one:  # one that is just being made is made with what counts no more
+            offline, self._offline, self._parts = self._offline, None, None
         if offline is not None:
             await offline.close()
 
