@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from ifap_twisted.clocks import date_by
 from ifap_twisted.core.history import Placed
-from ifap_twisted.core.values import FolderState, HeaderBlock, Sealed
+from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt, Sealed
 from ifap_twisted.errors import (
     DataError,
     ForeignKey,
@@ -94,26 +94,8 @@ async def _make_object(
     :param listed: what was there when the key was chosen; others' messages may be known by now that were not.
     """
     folder.check_writable(state.read_only)
-    key = view.keys[0] if view.keys else None
-    number = await surroundings.identity.take(1)
-    sealed = folder.seal_object(
-        folder.FolderObject.draw(key, surroundings.random, home=folder.home_of_versions(view.index)),
-        dialect=view.dialect,
-        key=key,
-        writer=surroundings.identity.writer,
-        number=number,
-        now=date_by(surroundings.clock),
-        vid=new_vid(surroundings.random),
-        random=surroundings.random,
-    )
-    first = view.index.highest + 1
-    receipt = await view.store.append(sealed.message)
-    blocks = await view.store.headers(first)
-    if not blocks:
-        await view.store.poll(thorough=True)
-        blocks = await view.store.headers(first)
-    await view.intake.absorb(blocks)
-    await view.refresh()
+    sealed = await _draw_object(view, surroundings)
+    receipt, blocks = await _append_object(view, sealed)
     if view.uidvalidity != state.uidvalidity:
         await _give_up(view, sealed)
     if view.incomplete:  # who was first may be what is not listed
@@ -135,6 +117,34 @@ async def _make_object(
         if own is not None:
             await _withdraw(view, uid, generation)
         raise
+
+
+async def _draw_object(view: View, surroundings: Surroundings) -> Sealed:
+    key = view.keys[0] if view.keys else None
+    number = await surroundings.identity.take(1)
+    return folder.seal_object(
+        folder.FolderObject.draw(key, surroundings.random, home=folder.home_of_versions(view.index)),
+        dialect=view.dialect,
+        key=key,
+        writer=surroundings.identity.writer,
+        number=number,
+        now=date_by(surroundings.clock),
+        vid=new_vid(surroundings.random),
+        random=surroundings.random,
+    )
+
+
+async def _append_object(view: View, sealed: Sealed) -> tuple[Receipt, Mapping[int, HeaderBlock]]:
+    """Append it; gives the receipt, and what is listed from there on, which the view then knows, too."""
+    first = view.index.highest + 1
+    receipt = await view.store.append(sealed.message)
+    blocks = await view.store.headers(first)
+    if not blocks:
+        await view.store.poll(thorough=True)
+        blocks = await view.store.headers(first)
+    await view.intake.absorb(blocks)
+    await view.refresh()
+    return receipt, blocks
 
 
 def _own_object(view: View, sealed: Sealed) -> Placed | None:

@@ -108,6 +108,8 @@ class Surveyor:
             else (placed.places[0], date, plan)
             for placed, plan in plans
         ]
+        planned = ((one.version.vid, plan) for one, plan in plans if plan is not None)
+        recorded = ((one.places[0], one.version.vid, record) for one, record in records)
         known = Knowledge(
             now=now,
             dates=dates,
@@ -118,16 +120,8 @@ class Surveyor:
             in_use={*self._desk.in_use, *unfinished},
             snapshot=view.dialect.snapshot_path,
             objects={
-                **dict.fromkeys(
-                    idle_plans(
-                        ((one.version.vid, plan) for one, plan in plans if plan is not None), uidvalidity, self._vid_at
-                    ),
-                    "done",
-                ),
-                **dict.fromkeys(
-                    redundant_records(((one.places[0], one.version.vid, record) for one, record in records), now),
-                    "repeated",
-                ),
+                **dict.fromkeys(idle_plans(planned, uidvalidity, self._vid_at), "done"),
+                **dict.fromkeys(redundant_records(recorded, now), "repeated"),
             },
         )
         disposals = await self._desk.worker(lambda: tuple(survey(histories, known)))

@@ -101,20 +101,9 @@ def fetch_block(
     found: list[tuple[Message, list[bytes]]] = []
     for pair in pairs:
         block.done += 1
-        try:
-            for message in messages.read(connection, mailbox, [pair]):
-                pieces = [piece for section in plan.sections for piece in _rendered_section(message, section)]
-                found.append((message, pieces))
-                size += sum(map(len, pieces))
-        except Damaged:
-            block.damaged.append(pair[1])
-        except sqlite3.DatabaseError as error:
-            if not is_unreadable(error):
-                raise
-            if is_damage(error):
-                stop_writing(connection)
-            block.damaged.append(pair[1])
-            block.trouble = error
+        for message, pieces in _rendered(connection, mailbox, pair, plan, block):
+            found.append((message, pieces))
+            size += sum(map(len, pieces))
         if size > limits.RESPONSE:
             break
     if plan.marks_seen:
@@ -122,6 +111,27 @@ def fetch_block(
     for message, pieces in found:
         block.pieces += _response(message, plan, pieces, block.seen.get(message.uid), is_recent)
     return block
+
+
+def _rendered(
+    connection: sqlite3.Connection, mailbox: int, pair: tuple[int, int], plan: Plan, block: Block
+) -> list[tuple[Message, list[bytes]]]:
+    """The message with its sections, if it is there and as it was stored; else the block says what is wrong with it."""
+    try:
+        return [
+            (message, [piece for section in plan.sections for piece in _rendered_section(message, section)])
+            for message in messages.read(connection, mailbox, [pair])
+        ]
+    except Damaged:
+        block.damaged.append(pair[1])
+    except sqlite3.DatabaseError as error:
+        if not is_unreadable(error):
+            raise
+        if is_damage(error):
+            stop_writing(connection)
+        block.damaged.append(pair[1])
+        block.trouble = error
+    return []
 
 
 def fields(header: bytes, names: Iterable[bytes], *, chosen: bool = True) -> bytes:

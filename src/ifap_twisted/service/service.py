@@ -287,16 +287,7 @@ class IFAPService(Service):
         membership = await remembering.recall()
         if self._store is None:
             self._store = await self._shelf(basedir)
-        surroundings = Surroundings(
-            clock=self._reactor,
-            worker=self._worker,
-            random=self._random,
-            identity=await remembering.identity(self._random),
-            journal=remembering.journal(self._random),
-            elapsed=elapsed_seconds,
-            locks=await remembering.locks(),
-            backlog=remembering.backlog,
-        )
+        surroundings = await self._surroundings(remembering, self._worker)
         self.accepting.prepare(self._store, membership, surroundings)
         opened = await open_folder(
             self._store,
@@ -315,6 +306,18 @@ class IFAPService(Service):
                 "keep a copy of what 'ifap info --show-key' prints."
             )
         return opened
+
+    async def _surroundings(self, remembering: Remembering, worker: ThreadWorker) -> Surroundings:
+        return Surroundings(
+            clock=self._reactor,
+            worker=worker,
+            random=self._random,
+            identity=await remembering.identity(self._random),
+            journal=remembering.journal(self._random),
+            elapsed=elapsed_seconds,
+            locks=await remembering.locks(),
+            backlog=remembering.backlog,
+        )
 
     async def _held_basedir(self) -> Basedir | None:
         if self._basedir is None and self.settings.basedir is not None:
