@@ -7,7 +7,11 @@ before it is over. A program of ours therefore lets its reactor count what passe
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
 
 __all__ = ["count_steadily", "date_by", "elapsed_seconds"]
 
@@ -18,7 +22,7 @@ def elapsed_seconds() -> float:
     return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)
 
 
-def count_steadily(reactor: Any) -> None:
+def count_steadily(reactor: IReactorTime) -> None:
     """Let a reactor count :func:`elapsed_seconds`; :func:`date_by` still tells the date.
 
     It is for a program that owns its reactor, before it schedules anything.
@@ -28,13 +32,10 @@ def count_steadily(reactor: Any) -> None:
     """
     if reactor.getDelayedCalls():
         raise ValueError("The reactor has begun to count by another clock.")
-    reactor.date, reactor.seconds = reactor.seconds, elapsed_seconds
+    vars(reactor).update(date=reactor.seconds, seconds=elapsed_seconds)  # before the methods of the class
 
 
-def date_by(clock: Any) -> float:
-    """The date, in Unix time: what a clock counts, unless it knows the date besides.
-
-    :param clock: an ``IReactorTime``.
-    """
-    date: float = getattr(clock, "date", clock.seconds)()
-    return date
+def date_by(clock: IReactorTime) -> float:
+    """The date, in Unix time: what a clock counts, unless it knows the date besides."""
+    date: Callable[[], float] = getattr(clock, "date", clock.seconds)
+    return date()

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
 from ifap_twisted.basedir.directory import Directory
 from ifap_twisted.core import limits
@@ -96,7 +96,7 @@ def _refuse_damaged(directory: Directory, name: str) -> NoReturn:
     )
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_doubles(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
     content = dict(pairs)
     if len(content) != len(pairs):
         raise ValueError("a key is there twice")

@@ -10,7 +10,7 @@ from ifap_twisted.basedir.keyfile import KeyFile
 from ifap_twisted.basedir.passwords import PasswordFile
 from ifap_twisted.cli import opening
 from ifap_twisted.cli.printing import table
-from ifap_twisted.core.values import Entry
+from ifap_twisted.core.values import JSON, Entry
 from ifap_twisted.credentials import read_secret_file
 from ifap_twisted.errors import NotFound
 from ifap_twisted.settings import Settings
@@ -27,7 +27,7 @@ def show_local(session: Session, *, key: bool, password: bool, settings: bool) -
     console = session.console
     with opening.open_basedir(session.options) as basedir:
         chosen = opening.settings_of(basedir)
-        told: dict[str, Any] = {}
+        told: dict[str, JSON] = {}
         if key:
             told["key"] = _key(basedir, chosen)
         if password:

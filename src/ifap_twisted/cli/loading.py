@@ -7,9 +7,9 @@ are shown as they are.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -102,7 +102,7 @@ def plain_verb(name: str, callback: Callable[..., int | None], *parameters: clic
     :param callback: called with the :class:`Options` and the values of the parameters; gives the exit status.
     """
 
-    def invoke(**values: Any) -> int:
+    def invoke(**values: object) -> int:
         options = click.get_current_context().find_object(Options)
         assert options is not None
         return callback(options, **values) or 0
@@ -116,17 +116,17 @@ def plain_verb(name: str, callback: Callable[..., int | None], *parameters: clic
 
 
 def filesystem_verb(
-    function: Callable[..., Any],
+    function: Callable[..., Awaitable[None]],
     *parameters: click.Parameter,
     name: str | None = None,
-    away: Callable[[Mapping[str, Any]], bool] = lambda _values: False,
+    away: Callable[[Mapping[str, object]], bool] = lambda _values: False,
 ) -> Verb:
     """A verb ``async def function(filesystem, session, **values)``; its docstring is the help text.
 
     :param away: whether, with these values, it can do its work while the mail server is away.
     """
 
-    def begin(options: Options, **values: Any) -> Work:
+    def begin(options: Options, **values: object) -> Work:
         from ifap_twisted.cli.session import working_on  # noqa: PLC0415 -- imports Twisted
 
         options.away = away(values)
@@ -135,18 +135,20 @@ def filesystem_verb(
     return _verb(function, begin, parameters, name)
 
 
-def reactor_verb(function: Callable[..., Any], *parameters: click.Parameter, name: str | None = None) -> Verb:
+def reactor_verb(
+    function: Callable[..., Awaitable[None]], *parameters: click.Parameter, name: str | None = None
+) -> Verb:
     """A verb ``async def function(session, **values)`` that needs a reactor."""
     return _verb(function, lambda _options, **values: lambda session: function(session, **values), parameters, name)
 
 
 def _verb(
-    function: Callable[..., Any],
+    function: Callable[..., Awaitable[None]],
     begin: Callable[..., Work],
     parameters: Sequence[click.Parameter],
     name: str | None,
 ) -> Verb:
-    def invoke(options: Options, **values: Any) -> int:
+    def invoke(options: Options, **values: object) -> int:
         return options.runner(options, begin(options, **values))
 
     invoke.__doc__ = function.__doc__

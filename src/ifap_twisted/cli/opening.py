@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted.internet.task import deferLater
 
@@ -16,6 +16,7 @@ from ifap_twisted.basedir import Basedir, default_basedir
 from ifap_twisted.cli import nodes
 from ifap_twisted.cli.progress import waiting
 from ifap_twisted.core import limits
+from ifap_twisted.core.values import JSON
 from ifap_twisted.errors import BasedirInUse, Unavailable
 from ifap_twisted.secrecy import Secret
 from ifap_twisted.settings import Settings, load_settings
@@ -100,7 +101,7 @@ async def hold_unless_node_runs(session: Session, basedir: Basedir) -> bool:
 
 async def log_in(
     session: Session, basedir: Basedir, options: Mapping[str, object], password: Secret | None, key: Secret | None
-) -> Mapping[str, Any]:
+) -> Mapping[str, JSON]:
     """Check an account, create or open its folder, and store what is needed to open it again.
 
     :param basedir: held.
@@ -113,10 +114,10 @@ async def log_in(
     return await login(session.reactor, basedir, settings, password=password, key=key)
 
 
-async def facts(session: Session, filesystem: IFilesystem) -> Mapping[str, Any]:
+async def facts(session: Session, filesystem: IFilesystem) -> Mapping[str, JSON]:
     """What is known of the account besides its status, capabilities and quota for example: by whoever has it open."""
     info = getattr(filesystem, "info", None)
-    told: Mapping[str, Any]
+    told: Mapping[str, JSON]
     if info is not None:
         told = await info()
     else:

@@ -7,11 +7,12 @@ The table holds every class of ``ifap_twisted.errors``; a test walks the tree fo
 from __future__ import annotations
 
 import errno
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from ifap_twisted import errors
+from ifap_twisted.core.values import JSON
 
 DONE: Final = 0
 OTHER: Final = 1
@@ -131,7 +132,7 @@ def sentence(error: BaseException, about: str | None = None) -> str:
     return f"This is a bug of ifap: {type(error).__name__}. Run again with -v to see where, and report it."
 
 
-def problem(error: BaseException, about: str | None = None) -> dict[str, Any]:
+def problem(error: BaseException, about: str | None = None) -> dict[str, JSON]:
     """The JSON object of DESIGN 4.5, the same that HTTP gives."""
     from ifap_twisted.control import problems as http  # noqa: PLC0415 -- only with --json
 

@@ -17,7 +17,7 @@ from ifap_twisted.control.requests import body_of
 from ifap_twisted.control.routes import Route
 from ifap_twisted.control.schemas import ABSENT_WORD, BODIES, parse_body
 from ifap_twisted.core import limits
-from ifap_twisted.core.values import ABSENT, Expect
+from ifap_twisted.core.values import ABSENT, JSON, Expect
 
 _FLAGS = {"1": True, "true": True, "0": False, "false": False}
 
@@ -87,7 +87,7 @@ class Call:
         """The body, to be iterated over once."""
         return body_of(self.request)
 
-    async def json(self, route: Route) -> Mapping[str, Any]:
+    async def json(self, route: Route) -> Mapping[str, JSON]:
         """The JSON body that the route wants, with ``expect`` turned into what the filesystem takes.
 
         :raises RequestProblem: it is not sent as ``application/json`` (so that no form can send one), or not as wanted.

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IResponse
 
 from ifap_twisted.control.client_link import Question
 from ifap_twisted.control.client_requests import Requests
-from ifap_twisted.control.client_stream import Download
+from ifap_twisted.control.client_stream import Download, delivered
 from ifap_twisted.control.client_values import event_from, parse_json
 from ifap_twisted.core import limits
 from ifap_twisted.deferreds import deferred
@@ -73,7 +76,7 @@ class Following:
 
     _log = Logger()
 
-    def __init__(self, requests: Requests, tell: Listener, *, reactor: Any) -> None:
+    def __init__(self, requests: Requests, tell: Listener, *, reactor: IReactorTime) -> None:
         self._requests = requests
         self._tell = tell
         self._reactor = reactor
@@ -96,7 +99,7 @@ class Following:
         self._settle()
         self._work.cancel()
 
-    def _ended(self, failure: Any) -> None:
+    def _ended(self, failure: Failure) -> None:
         self._settle()
         if not isinstance(failure.value, CancelledError):
             self._log.failure("events are not followed any more", failure)
@@ -122,7 +125,7 @@ class Following:
         self._settle()
         await self._read(response)
 
-    async def _read(self, response: Any) -> None:
+    async def _read(self, response: IResponse) -> None:
         parser = EventParser(self._told)
         parser.last_id = self._last_id
 
@@ -136,9 +139,8 @@ class Following:
 
         download = Download(take)
         silence = self._reactor.callLater(SILENCE_SECONDS, download.done.cancel)
-        response.deliverBody(download)
         try:
-            await download.done
+            await delivered(response, download)
         except CancelledError:
             if silence.active():
                 raise

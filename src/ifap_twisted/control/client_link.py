@@ -22,6 +22,8 @@ from ifap_twisted.errors import Unavailable
 from ifap_twisted.interfaces import Listener, Progress
 
 if TYPE_CHECKING:
+    from twisted.web.http_headers import Headers
+
     from ifap_twisted.control.client_events import Following
     from ifap_twisted.control.client_requests import Requests
 
@@ -65,14 +67,14 @@ class Link:
         self._idle = Waiters()
         self._closed = False
 
-    def ask(self, question: Question) -> Deferred[Any]:
+    def ask(self, question: Question) -> Deferred[JSON]:
         """The JSON of the answer; None for an empty one.
 
         :raises IFAPError: as the node answered; Unavailable, OutcomeUnknown, TimedOut: as far as it did not.
         """
         return self._do(lambda requests: requests.json(question))
 
-    def fetch(self, question: Question) -> Deferred[tuple[Any, bytes]]:
+    def fetch(self, question: Question) -> Deferred[tuple[Headers, bytes]]:
         """Header and body of the answer."""
         return self._do(lambda requests: requests.fetch(question))
 
@@ -81,7 +83,7 @@ class Link:
         return self._do(lambda requests: requests.lines(question, take))
 
     @deferred
-    async def job(self, kind: str, wanted: Mapping[str, JSON] | None = None, progress: Progress = None) -> Any:
+    async def job(self, kind: str, wanted: Mapping[str, JSON] | None = None, progress: Progress = None) -> JSON:
         """Start a job, and wait for its result; cancelling cancels it."""
         found = await self.ask(Question(method="POST", path=f"/v1/{kind}", body=wanted or {}))
         path = f"/v1/jobs/{text_from(found, 'id')}"

@@ -14,6 +14,7 @@ from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.python.failure import Failure
 from twisted.web.client import (
     Agent,
     HTTPConnectionPool,
@@ -23,13 +24,15 @@ from twisted.web.client import (
     ResponseNeverReceived,
 )
 from twisted.web.http_headers import Headers
+from twisted.web.iweb import IResponse
 
 from ifap_twisted.control.client_connections import Connections
 from ifap_twisted.control.client_link import Question, Token
-from ifap_twisted.control.client_stream import Lines, Upload, collect, upload_bytes
+from ifap_twisted.control.client_stream import Lines, Upload, collect, delivered, upload_bytes
 from ifap_twisted.control.client_values import parse_json
 from ifap_twisted.control.problems import MEDIA_TYPE, error_of
 from ifap_twisted.core import limits
+from ifap_twisted.core.values import JSON
 from ifap_twisted.deferreds import Slots, deferred, within
 from ifap_twisted.errors import IFAPError, OutcomeUnknown, ProtocolViolation, TimedOut, Unavailable
 
@@ -58,7 +61,7 @@ class Requests:
         self._turns = Slots(limits.CONTROL_CONNECTIONS)
 
     @deferred
-    async def json(self, question: Question) -> Any:
+    async def json(self, question: Question) -> JSON:
         """The JSON of an answer; None for an empty one.
 
         :raises IFAPError: as the node answered; Unavailable, OutcomeUnknown, TimedOut: as far as it did not.
@@ -79,19 +82,17 @@ class Requests:
         """Give each line of a good answer to a callable as it comes."""
         async with self._turns:
             response = await self.begin(question)
-            lines = Lines(take)
-            response.deliverBody(lines)
-            await self._answered(question, lines.done)
+            await self._answered(question, delivered(response, Lines(take)))
 
     @deferred
-    async def begin(self, question: Question) -> Any:
+    async def begin(self, question: Question) -> IResponse:
         """Make a request now; gives the answer when its header has come, if it is a good one."""
         response = await self._send(question)
         if response.code < 400:
             return response
         raise _error_in(response, await self._answered(question, collect(response)))
 
-    async def _send(self, question: Question) -> Any:
+    async def _send(self, question: Question) -> IResponse:
         token = self._token if isinstance(self._token, str) else self._token()
         headers = Headers({"Authorization": [f"Bearer {token}"]})
         for name, value in (question.headers or {}).items():
@@ -154,7 +155,7 @@ def _given_up_at_once(work: Deferred[T]) -> Deferred[T]:
         given_up = True
         work.cancel()
 
-    def ended(result: Any) -> None:
+    def ended(result: T | Failure) -> None:
         if not given_up:
             outer.callback(result)
 
@@ -173,7 +174,7 @@ def _translated(error: Exception, question: Question, upload: Upload | None) -> 
     return error if isinstance(error, TimedOut) else Unavailable("The node does not answer.")
 
 
-def _error_in(response: Any, data: bytes) -> IFAPError:
+def _error_in(response: IResponse, data: bytes) -> IFAPError:
     media_type = (response.headers.getRawHeaders("content-type") or [""])[0].partition(";")[0]
     if media_type != MEDIA_TYPE:
         return ProtocolViolation(f"The node answered {response.code} without saying why.")

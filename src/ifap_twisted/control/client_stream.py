@@ -11,7 +11,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
-from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
+from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from ifap_twisted.core import limits
@@ -76,7 +76,7 @@ class Upload:
         done: Deferred[None] = Deferred(lambda _: self.stopProducing())
         self._work = self._produce(consumer)
 
-        def ended(result: Any) -> None:
+        def ended(result: Failure | None) -> None:
             if isinstance(result, Failure) and not isinstance(result.value, CancelledError):
                 self.error = result.value
             if not self._stopped and not done.called:
@@ -148,6 +148,12 @@ class Download(Protocol):
             transport.loseConnection()  # what HTTP gives here knows no abort
 
 
+def delivered(response: IResponse, download: Download) -> Deferred[None]:
+    """Give the body of an answer to a download; fires at its end."""
+    response.deliverBody(download)  # type: ignore[no-untyped-call]
+    return download.done
+
+
 class Lines(Download):
     """The body of an answer, given line by line to a callable."""
 
@@ -163,13 +169,12 @@ class Lines(Download):
 
 
 @deferred
-async def collect(response: Any) -> bytes:
+async def collect(response: IResponse) -> bytes:
     """The whole body of an answer.
 
     :raises Unavailable: it was cut.
     """
     pieces: list[bytes] = []
     download = Download(pieces.append)
-    response.deliverBody(download)
-    await download.done
+    await delivered(response, download)
     return b"".join(pieces)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ifap_twisted.core.collection import Collection, Verdict
-from ifap_twisted.core.values import Entry, Event, Lock, Notice, Status
+from ifap_twisted.core.values import JSON, Entry, Event, Lock, Notice, Status
 from ifap_twisted.errors import ProtocolViolation
 
 T = TypeVar("T")
 
 
-def parse_json(data: bytes | str) -> Any:
+def parse_json(data: bytes | str) -> JSON:
     """JSON from a node.
 
     :raises ProtocolViolation: it is none.
@@ -25,61 +25,61 @@ def parse_json(data: bytes | str) -> Any:
         raise ProtocolViolation("The node's answer is not JSON.") from None
 
 
-def entry_from(found: Any) -> Entry:
+def entry_from(found: JSON) -> Entry:
     """An Entry of DESIGN 4.5."""
     return _understood(Entry.from_json, found)
 
 
-def entries_from(found: Any) -> list[Entry]:
+def entries_from(found: JSON) -> list[Entry]:
     """``{"entries": [Entry…]}``."""
     return _understood(lambda value: [Entry.from_json(entry) for entry in value["entries"]], found)
 
 
-def lock_from(found: Any) -> Lock:
+def lock_from(found: JSON) -> Lock:
     """A Lock of the node."""
     return _understood(Lock.from_json, found)
 
 
-def locks_from(found: Any) -> list[Lock]:
+def locks_from(found: JSON) -> list[Lock]:
     """``{"locks": [Lock…]}``."""
     return _understood(lambda value: [Lock.from_json(lock) for lock in value["locks"]], found)
 
 
-def status_from(found: Any) -> Status:
+def status_from(found: JSON) -> Status:
     """A Status of DESIGN 4.5."""
     return _understood(_status, found)
 
 
-def collection_from(found: Any) -> Collection:
+def collection_from(found: JSON) -> Collection:
     """The result of a job that collects."""
     return _understood(_collection, found)
 
 
-def event_from(kind: str, found: Any) -> Event:
+def event_from(kind: str, found: JSON) -> Event:
     """An event of the stream: about an entry when its data is one."""
     if isinstance(found, dict) and {"path", "version", "type"} <= found.keys():
         return Event(kind=kind, entry=entry_from(found))
     return Event(kind=kind, detail=_understood(dict, found))
 
 
-def text_from(found: Any, name: str) -> str:
+def text_from(found: JSON, name: str) -> str:
     """The text under a key."""
     return _understood(lambda value: str(value[name]), found)
 
 
-def number_from(found: Any, name: str) -> int:
+def number_from(found: JSON, name: str) -> int:
     """The number under a key."""
     return _understood(lambda value: int(value[name]), found)
 
 
-def _understood(read: Callable[[Any], T], found: Any) -> T:
+def _understood(read: Callable[[JSON], T], found: JSON) -> T:
     try:
         return read(found)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise ProtocolViolation("The node's answer is not what this version understands.") from None
 
 
-def _status(found: Mapping[str, Any]) -> Status:
+def _status(found: Mapping[str, JSON]) -> Status:
     refreshed = found["last_refresh"]
     return Status(
         state=found["state"],
@@ -97,7 +97,7 @@ def _status(found: Mapping[str, Any]) -> Status:
     )
 
 
-def _collection(found: Mapping[str, Any]) -> Collection:
+def _collection(found: Mapping[str, JSON]) -> Collection:
     return Collection(
         verdicts=tuple(Verdict.from_json(verdict) for verdict in found["verdicts"]),
         messages=tuple(_notice(message) for message in found["messages"]),
@@ -105,6 +105,6 @@ def _collection(found: Mapping[str, Any]) -> Collection:
     )
 
 
-def _notice(found: Mapping[str, Any]) -> Notice:
+def _notice(found: Mapping[str, JSON]) -> Notice:
     path = found["path"]
     return Notice(code=found["code"], text=found["text"], path=None if path is None else path.removeprefix("/"))

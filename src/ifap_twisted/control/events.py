@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from zope.interface import implementer
 
 from ifap_twisted.control.answers import Answer, start
@@ -34,7 +34,7 @@ class Events:
     :param clock: of the heartbeats.
     """
 
-    def __init__(self, *, run: str, clock: Any) -> None:
+    def __init__(self, *, run: str, clock: IReactorTime) -> None:
         self._run = run
         self._clock = clock
         self._number = 0
@@ -104,7 +104,7 @@ class Stream:
     :ivar done: fires when the client is gone or the stream was ended.
     """
 
-    def __init__(self, request: Any, renewed: Callable[[], bytes], *, clock: Any) -> None:
+    def __init__(self, request: Any, renewed: Callable[[], bytes], *, clock: IReactorTime) -> None:
         self._request = request
         self._renewed = renewed
         self._clock = clock

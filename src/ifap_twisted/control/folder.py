@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from ifap_twisted.control.answers import Answer, entries_answer, entry_answer, json_answer
 from ifap_twisted.control.call import Call
 from ifap_twisted.control.routes import Route
-from ifap_twisted.core.values import Entry
+from ifap_twisted.core.values import JSON, Entry
 from ifap_twisted.errors import NotADirectory
 from ifap_twisted.interfaces import IFilesystem
 
@@ -61,28 +60,28 @@ class Folder:
         found = dict(await call.json(route))
         return entry_answer(await getattr(self, f"_{name}")(found))
 
-    def _move(self, body: Mapping[str, Any]) -> Deferred[Entry]:
+    def _move(self, body: Mapping[str, JSON]) -> Deferred[Entry]:
         return self._two_names(self._filesystem.move, body)
 
-    def _copy(self, body: Mapping[str, Any]) -> Deferred[Entry]:
+    def _copy(self, body: Mapping[str, JSON]) -> Deferred[Entry]:
         return self._two_names(self._filesystem.copy, body)
 
-    def _two_names(self, verb: Verb, body: Mapping[str, Any]) -> Deferred[Entry]:
+    def _two_names(self, verb: Verb, body: Mapping[str, JSON]) -> Deferred[Entry]:
         return verb(body["source"], body["destination"], expect=body.get("expect"))
 
-    def _mkdir(self, body: Mapping[str, Any]) -> Deferred[Entry]:
+    def _mkdir(self, body: Mapping[str, JSON]) -> Deferred[Entry]:
         return self._filesystem.make_directory(body["path"], parents=body.get("parents", False))
 
-    def _restore(self, body: Mapping[str, Any]) -> Deferred[Entry]:
+    def _restore(self, body: Mapping[str, JSON]) -> Deferred[Entry]:
         return self._filesystem.restore(body["path"], body["version"], expect=body.get("expect"))
 
-    def _undelete(self, body: Mapping[str, Any]) -> Deferred[Entry]:
+    def _undelete(self, body: Mapping[str, JSON]) -> Deferred[Entry]:
         return self._filesystem.undelete(body["path"], expect=body.get("expect"))
 
-    def _keep(self, body: Mapping[str, Any]) -> Deferred[Entry]:
+    def _keep(self, body: Mapping[str, JSON]) -> Deferred[Entry]:
         return self._filesystem.keep(body["path"], body["count"], expect=body.get("expect"))
 
-    def _resolve(self, body: Mapping[str, Any]) -> Deferred[Entry]:
+    def _resolve(self, body: Mapping[str, JSON]) -> Deferred[Entry]:
         return self._filesystem.resolve(
             body["path"], version=body.get("version"), both=body.get("both", False), expect=body.get("expect")
         )

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as WaitedTooLong
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -25,7 +26,7 @@ from ifap_twisted.errors import IFAPError, Throttled
 from ifap_twisted.interfaces import Listener
 
 RUNNING: Final = "running"
-Work: TypeAlias = Callable[[Mapping[str, Any], Callable[[int, int], None]], Deferred[Any]]
+Work: TypeAlias = Callable[[Mapping[str, JSON], Callable[[int, int], None]], Deferred[Any]]
 
 
 class Job:
@@ -101,7 +102,7 @@ class Jobs:
         *,
         new_id: Callable[[], str],
         tell: Listener,
-        clock: Any,
+        clock: IReactorTime,
     ) -> None:
         self._kinds = kinds
         self._new_id = new_id
@@ -109,7 +110,7 @@ class Jobs:
         self._clock = clock
         self._jobs: dict[str, Job] = {}
 
-    def start(self, kind: str, wanted: Mapping[str, Any]) -> Answer:
+    def start(self, kind: str, wanted: Mapping[str, JSON]) -> Answer:
         """Begin a job.
 
         :raises Throttled: ``limits.JOBS_RUNNING`` run already.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from ifap_twisted.control.problems import bad_request
 from ifap_twisted.core import limits
@@ -167,7 +167,7 @@ OBJECTS: Final[Mapping[str, Schema]] = {
 _TYPES: Final[Mapping[str, type]] = {"string": str, "boolean": bool, "integer": int}
 
 
-def parse_body(data: bytes, schema: Schema) -> Mapping[str, Any]:
+def parse_body(data: bytes, schema: Schema) -> Mapping[str, JSON]:
     """A JSON body that holds exactly what a schema of :data:`BODIES` allows; an empty one counts as ``{}``.
 
     :raises RequestProblem: it is no JSON object, names a key twice, or a key is missing, unknown or of a wrong type.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import JSON, Notice
@@ -79,7 +79,7 @@ class Verdict(NamedTuple):
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Verdict:
+    def from_json(cls, value: Mapping[str, JSON]) -> Verdict:
         """The inverse of :meth:`to_json`; its UIDs are 0."""
         return cls(
             path=value["path"].removeprefix("/"),

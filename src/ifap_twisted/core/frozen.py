@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.mime import head_end
 from ifap_twisted.core.strictjson import strict_json
-from ifap_twisted.core.values import ABSENT, Expect
+from ifap_twisted.core.values import ABSENT, JSON, Expect
 from ifap_twisted.errors import DataError, ForeignKey, Malformed, NewerVersionNeeded
 
 __all__ = ["Frozen", "JournalContent", "freeze", "thaw"]
@@ -112,7 +112,7 @@ def thaw(data: bytes, keys: Sequence[Key]) -> Iterator[tuple[bytes, Frozen | Dat
         at = end
 
 
-def _facts(frozen: Frozen) -> dict[str, Any]:
+def _facts(frozen: Frozen) -> dict[str, JSON]:
     """What a record says of a message."""
     expect = frozen.expect
     return {name: getattr(frozen, name) for name in _FACTS} | {
@@ -184,7 +184,7 @@ def _parsed(text: bytes, message: bytes) -> Frozen | DataError:
     return frozen if "accepted" not in facts else _with_promises(frozen, facts)
 
 
-def _with_promises(frozen: Frozen, facts: dict[str, Any]) -> Frozen | DataError:
+def _with_promises(frozen: Frozen, facts: dict[str, JSON]) -> Frozen | DataError:
     """With what records of the first format do not say."""
     accepted, expect, replaced = facts["accepted"], facts.get("expect"), facts.get("replaced")
     expected = [] if expect is None else expect

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.history import History, Placed
@@ -177,7 +176,7 @@ def is_behind(now: FolderState, missing: Collection[int]) -> bool:
 
 def plan_snapshot(histories: Mapping[str, History]) -> dict[str, tuple[int, dict[str, JSON], list[int]]]:
     """The tree of a snapshot: per path the highest UID, its metadata and all UIDs (FORMAT 6.2, WIRE-FORMAT 4)."""
-    tree: dict[str, tuple[int, dict[str, Any], list[int]]] = {}
+    tree: dict[str, tuple[int, dict[str, JSON], list[int]]] = {}
     for path, history in histories.items():
         there = [placed for placed in history.versions if not placed.missing]
         if not there:

@@ -12,7 +12,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.history import Bygone, Placed
@@ -115,7 +115,7 @@ class Record:
 def _gone(value: JSON) -> Gone:
     if type(value) is not dict:
         raise ValueError("an entry has the wrong shape")
-    facts: Sequence[Any] = [value.get(name) for name in ("path", "vid", "writer", "clock", "time", "end")]
+    facts: Sequence[JSON] = [value.get(name) for name in ("path", "vid", "writer", "clock", "time", "end")]
     path, vid, writer, clock, time, end = facts
     right = is_right("vid", path) and is_right("vid", vid) and type(end) in {bool, type(None)}
     right = right and (writer == "" or is_right("writer", writer)) and (clock == {} or is_right("clock", clock))

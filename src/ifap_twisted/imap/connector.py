@@ -114,7 +114,7 @@ class Connector:
         self._hasty: list[Deferred[Session]] = []
         self._session: Session | None = None
         self._attempt: Session | None = None
-        self._step: Deferred[Any] | None = None
+        self._cancel_step: Callable[[], None] | None = None
         self._wanted: object = None
         self._pause: Deferred[None] | None = None
         self._create = False
@@ -179,8 +179,8 @@ class Connector:
         session, self._session = self._session, None
         attempt = self._attempt
         self.retry()
-        if self._step is not None:
-            self._step.cancel()
+        if self._cancel_step is not None:
+            self._cancel_step()
         if session is None and attempt is not None:
             attempt.wire.end(Unavailable("The folder was closed."))
         self._fail_waiting(Unavailable("The folder was closed."))
@@ -238,11 +238,11 @@ class Connector:
 
     async def _take(self, step: Deferred[T]) -> T:
         """Wait for a step that :meth:`stop` may have to cancel."""
-        self._step = step
+        self._cancel_step = step.cancel
         try:
             return await step
         finally:
-            self._step = None
+            self._cancel_step = None
 
     def _make_endpoint(self) -> IStreamClientEndpoint:
         if IStreamClientEndpoint.providedBy(self._endpoint):
@@ -349,6 +349,6 @@ class _OneWire(Factory):
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def buildProtocol(self, addr: Any) -> Wire:  # noqa: ARG002
+    def buildProtocol(self, addr: object) -> Wire:  # noqa: ARG002
         """The wire."""
         return self._wire

@@ -9,10 +9,10 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IConsumer, IDelayedCall, IReactorTime
 
 from ifap_twisted.core import limits
 from ifap_twisted.errors import OutcomeUnknown, ProtocolViolation, StoreError, TimedOut, Unavailable
@@ -36,7 +36,7 @@ class Pipeline:
     """
 
     def __init__(
-        self, transport: Any, clock: IReactorTime, end: Callable[[StoreError], None], quiet: Callable[[], None]
+        self, transport: IConsumer, clock: IReactorTime, end: Callable[[StoreError], None], quiet: Callable[[], None]
     ) -> None:
         self._transport = transport
         self._clock = clock

@@ -70,7 +70,7 @@ def client_tls(hostname: str, ca_file: str | Path | None = None) -> IOpenSSLClie
     return optionsForClientTLS(hostname, trustRoot=trusted)
 
 
-def connection_failure(reason: BaseException, transport: Any, now: float, *, established: bool) -> StoreError:
+def connection_failure(reason: BaseException, transport: object, now: float, *, established: bool) -> StoreError:
     """Why a connection ended: ``NotTrusted`` with which of the reasons it was, else ``Unavailable``.
 
     :param transport: the connection, asked for the certificates that the server showed.
@@ -90,7 +90,7 @@ def _told(reason: BaseException) -> str:
     return str(reason).strip().rstrip(".") + "."
 
 
-def _handshake_failure(reason: SSL.Error, transport: Any, now: float) -> str:
+def _handshake_failure(reason: SSL.Error, transport: object, now: float) -> str:
     problems = [str(entry[-1]) for entry in (reason.args[0] if reason.args else ()) if entry]
     if "certificate verify failed" in problems:
         return _certificate_failure(_shown(transport), now)
@@ -111,7 +111,7 @@ def _certificate_failure(chain: list[x509.Certificate], now: float) -> str:
     )
 
 
-def _shown(transport: Any) -> list[x509.Certificate]:
+def _shown(transport: object) -> list[x509.Certificate]:
     """The certificates that the server showed, or none where the transport cannot tell."""
     handle = getattr(transport, "getHandle", None)
     connection = None if handle is None else handle()

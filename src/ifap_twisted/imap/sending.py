@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
 from ifap_twisted.core import limits
@@ -23,7 +23,7 @@ class LiteralProducer:
     :param moved: called for each piece, for whoever measures silence.
     """
 
-    def __init__(self, transport: Any, data: bytes, done: Callable[[], None], moved: Callable[[], None]) -> None:
+    def __init__(self, transport: IConsumer, data: bytes, done: Callable[[], None], moved: Callable[[], None]) -> None:
         self._transport = transport
         self._data = data
         self._done = done

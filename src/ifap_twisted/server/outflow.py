@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
 from ifap_twisted.server import limits
@@ -25,7 +24,7 @@ class Outflow:
     :param on_room: called when the peer reads again and nobody waits to write.
     """
 
-    def __init__(self, transport: Any, on_room: Callable[[], None]) -> None:
+    def __init__(self, transport: IConsumer, on_room: Callable[[], None]) -> None:
         self._transport = transport
         self._on_room = on_room
         self._paused = False

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from ifap_twisted.core.collection import Collection
@@ -45,7 +46,7 @@ class Opener(Protocol):
         """Why the last attempt to open it failed, while another one is waited for."""
 
     @property
-    def clock(self) -> Any:
+    def clock(self) -> IReactorTime:
         """An ``IReactorTime``."""
 
     def when_ready(self) -> Deferred[IFilesystem]:
