@@ -320,6 +320,32 @@ class HeadTests(CollectingCase):
             self.later(8)
         self.assertRaises(NotFound, self.versions, "a")
 
+    def test_a_removal_before_a_message_that_cannot_be_read(self) -> None:
+        """That may be a newer version of the file, of which the old ones are then all that can be read."""
+        self.fs = self.folder.device()
+        vids = self.put("a", b"1", b"2")
+        result(self.fs.remove("a"))
+        self.later(366)
+        self.put("a", b"new")
+        damaged = self.fs.desk.view.index.highest
+        self.folder.shelf.tamper(damaged, self.folder.shelf.messages[damaged].replace(b"!gAAAA", b"!gAAAB"))
+        self.put("b", b"1")
+        result(self.fs.remove("b"))
+        self.later(366)
+        self.collect_for_long()
+        self.assertEqual(1, len(self.folder.device().desk.view.index.rejected()))
+        self.assertEqual(vids, self.versions("a")[:2])
+        self.assertRaises(NotFound, self.versions, "b")
+        self.folder.shelf.forget(damaged)
+        self.collect_for_long()
+        self.assertRaises(NotFound, self.versions, "a")
+
+    def collect_for_long(self) -> None:
+        """By a process of its own each time."""
+        for _ in range(5):
+            self.collect(self.folder.device())
+            self.later(8)
+
     def test_a_tombstone_of_which_only_the_machine_says_that_it_is_old(self) -> None:
         """It is not even planned: the server's clock says that it is young."""
         self.put("a", b"1")

@@ -40,6 +40,7 @@ class Knowledge:
     :ivar grace: seconds between a plan and what it allows.
     :ivar in_use: paths that are being written, or read, on this device.
     :ivar snapshot: the path of the snapshots, of which only the newest is of use (FORMAT 6.2).
+    :ivar unreadable: the highest UID of a message that cannot be read; 0: there is none.
     :ivar objects: ids of plans and records that nothing needs any more, and why.
     """
 
@@ -51,6 +52,7 @@ class Knowledge:
     grace: float
     in_use: Collection[str] = ()
     snapshot: str = ""
+    unreadable: int = 0
     objects: Mapping[str, str] = field(default_factory=dict)
 
     def date(self, placed: Placed) -> float | None:
@@ -60,7 +62,12 @@ class Knowledge:
         return max(known) if len(known) == len(found) else None
 
     def time(self, placed: Placed) -> float:
-        """When a version was stored; where writer and server differ, the later."""
+        """When a version was stored; where writer and server differ, the later.
+
+        A removal counts as new while a message after it cannot be read: that may be what came after it.
+        """
+        if placed.version.deleted and placed.rank < self.unreadable:
+            return self.now
         date = self.date(placed)
         return max(self.now if date is None else date, placed.version.written)
 

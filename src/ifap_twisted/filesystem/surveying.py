@@ -119,6 +119,7 @@ class Surveyor:
             grace=max(options.grace, limits.LEAST_GRACE_SECONDS),
             in_use={*self._desk.in_use, *unfinished},
             snapshot=view.dialect.snapshot_path,
+            unreadable=max(view.index.rejected(), default=0),
             objects={
                 **dict.fromkeys(idle_plans(planned, uidvalidity, self._vid_at), "done"),
                 **dict.fromkeys(redundant_records(recorded, now), "repeated"),
