@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.errors import AlreadyExists, Refused
+from ifap_twisted.errors import AlreadyExists, NotFound, Refused
 from tests.filesystem.folders import Folder, result
 
 
@@ -79,3 +79,19 @@ class CutMoveTests(SynchronousTestCase):
         result(self.filesystem.put("b", b"edited"))
         self.assertRaises(AlreadyExists, result, self.filesystem.move("a", "b"))
         self.assertEqual(result(self.filesystem.get("b")), b"edited")
+
+    def test_what_had_arrived_is_gone_from_the_server(self) -> None:
+        """It arrives anew before the source is removed."""
+        for source, destination in (("a", "b"), ("d/x", "e/x")):
+            top, end = source.split("/")[0], destination.split("/")[0]
+            result(self.filesystem.put(source, b"1"))
+            self.cut(top, end, after=1)
+            arrived = self.filesystem.desk.view.index.file(destination)
+            assert arrived is not None
+            self.folder.shelf.remove(arrived.places)
+            result(self.filesystem.refresh())
+            result(self.filesystem.move(top, end))
+            for device in (self.filesystem, self.folder.device()):
+                self.assertEqual(result(device.get(destination)), b"1")
+                self.assertRaises(NotFound, result, device.get(source))
+                self.assertEqual(result(device.status()).warnings, ())

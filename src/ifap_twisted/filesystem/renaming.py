@@ -51,11 +51,13 @@ async def _move_one(desk: Desk, found: Found, destination: str, root: str) -> En
         desk.check_above(root)
 
     there = desk.view.index.file(destination) or _marker(desk, destination)
-    if there is not None and there.version.moved_from == vid:
-        entry = desk.entry(destination, there)
-    else:
+    arrived = there if there is not None and there.version.moved_from == vid else None
+    if arrived is not None and not arrived.missing:
+        entry = desk.entry(destination, arrived)
+    else:  # what had arrived and is gone from the server arrives anew
+        expect = ABSENT if arrived is None else arrived.version.vid
         change = as_before(found, moved_from=vid, keep=found.placed.version.keep)
-        entry = await desk.rewrite(destination, found, change, expect=ABSENT, check=check)
+        entry = await desk.rewrite(destination, found, change, expect=expect, check=check)
     await desk.writer.write(real, b"", Change(deleted=True, replaced={vid}))
     return entry
 
