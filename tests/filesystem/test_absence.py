@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.collection import KEPT, Collection
 from ifap_twisted.core.values import ABSENT, Event
-from ifap_twisted.errors import CallerError, Conflict, IFAPError, MessageGone, NotFound
+from ifap_twisted.errors import CallerError, Conflict, MessageGone, NotFound
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.store.memory import Turnstile
 from ifap_twisted.testing.reference_writer import Stamp, encode
@@ -319,7 +319,7 @@ class WithdrawnTests(Absence):
         result(looking.refresh())
         self.assertEqual((self.told(looking), result(looking.get("a"))), ([], b"winner"))
         turnstile.release()
-        self.assertRaises(IFAPError, result, putting)
+        self.assertRaises(Conflict, result, putting)
 
     def test_what_was_acknowledged_is_missing_after_a_renumbering_too(self) -> None:
         """Its writer was told that it is stored, and knows that under any numbers."""

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.basedir.writer import FileWriter
+from ifap_twisted.core.planning import wants_snapshot
 from ifap_twisted.core.values import ABSENT, Event
 from ifap_twisted.errors import (
     Conflict,
@@ -131,9 +132,12 @@ class AcceptedTests(Queueing):
         """Not even for a snapshot that is due: it is disposable (P8)."""
         for number in range(25):
             result(self.mine.put(f"{number}", b"1"))
+        view = self.mine.desk.view
+        self.assertTrue(wants_snapshot(view.index, view.dialect.snapshot_path))
         self.store.go_offline()
         self.queue("a", b"1")
         result(self.mine.close())
+        self.assertEqual(result(self.device().get("a")), b"1")
 
     def test_throttled(self) -> None:
         """A server that asks to wait is away."""

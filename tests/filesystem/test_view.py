@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.values import Event, Traits
-from ifap_twisted.errors import MessageGone, Refused, Renumbered
+from ifap_twisted.errors import CallerError, MessageGone, Refused, Renumbered
 from ifap_twisted.filesystem.refreshing import LOOK_AGAIN_SECONDS
 from ifap_twisted.store.memory import Turnstile
 from ifap_twisted.workers import InlineWorker
@@ -83,7 +83,7 @@ class ViewTests(SynchronousTestCase):
         self.store.hide(2)
         self.store.go_offline()
         self.store.go_online()
-        self.assertRaises(Exception, result, self.filesystem.snapshot())
+        self.assertRaises(CallerError, result, self.filesystem.snapshot())
         self.assertEqual(self.folder.shelf.uidnext, 5)
 
     def test_renumbering_changes_nothing_that_is_seen(self) -> None:

@@ -42,6 +42,10 @@ class DovecotCutTests(TestCase):
             await deferLater(reactor, 0.02)
         raise AssertionError("It did not happen within 10 seconds.")
 
+    async def sent(self):
+        """Whether something was sent through the proxy since its last order."""
+        return self.proxy.sent > 0
+
     async def places(self, name):
         """How many messages of a name there really are."""
         await self.direct.poll(thorough=True)
@@ -59,7 +63,7 @@ class DovecotCutTests(TestCase):
         (uid,) = await self.store.uids(1)
         self.proxy.silence_after(0)
         call = self.store.message(uid)
-        await deferLater(reactor, 0.05)
+        await self.until(self.sent)
         self.proxy.cut()
         self.assertIn(b"application/x-ifap", await call)
 
