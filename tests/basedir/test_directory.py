@@ -294,6 +294,24 @@ class CutTests(DirectoryTestCase):
         self.assertEqual(os.listdir(self.directory.path), ["x"])
 
 
+class SweepingTests(PlacedTestCase):
+    """Threads write while another one sweeps."""
+
+    def test_what_is_being_written(self) -> None:
+        """It stays; the next sweep finds nothing of it."""
+        directory = Directory.open(self.place / "d", os.getuid())
+        self.addCleanup(directory.close)
+        sync = os.fsync
+
+        def sweeping(descriptor: int) -> None:
+            directory.sweep()
+            sync(descriptor)
+
+        self.patch(os, "fsync", sweeping)
+        directory.write("x", b"1")
+        self.assertEqual((directory.read("x"), directory.names()), (b"1", ["x"]))
+
+
 class ErrorTests(PlacedTestCase):
     """How faults of the machine are told."""
 

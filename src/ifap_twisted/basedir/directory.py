@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -64,6 +64,7 @@ class Directory:
         self.changing = threading.RLock()
         self._descriptor = descriptor
         self._uid = uid
+        self._unfinished: set[str] = set()
         try:
             with as_local_error("open the directory", path):
                 self._require_private()
@@ -183,20 +184,26 @@ class Directory:
         A cut at any moment leaves the old content or the new; a symbolic link of that name is replaced, not followed.
         """
         with as_local_error("write", self._place(name)):
-            temporary = self._write_temporary(name, *content)
+            while not self._replace(name, f".{name}.{os.getpid()}-{next(_counter)}.tmp", content):
+                pass  # the other name was taken by what a process of the same number left behind
+            os.fsync(self._descriptor)
+
+    def _replace(self, name: str, temporary: str, content: Sequence[bytes]) -> bool:
+        """By way of another name; False, and nothing was done, when something has that."""
+        self._unfinished.add(temporary)
+        try:
+            try:
+                self._create(temporary, *content)
+            except FileExistsError:
+                return False
             try:
                 os.rename(temporary, name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
             except BaseException:
                 os.unlink(temporary, dir_fd=self._descriptor)
                 raise
-            os.fsync(self._descriptor)
-
-    def _write_temporary(self, name: str, *content: bytes) -> str:
-        while True:  # a name may be taken by what a process of the same number left behind
-            temporary = f".{name}.{os.getpid()}-{next(_counter)}.tmp"
-            with suppress(FileExistsError):
-                self._create(temporary, *content)
-                return temporary
+        finally:
+            self._unfinished.discard(temporary)
+        return True
 
     def write_new(self, name: str, content: bytes) -> bool:
         """Make a file (0600) that is not there yet; False, and nothing changed, when something has that name."""
@@ -264,9 +271,12 @@ class Directory:
             return os.listdir(self._descriptor)  # noqa: PTH208 -- the open directory, wherever it is now
 
     def sweep(self) -> None:
-        """Remove what a write that was cut left behind; only while the basedir is held."""
+        """Remove what a write that was cut left behind; only while the basedir is held.
+
+        What another thread is writing with this object stays.
+        """
         for name in self.names():
-            if TEMPORARY.fullmatch(name):
+            if TEMPORARY.fullmatch(name) and name not in self._unfinished:
                 with suppress(OSError):  # what cannot be removed (a directory, say) is of no use, and in nobody's way
                     os.unlink(name, dir_fd=self._descriptor)
 
