@@ -152,6 +152,19 @@ class LifeTests(SynchronousTestCase):
         )
         self.assertIn("bug: AssertionError: nothing can be read", str(told[0]))
 
+    def test_a_write_that_is_taken_back_while_everybody_sleeps(self) -> None:
+        """Who saw it before and has it missing days later reports it as vanished: that is right (FORMAT 5.5)."""
+        away, near = Place(latency=0.5), Place(latency=0.02)
+        changes = [(11.9, 1, "put", "d", 192), (11.9, 2, "put", "d", 976), (12.0, 2, "put", "a", 638)]
+        changes += [(17.9, 1, "late", "a", 16), (17.9, 1, "put", "a", 10), (22.9, 0, "edit", "a", 2)]
+        changes += [(23.9, 1, "edit", "a", 4), (24.9, 0, "append", "a", 4), (25.9, 1, "edit", "a", 4)]
+        changes += [(26.9, 2, "put", "a", 0), (29.9, 0, "days", "a", 16)]
+        steps = [Step(0.0, 0, "open"), Step(0.0, 1, "open"), Step(0.01, 2, "open"), Step(1.4, 1, "put", "d")]
+        steps += [Step(at, who, verb, path, number=number) for at, who, verb, path, number in changes]
+        trace = simulate(Scenario(50165, "memory", (Place(), away, near), tuple(steps)))
+        self.assertIn("conflict", {trace.calls[number].outcome for number in trace.slept})
+        self.assertEqual(judge(trace), [])
+
     def test_what_never_comes_to_rest_is_told_with_its_name(self) -> None:
         """A clock that goes on for ever is no trace."""
         simulation = Simulation(Scenario(0, "memory", (Place(),), ()))

@@ -293,15 +293,18 @@ def _missed(trace: Trace, seen: Observation) -> frozenset[tuple[str, str]]:
 
 
 def _withdrawn(trace: Trace, first: Observation, seen: Observation) -> frozenset[tuple[str, str]]:
-    """What its writer took back, while clocks disagreed on whether that was soon enough to be it (FORMAT 4.4, 5.5)."""
-    if not trace.apart:
-        return frozenset()
+    """What its writer took back, while it was not clear that this was soon enough to be it (FORMAT 4.4, 5.5).
+
+    Clocks disagreed on that, or everybody slept for days while the removal was on its way.
+    """
     there = {(path, one.vid) for path, found in first.versions.items() for one in found}
     more = {(path, one.vid) for path, found in seen.versions.items() for one in found} - there
     calls = {place: trace.sent[place].call for place in more if place in trace.sent}
     ends = {"conflict", *PERHAPS}  # whoever does not know whether it was stored takes it back all the same
     return frozenset(
-        place for place, number in calls.items() if number is not None and trace.calls[number].outcome in ends
+        place
+        for place, number in calls.items()
+        if number is not None and (trace.apart or number in trace.slept) and trace.calls[number].outcome in ends
     )
 
 

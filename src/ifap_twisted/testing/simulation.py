@@ -137,6 +137,7 @@ class Simulation:
                 device.sleep(DAYS)
             self._days += DAYS
             self.trace.voids.append(self.clock.seconds())
+            self.trace.slept.update(self._running)
             self._trouble(step, struck=self.world.strike(step))
         elif step.verb in FAULTS:
             self._trouble(step, struck=self.world.strike(step))

@@ -137,6 +137,7 @@ class Trace:
         listing that had to be read anew.
     :ivar mail: foreign messages that were delivered; ``touched``: those that are gone or changed at the end.
     :ivar apart: at some moment two clocks were ten minutes apart.
+    :ivar slept: the numbers of calls that were under way when everybody slept for days.
     :ivar shuffled: a renumbering changed the order of the messages.
     :ivar logged: errors that were logged, and failures that nobody handled.
     :ivar key: that of the folder in the end; a simulation's is no secret.
@@ -161,6 +162,7 @@ class Trace:
     mail: int = 0
     touched: int = 0
     apart: bool = False
+    slept: set[int] = field(default_factory=set)
     shuffled: bool = False
     logged: list[str] = field(default_factory=list)
     troubles: Counter[str] = field(default_factory=Counter)
