@@ -65,6 +65,11 @@ class LaterWorker:
         if not answer.called:
             answer.callback(result)
 
+    def run_all(self) -> None:
+        """Run all work, and what is brought meanwhile, in its order."""
+        while self.waiting:
+            self.run()
+
     def fail(self, error: Exception) -> None:
         """Let the oldest piece of work fail without running it."""
         self.waiting.pop(0)[1].errback(error)

@@ -41,6 +41,14 @@ class FileJournalTests(PlacedTestCase):
         """As a process opens it."""
         return FileJournal(self.base, keys or (KEY,), random=Drawing(), worker=worker or InlineWorker())
 
+    def begin_four(self) -> None:
+        """Of one process: x has a file of its own, and a, b and c share the next."""
+        worker = LaterWorker()
+        journal = self.journal(worker=worker)
+        for name in "xabc":
+            journal.begin(entry(name))
+        worker.run_all()
+
     def left(self, *keys: Key) -> Any:
         """What the next process finds."""
         return self.successResultOf(self.journal(*keys).left())
@@ -77,19 +85,16 @@ class FileJournalTests(PlacedTestCase):
         worker = LaterWorker()
         journal = self.journal(worker=worker)
         begun = [journal.begin(entry(str(number))) for number in range(50)]
-        while worker.waiting:
-            worker.run()
+        worker.run_all()
         for one in begun:
             self.successResultOf(one)
         self.assertEqual(len(self.files()), 2)
         for number in range(49):
             journal.settle(entry(str(number)))
-        while worker.waiting:
-            worker.run()
+        worker.run_all()
         self.assertEqual(len(self.left().frozen), 49)  # the file goes as a whole, when the last has ended
         journal.settle(entry("49"))
-        while worker.waiting:
-            worker.run()
+        worker.run_all()
         self.assertEqual(self.files(), [])
 
     def test_not_begun_before_it_is_on_the_disk(self) -> None:
@@ -130,8 +135,7 @@ class FileJournalTests(PlacedTestCase):
         self.failureResultOf(begun, CancelledError)
         journal.settle(entry("a"))
         closing: Deferred[None] = journal.close()
-        while worker.waiting:
-            worker.run()
+        worker.run_all()
         self.successResultOf(closing)
         self.assertEqual(self.files(), [])
 
@@ -147,8 +151,7 @@ class FileJournalTests(PlacedTestCase):
         found = work()
         journal.settle(entry("a"))
         answer.callback(found)
-        while worker.waiting:
-            worker.run()
+        worker.run_all()
         self.assertEqual(self.successResultOf(looking).frozen, ())
         self.assertEqual(self.files(), [])
 
@@ -177,13 +180,11 @@ class FileJournalTests(PlacedTestCase):
         journal = self.journal(worker=worker)
         for name in "abcd":
             journal.begin(entry(name))
-        while worker.waiting:
-            worker.run()
+        worker.run_all()
         for name in "ac":
             journal.settle(entry(name))
         left = journal.left()
-        while worker.waiting:
-            worker.run()
+        worker.run_all()
         self.assertEqual(self.successResultOf(left).frozen, (entry("b"), entry("d")))
 
     def test_read_while_it_is_written(self) -> None:
@@ -199,8 +200,7 @@ class FileJournalTests(PlacedTestCase):
         self.assertEqual(len(worker.waiting), 1)
         worker.run()
         self.assertEqual(self.successResultOf(left).frozen, (entry("a"),))
-        while worker.waiting:
-            worker.run()
+        worker.run_all()
         self.successResultOf(other)
 
     def test_an_entry_of_a_later_release_stays(self) -> None:
@@ -215,12 +215,7 @@ class FileJournalTests(PlacedTestCase):
 
     def test_a_damaged_entry_is_set_aside(self) -> None:
         """It is counted until somebody takes it away, and the others in the same file are found."""
-        worker = LaterWorker()
-        journal = self.journal(worker=worker)
-        for name in "xabc":
-            journal.begin(entry(name))
-        while worker.waiting:
-            worker.run()
+        self.begin_four()
         file = self.files()[-1]
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 1
@@ -235,12 +230,7 @@ class FileJournalTests(PlacedTestCase):
 
     def test_damaged_once_more(self) -> None:
         """What was set aside of a file before is not replaced by what is set aside of it later."""
-        worker = LaterWorker()
-        journal = self.journal(worker=worker)
-        for name in "xabc":
-            journal.begin(entry(name))
-        while worker.waiting:
-            worker.run()
+        self.begin_four()
         bad = []
         for name in "bc":
             data = self.files()[-1].read_bytes()
@@ -306,12 +296,7 @@ class FileJournalTests(PlacedTestCase):
 
     def test_a_full_disk_when_a_damaged_entry_is_set_aside(self) -> None:
         """The file stays as it was, and the others in it are found, and can be sent."""
-        worker = LaterWorker()
-        writing = self.journal(worker=worker)
-        for name in "xabc":
-            writing.begin(entry(name))
-        while worker.waiting:
-            worker.run()
+        self.begin_four()
         file = self.files()[-1]
         damaged = file.read_bytes().replace(b"to b", b"TO B")
         file.write_bytes(damaged)

@@ -205,16 +205,14 @@ class FileWriterTests(WriterPromises, PlacedTestCase):
         """Takes that overlap get numbers of their own, in the order of the calls."""
         writer, worker = self.later()
         takings = [writer.take(count) for count in (3, 300, 1, 5)]
-        while worker.waiting:
-            worker.run()
+        worker.run_all()
         self.assertEqual([self.successResultOf(taking) for taking in takings], [1, 4, 304, 305])
 
     def test_many_takes_at_once(self) -> None:
         """Thousands that wait for one write are served, however deep Python's stack is."""
         writer, worker = self.later()
         taken = [writer.take(1) for _ in range(3000)]
-        while worker.waiting:
-            worker.run()
+        worker.run_all()
         self.assertEqual(len({self.successResultOf(number) for number in taken}), 3000)
 
     def test_a_failed_write(self) -> None:

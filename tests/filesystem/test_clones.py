@@ -77,6 +77,11 @@ class Machine:
         """The process ends."""
         result(self.device.close())
 
+    def turn_off(self) -> None:
+        """The process ends, and lets go of the basedir."""
+        self.stop()
+        self.base.close()
+
 
 class ClonedTestCase(PlacedTestCase):
     """A folder, and a machine that is copied."""
@@ -128,17 +133,19 @@ def above(known: dict[str, set[str]], vid: str) -> set[str]:
 class RestoredTests(ClonedTestCase):
     """A backup that is put back."""
 
-    def test_a_restored_basedir_is_a_new_writer(self) -> None:
-        """It was copied, the original went on, and the copy takes its place."""
+    def backed_up(self) -> Machine:
+        """A machine that goes on after its basedir was copied."""
         original = self.machine()
         original.put("p", b"1")
-        original.stop()
-        original.base.close()
+        original.turn_off()
         self.copy("node", "backup")
-        again = self.machine()
+        return self.machine()
+
+    def test_a_restored_basedir_is_a_new_writer(self) -> None:
+        """It was copied, the original went on, and the copy takes its place."""
+        again = self.backed_up()
         again.put("p", b"2")
-        again.stop()
-        again.base.close()
+        again.turn_off()
         before = self.written()
         self.copy("backup", "node")
         restored = self.machine()
@@ -149,17 +156,11 @@ class RestoredTests(ClonedTestCase):
 
     def test_it_hides_nothing_that_it_is_not_shown(self) -> None:
         """The server is late: what the original wrote after the backup is in conflict with what the copy writes."""
-        original = self.machine()
-        original.put("p", b"1")
-        original.stop()
-        original.base.close()
-        self.copy("node", "backup")
-        again = self.machine()
+        again = self.backed_up()
         for number in range(3):
             again.put("p", b"%d" % number)
         uids = sorted(self.folder.shelf.messages)[-3:]
-        again.stop()
-        again.base.close()
+        again.turn_off()
         self.copy("backup", "node")
         base = self.basedir("node")
         result(base.hold(0, Clock()))
@@ -178,8 +179,7 @@ class RestoredTests(ClonedTestCase):
         """A directory that got another name is no copy."""
         original = self.machine()
         original.put("p", b"1")
-        original.stop()
-        original.base.close()
+        original.turn_off()
         before = self.written()
         (self.place / "node").rename(self.place / "elsewhere")
         moved = self.machine("elsewhere")
@@ -198,8 +198,7 @@ class ClonedTests(ClonedTestCase):
         self.machines.clear()
         origin = self.machine()
         first = [origin.put("p", b"p"), origin.put("q", b"q")]
-        origin.stop()
-        origin.base.close()
+        origin.turn_off()
         self.copy("node", "clone")
         one, other = self.machine(), self.machine("clone")
         one.known = {vid: set() for vid in first}
@@ -244,8 +243,7 @@ class ClonedTests(ClonedTestCase):
         names: set[Any] = set()
         for machine in (one, other):
             machine.put("p", b"1")
-            machine.stop()
-            machine.base.close()
+            machine.turn_off()
         self.copy("clone", "third")
         self.copy("third", "fourth")
         for name in ("node", "clone", "third", "fourth"):

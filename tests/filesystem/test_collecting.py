@@ -60,6 +60,12 @@ class CollectingCase(SynchronousTestCase):
         found: Collection = result((fs or self.fs).collect(**how))
         return found
 
+    def collect_for_long(self, *, anew: bool = False) -> None:
+        """Five times, each when the grace of the one before is over; ``anew``: by a process of its own each time."""
+        for _ in range(5):
+            self.collect(self.folder.device() if anew else None)
+            self.later(8)
+
     def later(self, days: float) -> None:
         """Time goes by."""
         self.folder.clock.advance(days * DAY)
@@ -315,9 +321,7 @@ class HeadTests(CollectingCase):
         self.put("a", b"1", b"2")
         result(self.fs.remove("a"))
         self.later(366)
-        for _ in range(5):
-            self.collect()
-            self.later(8)
+        self.collect_for_long()
         self.assertRaises(NotFound, self.versions, "a")
 
     def test_a_removal_before_a_message_that_cannot_be_read(self) -> None:
@@ -332,19 +336,13 @@ class HeadTests(CollectingCase):
         self.put("b", b"1")
         result(self.fs.remove("b"))
         self.later(366)
-        self.collect_for_long()
+        self.collect_for_long(anew=True)
         self.assertEqual(1, len(self.folder.device().desk.view.index.rejected()))
         self.assertEqual(vids, self.versions("a")[:2])
         self.assertRaises(NotFound, self.versions, "b")
         self.folder.shelf.forget(damaged)
-        self.collect_for_long()
+        self.collect_for_long(anew=True)
         self.assertRaises(NotFound, self.versions, "a")
-
-    def collect_for_long(self) -> None:
-        """By a process of its own each time."""
-        for _ in range(5):
-            self.collect(self.folder.device())
-            self.later(8)
 
     def test_a_tombstone_of_which_only_the_machine_says_that_it_is_old(self) -> None:
         """It is not even planned: the server's clock says that it is young."""
@@ -436,9 +434,7 @@ class RecordTests(CollectingCase):
         result(self.fs.remove("a"))
         self.remember()
         self.later(366)
-        for _ in range(5):
-            self.collect()
-            self.later(8)
+        self.collect_for_long()
         self.replay(*vids)
         for fs in (self.fs, self.folder.device()):
             self.assertEqual([], [entry.path for entry in result(fs.list())])
@@ -454,9 +450,7 @@ class RecordTests(CollectingCase):
         result(self.fs.remove("a"))
         self.remember()
         self.later(366)
-        for _ in range(5):
-            self.collect()
-            self.later(8)
+        self.collect_for_long()
         self.replay(*vids)
         self.put("a", b"new")
         self.assertEqual(b"new", result(self.folder.device().get("a")))
@@ -468,9 +462,7 @@ class RecordTests(CollectingCase):
         result(self.fs.remove("a"))
         self.remember()
         self.later(366)
-        for _ in range(5):
-            self.collect()
-            self.later(8)
+        self.collect_for_long()
         self.replay(*vids)
         result(self.fs.undelete("a"))
         self.assertEqual(b"1", result(self.folder.device().get("a")))

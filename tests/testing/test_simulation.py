@@ -35,6 +35,7 @@ from tests.testing.plants import (
     serves_another_file,
     writes_through_locks,
 )
+from tests.testing.processes import printed_under_hash_seeds
 
 CI_SEEDS = 300
 """At least 200 in each CI run (bar R5); more are run by the command."""
@@ -94,17 +95,7 @@ class RepeatTests(SynchronousTestCase):
             "from ifap_twisted.testing.scenario import draw; from ifap_twisted.testing.simulation import simulate\n"
             "print([simulate(draw(seed)).digest() for seed in range(4)])"
         )
-        found = {
-            subprocess.run(
-                [sys.executable, "-c", code],
-                env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-            for seed in ("1", "77")
-        }
-        self.assertEqual(len(found), 1)
+        self.assertEqual(len(printed_under_hash_seeds(code)), 1)
 
     def test_a_script_is_the_scenario(self) -> None:
         """Printed and read again."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.testing.device import Plant
@@ -12,6 +9,7 @@ from ifap_twisted.testing.judgement import judge
 from ifap_twisted.testing.scenario import Place, Scenario, Step, draw
 from ifap_twisted.testing.simulation import simulate
 from tests.testing.plants import PLANTS, loses_what_it_acknowledged
+from tests.testing.processes import printed_under_hash_seeds
 from tests.testing.wire_plants import WIRE_PLANTS
 
 WIRE = ("wire",)
@@ -34,17 +32,7 @@ class RepeatTests(SynchronousTestCase):
             "from ifap_twisted.testing.scenario import draw; from ifap_twisted.testing.simulation import simulate\n"
             "print([simulate(draw(seed, ('wire',))).digest() for seed in range(4)])"
         )
-        found = {
-            subprocess.run(
-                [sys.executable, "-c", code],
-                env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-            for seed in ("1", "77")
-        }
-        self.assertEqual(len(found), 1)
+        self.assertEqual(len(printed_under_hash_seeds(code)), 1)
 
     def test_a_latency_that_differs_is_seen(self) -> None:
         """Or the digest would tell nothing of the wires."""
