@@ -18,7 +18,7 @@ exclude_patterns = ["_build", "_extensions", "examples"]
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(twisted|zope|collections|pathlib|types|typing)\..*"),
-    # Annotations in interfaces.py, which name what other libraries and the standard one have.
+    # Annotations in the interfaces, which name what other libraries and the standard one have.
     (
         "py:class",
         r"(Deferred|Callable|abc.Collection|Sequence|Mapping|Iterable|AsyncIterable|IO|PurePath|TracebackType)",

@@ -332,17 +332,17 @@ class InterfaceDoc(Generated):
     required_arguments = 1
 
     def text(self) -> str:
-        module = import_module("ifap_twisted.interfaces")
-        tree = ast.parse(inspect.getsource(module))
-        found = [one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == self.arguments[0]]
-        if not found:
-            raise self.error(f"there is no interface {self.arguments[0]}")
-        (cls,) = found
+        (name,) = self.arguments
+        defined = getattr(import_module("ifap_twisted.interfaces"), name, None)
+        if defined is None:
+            raise self.error(f"there is no interface {name}")
+        tree = ast.parse(inspect.getsource(import_module(defined.__module__)))
+        (cls,) = [one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == name]
         body = "\n".join(self._members(cls))
         doc = fields(ast.get_docstring(cls) or "")
         # Within ``currentmodule:: ifap_twisted``.
-        name = cls.name if cls.name in ifap_twisted.__all__ else f"interfaces.{cls.name}"
-        return f".. py:class:: {name}\n\n{indented(doc)}\n\n{indented(body)}\n"
+        shown = name if name in ifap_twisted.__all__ else f"interfaces.{name}"
+        return f".. py:class:: {shown}\n\n{indented(doc)}\n\n{indented(body)}\n"
 
     def _members(self, cls: ast.ClassDef) -> Iterator[str]:
         for one in cls.body:

@@ -1,0 +1,69 @@
+"""What a device keeps over the end of the process: its name, its locks, and what was accepted."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+from ifap_twisted.core.frozen import Frozen, JournalContent
+
+__all__ = ["IJournal", "ILockMemory", "IWriterIdentity"]
+
+
+class IWriterIdentity(Interface):
+    """The name of this device in the folder's history, and its ascending numbers (FORMAT 3.1, 3.2)."""
+
+    writer: str = Attribute("36 random bits in 6 characters")
+
+    def take(count: int, above: int = 0) -> Deferred[int]:
+        """Reserve ``count`` numbers, greater than ``above`` and than all taken before; fires with the first.
+
+        They are stored durably before this fires; numbers may be left out.
+        """
+
+    def renew() -> Deferred[None]:
+        """Draw a new writer, because the old one may be used by a copy of this device (FORMAT 3.2)."""
+
+
+class ILockMemory(Interface):
+    """The locks that this device took, kept over the end of the process (FORMAT 10)."""
+
+    def find(name: str) -> tuple[str, int] | None:
+        """The id of the lock that is kept under a name, and its seconds; None when there is none."""
+
+    def keep(name: str, lock: str, seconds: int) -> Deferred[None]:
+        """Keep a lock under a name that tells nobody the path; durable when this fires.
+
+        :raises IFAPError: it cannot be kept (the disk is full, for example).
+        """
+
+    def forget(name: str) -> Deferred[None]:
+        """Forget the lock of that name; harmless when there is none.
+
+        :raises IFAPError: another process may still find it.
+        """
+
+
+class IJournal(Interface):
+    """What was accepted and may not be on the server yet, kept over the end of the process (FORMAT 4.1)."""
+
+    def begin(frozen: Frozen) -> Deferred[None]:
+        """Keep a message; durable on this machine when this fires. Cancelling it does not take it back.
+
+        :raises IFAPError: it cannot be kept (the disk is full, for example).
+        """
+
+    def settle(frozen: Frozen) -> None:
+        """Let go of a message that is on the server, or certainly not and never to be; soon, not at once."""
+
+    def left() -> Deferred[JournalContent]:
+        """What is kept and not settled, in the order in which it was kept: of each message the head."""
+
+    def load(frozen: Frozen) -> Deferred[Frozen]:
+        """The whole of a message that is kept and that was let go from memory.
+
+        :raises DataError: it cannot be read any more.
+        """
+
+    def close() -> Deferred[None]:
+        """Fires when what was let go is gone from the disk. Never raises."""
