@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, execute
+from twisted.internet.defer import CancelledError, Deferred, execute, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.basedir.writer import MemoryWriter
@@ -14,6 +14,7 @@ from ifap_twisted.core.values import ABSENT, Traits
 from ifap_twisted.errors import (
     Conflict,
     InvalidPath,
+    NoRoom,
     OutcomeUnknown,
     QuotaExceeded,
     StoredAsConflict,
@@ -21,6 +22,7 @@ from ifap_twisted.errors import (
     Unavailable,
 )
 from ifap_twisted.filesystem.desk import Options
+from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import Fate, MemoryStore, Turnstile, Visibility
 from tests.filesystem.folders import Folder, result
 
@@ -241,10 +243,13 @@ class RivalTests(Writing):
         self.assertNotIsInstance(self.failureResultOf(second, Conflict).value, StoredAsConflict)
         self.assertEqual(len(result(self.fresh().versions("a"))), 1)
 
-    def test_what_may_still_turn_up_is_not_said_to_be_taken_back(self) -> None:
-        """A first message is on its way, the second was taken back: nobody can say that nothing of it stays."""
+    def late_and_overtaken(self, *, full_disk: bool = False) -> Filesystem:
+        """A put of which a first message is on its way, while the second was taken back."""
         store, rival = self.folder.store(), self.fresh()
         filesystem = self.device(store)
+        if full_disk:
+            identity = filesystem.desk.writer.drafting._identity
+            identity.renew = lambda: fail(NoRoom())
         store.doom_next(Fate.CUT_LATE)
         store.gate = turnstile = Turnstile("poll")
         putting = filesystem.put("a", b"late", expect=ABSENT)
@@ -255,12 +260,28 @@ class RivalTests(Writing):
         appending.release()
         self.pass_time(2)
         self.failureResultOf(putting, OutcomeUnknown)
-        again = filesystem.put("a", b"again")
+        return filesystem
+
+    def test_what_may_still_turn_up_is_not_said_to_be_taken_back(self) -> None:
+        """Nobody can say that nothing of it stays."""
+        again = self.late_and_overtaken().put("a", b"again")
         self.pass_time(2)
         self.successResultOf(again)
         self.folder.shelf.deliver_late()
         heads = {result(self.fresh().get("a", version=v.version)) for v in result(self.fresh().conflicts("a"))}
         self.assertEqual(heads, {b"late", b"again"})
+
+    def test_nor_when_the_disk_is_full(self) -> None:
+        """No other name can be drawn for the writes that follow: they have to wait for one (FORMAT 3.2)."""
+        filesystem = self.late_and_overtaken(full_disk=True)
+        self.failureResultOf(filesystem.put("b", b"1"), NoRoom)
+
+    def test_nor_when_it_may_be_left_marked_on_a_full_disk(self) -> None:
+        """Only that the outcome is unknown is told."""
+        cut = Unavailable("cut")
+        MemoryWriter.renew, drawing = lambda _self: fail(NoRoom()), MemoryWriter.renew  # type: ignore[method-assign]
+        self.addCleanup(setattr, MemoryWriter, "renew", drawing)
+        self.failureResultOf(self.withdrawing(("expunge", cut), ("unmark", cut)), OutcomeUnknown)
 
     def test_writes_of_one_device_to_one_file_are_one_line(self) -> None:
         """However close together."""

@@ -184,7 +184,7 @@ class Sending:
         except Exception as error:
             if not sent_before and isinstance(error, NOT_STORED):
                 raise
-            await self._take_another_name()
+            await self.take_another_name()
             if (
                 sent_before
                 and isinstance(error, (*NOT_STORED, StoreError))
@@ -196,7 +196,7 @@ class Sending:
             self.failing -= failing
             self._view.forget_own(sealed)
 
-    async def _take_another_name(self) -> None:
+    async def take_another_name(self) -> None:
         """Should a message turn up later, the next version must not seem to descend from it (FORMAT 3.2)."""
         self._backlog.unclean = True
         try:

@@ -6,17 +6,16 @@ from ifap_twisted.core import limits, planning
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import Sealed
 from ifap_twisted.errors import Conflict, NotSupported, ReadOnly, StoredAsConflict, StoreError
-from ifap_twisted.filesystem.sending import Terms, unknown_error
+from ifap_twisted.filesystem.sending import Sending, Terms, unknown_error
 from ifap_twisted.filesystem.view import View
-from ifap_twisted.interfaces import IWriterIdentity
 
 
 class Withdrawal:
     """Compares what was stored with what its caller expected."""
 
-    def __init__(self, view: View, identity: IWriterIdentity) -> None:
+    def __init__(self, view: View, sending: Sending) -> None:
         self._view = view
-        self._identity = identity
+        self._sending = sending
 
     async def check(
         self, sealed: Sealed, own: Placed, terms: Terms, began: float, *, certain: bool, generation: int
@@ -50,7 +49,7 @@ class Withdrawal:
                 found=found,
             )
         if not certain:
-            await self._identity.renew()  # as for every write that may turn up later (FORMAT 3.2)
+            await self._sending.take_another_name()
             raise unknown_error(sealed)
         raise Conflict("Somebody changed the file at the same time.", path=path, expected=expected, found=found)
 
@@ -81,6 +80,6 @@ class Withdrawal:
                 view.check_generation(view.generation)
                 await view.store.unmark(places, view.uidvalidity)
         except StoreError as error:
-            await self._identity.renew()  # as for every write of which nobody knows (FORMAT 3.2)
+            await self._sending.take_another_name()
             raise unknown_error(sealed) from error
         return bool(places)

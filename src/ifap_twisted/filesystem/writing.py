@@ -78,7 +78,7 @@ class Writer:
         )
         self.underway = Underway(watchers, self.backlog.__len__)
         self.finishing = Finishing(view, self.drafting, sending, self.backlog, self.underway, identity, worker)
-        self._withdrawal = Withdrawal(view, identity)
+        self._withdrawal = Withdrawal(view, sending)
         self.guard: Guard = Unguarded()
 
     @property
