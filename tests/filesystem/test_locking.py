@@ -355,6 +355,22 @@ class EndingTests(LockCase):
         self.refused(self.one.fs.put("a", b"by one"), LeaseLost)
         self.assertEqual((self.current(), self.folder.shelf.uidnext), (b"by two", before))
 
+    def test_a_write_does_not_shorten_what_is_just_being_renewed(self) -> None:
+        """It found that the lease had run out, and waits for the renewal of its user, who asked for more."""
+        lock = self.done(self.one.fs.lock("a", seconds=30))
+        self.pass_time(40)
+        slow = self.one.store.gate = Turnstile("append")
+        renewing = self.one.fs.lock("a", renew=lock.id, seconds=LEASE)
+        putting = self.one.fs.put("a", b"mine")
+        self.pass_time(5.0)
+        slow.release()
+        self.assertEqual(self.done(renewing).seconds, LEASE)
+        self.done(putting)
+        (held,) = self.done(self.two.fs.locks())
+        self.assertEqual((held.id, held.seconds), (lock.id, LEASE))
+        self.pass_time(LEASE - 10)
+        self.refused(self.two.fs.put("a", b"other"), Locked)
+
     def test_a_lock_that_was_taken_for_one_write_and_renewed_by_its_user_stays(self) -> None:
         """Who overwrites where a lock has run out holds one meanwhile; renewed, it is no longer the write's."""
         self.done(self.one.fs.lock("a"))

@@ -182,7 +182,7 @@ class Locking:
         )
 
     async def _kept(self, path: str, own: Own) -> str:
-        """A lock of this process, renewed first when it may have run out.
+        """A lock of this process, renewed first when it may have run out, and nobody here renewed it meanwhile.
 
         :raises LeaseLost:
         """
@@ -190,7 +190,9 @@ class Locking:
             await self._enter(path)
             try:
                 await self._view.current()
-                await self._renewed(path, own.id, own.seconds, None)
+                own = self._book.own(path) or own
+                if own.has_run_out(self._book.elapsed()):
+                    await self._renewed(path, own.id, own.seconds, None)
             finally:
                 self._turns.leave(path)
         return own.id
