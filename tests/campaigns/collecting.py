@@ -227,7 +227,7 @@ class Umpire:
         family = Family(versions, ranks)
         heads = family.heads()
         if version.vid in heads:
-            sole = version.deleted and len(versions) == 1
+            sole = version.deleted and (len(versions) == 1 or self._was_sole(version))
             age = max(self._world.folder.shelf.dates.values()) - self._world.folder.shelf.dates[uid]
             if not sole or age < YEAR:
                 self._wrong(uid, f"{version.path} {version.vid} is a head of {len(heads)}")
@@ -241,6 +241,15 @@ class Umpire:
         kept = max((versions[vid].keep for vid in heads if versions[vid].ours), default=kept)
         if not version.deleted and not over and len(newer) < kept:
             self._wrong(uid, f"{version.path} {version.vid} is one of the last {kept}")
+
+    def _was_sole(self, version: Version) -> bool:
+        """A grace ago its end was put on record: what came since was written by who did not need it any more."""
+        return any(
+            one.vid == version.vid and one.end
+            for at, content in self.objects(RECORDS).items()
+            if self._age(at) >= GRACE
+            for one in Record.decode(content).gone
+        )
 
     def _age(self, uid: int) -> float:
         dates = self._world.folder.shelf.dates
