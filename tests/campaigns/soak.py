@@ -36,7 +36,7 @@ SERVERS = ("embedded", "dovecot")
 HASTE = 30
 ROUND = 2_000
 """Operations between two rests."""
-WARM = 15
+WARM = 25
 """Rounds after which nothing grows any more: by then the versions that a device remembers to be gone, and the clocks of
 files that several devices wrote, are as long as they may be."""
 
