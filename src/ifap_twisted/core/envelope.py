@@ -56,11 +56,11 @@ _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LEADING_WHITE: Final = re.compile(rb"[\r\n \t]*")
 _FIELDS: Final = {
-    dialect.name: re.compile(
-        rb"^" + dialect.header.encode() + rb"[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE
-    )
+    dialect.name: re.compile(rb"^" + dialect.header.encode() + rb"[ \t]*:", re.IGNORECASE | re.MULTILINE)
     for dialect in DIALECTS.values()
 }
+_FIELD_END: Final = re.compile(rb"\n(?![ \t])")
+"""Looked for by itself: a pattern of a whole field takes 36 bytes for each of it, and a server may send 96 MiB."""
 _ALONE: Final = {
     dialect.name: re.compile(dialect.header.encode() + rb":((?:.*\r\n[ \t])*.*)\r\n\r\n", re.IGNORECASE)
     for dialect in DIALECTS.values()
@@ -177,7 +177,9 @@ def is_sealed(fields: bytes) -> bool:
     """Whether a header block holds a metadata field, of either dialect, whose value is sealed, with whatever key."""
     head = _head(fields)
     return any(
-        value.lstrip(_WHITE).startswith(sealing.MARK) for field in _FIELDS.values() for value in field.findall(head)
+        value.lstrip(_WHITE).startswith(sealing.MARK)
+        for dialect in DIALECTS.values()
+        for value in _values(head, dialect)
     )
 
 
@@ -255,9 +257,17 @@ def _head(fields: bytes) -> bytes:
     return fields[: head_end(fields)[0]]
 
 
+def _values(head: bytes, dialect: Dialect) -> Iterator[bytes]:
+    """The values of the dialect's fields in a header block, folded as they are."""
+    for field in _FIELDS[dialect.name].finditer(head):
+        end = _FIELD_END.search(head, field.end())
+        yield head[field.end() : end.start() if end else len(head)]
+
+
 def _token(fields: bytes, dialect: Dialect) -> bytes:
-    alone = _ALONE[dialect.name].fullmatch(fields)  # by far the most: what a server is asked for is nothing else
-    found = [alone[1]] if alone else _FIELDS[dialect.name].findall(_head(fields))
+    # By far the most are alone: what a server is asked for is nothing else.
+    alone = _ALONE[dialect.name].fullmatch(fields) if len(fields) <= limits.HEADER_FIELDS else None
+    found = [alone[1]] if alone else list(_values(_head(fields), dialect))
     if len(found) != 1:
         raise Malformed(f"There are {len(found)} metadata fields instead of one.", section="header")
     value: bytes = found[0]

@@ -87,8 +87,11 @@ _STATUS: Final = re.compile(rb"([!-'+-z|}~*]+) (OK|NO|BAD|BYE|PREAUTH)(?: (.*))?
 _CODE: Final = re.compile(rb"\[([A-Za-z0-9!#-'+\-./:;<=>?@^_|~]+)(?: ([^\]]*))?\] ?(.*)\Z", re.DOTALL)
 _NUMBERED: Final = re.compile(rb"\* ([0-9]{1,10}) ([A-Za-z]+)(?: |\Z)")
 _NAMED: Final = re.compile(rb"\* ([A-Za-z][A-Za-z0-9.\-]*)(?: |\Z)")
-_TOKEN: Final = re.compile(rb' *(?:([()])|"((?:[^"\\\r\n\x00]|\\["\\])*)"|([^\x00-\x20\x7f()"]+)|\Z)')
-_ITEM: Final = re.compile(rb' *(?:([A-Za-z][A-Za-z0-9.\-]*)(\[(?:[^\]"]|"[^"]*")*\](?:<[0-9]+>)?)?|(\)))')
+_QUOTED: Final = rb'"([^"\\\r\n\x00]*(?:\\["\\][^"\\\r\n\x00]*){0,65535})"'
+_SECTION: Final = rb'\[[^\]"]*(?:"[^"]*"[^\]"]*){0,1000}\](?:<[0-9]+>)?'
+"""Both go past as much as they can at once: a repetition takes 170 bytes while it lasts, and a line may have a MiB."""
+_TOKEN: Final = re.compile(rb" *(?:([()])|" + _QUOTED + rb'|([^\x00-\x20\x7f()"]+)|\Z)')
+_ITEM: Final = re.compile(rb" *(?:([A-Za-z][A-Za-z0-9.\-]*)(" + _SECTION + rb")?|(\)))")
 _DIGITS: Final = 20
 _COMMON: Final = re.compile(
     rb"\* ([0-9]{1,10}) FETCH \((?:UID ([0-9]{1,20}) )(?:RFC822\.SIZE ([0-9]{1,20}) )?"

@@ -1,0 +1,27 @@
+"""Bar R11: input that grows takes no more than 256 MiB, and not for ever."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.fuzz.bombs import BOMBS
+
+MEMORY = 256
+ROOT = Path(__file__).parent.parent.parent
+
+
+class BombTests(SynchronousTestCase):
+    """What is small, or cheap to send, and grows."""
+
+    def test_bounded(self) -> None:
+        """Each is refused in our own words, but for content of blanks, and the process stays within its bounds."""
+        done = subprocess.run([sys.executable, "-m", "tests.fuzz.bombs"], capture_output=True, text=True, cwd=ROOT)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        lines = [line.split() for line in done.stdout.splitlines()]
+        self.assertEqual(list(BOMBS), [name for name, _, _ in lines])
+        self.assertEqual(["content-blank"], [name for name, how, _ in lines if how == "taken"])
+        self.assertEqual([], [(name, memory) for name, _, memory in lines if int(memory) > MEMORY])
