@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         NotSupported,
         NotTrusted,
         OutcomeUnknown,
+        PassphraseRequired,
         Plaintext,
         ProtocolViolation,
         QuotaExceeded,
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
         UnknownVersion,
         UnsupportedDialect,
         VidCollision,
+        WeakPassphrase,
         WrongKey,
     )
     from ifap_twisted.interfaces import (
@@ -163,6 +165,7 @@ __all__ = [
     "NotTrusted",
     "Notice",
     "OutcomeUnknown",
+    "PassphraseRequired",
     "Plaintext",
     "ProtocolViolation",
     "QuotaExceeded",
@@ -188,6 +191,7 @@ __all__ = [
     "UnsupportedDialect",
     "Verdict",
     "VidCollision",
+    "WeakPassphrase",
     "WrongKey",
     "__version__",
     "connect",

@@ -39,6 +39,7 @@ __all__ = [
     "NotSupported",
     "NotTrusted",
     "OutcomeUnknown",
+    "PassphraseRequired",
     "Plaintext",
     "ProtocolViolation",
     "QuotaExceeded",
@@ -59,6 +60,7 @@ __all__ = [
     "UnknownVersion",
     "UnsupportedDialect",
     "VidCollision",
+    "WeakPassphrase",
     "WrongKey",
 ]
 
@@ -220,6 +222,12 @@ class BadSettings(CallerError):
     code = "bad-settings"
 
 
+class WeakPassphrase(CallerError):
+    """The passphrase is too easy to guess."""
+
+    code = "weak-passphrase"
+
+
 class NotSupported(CallerError):
     """This server or folder cannot do that."""
 
@@ -285,6 +293,12 @@ class KeyRequired(DataError):
     """The folder is encrypted and no key for it is known here."""
 
     code = "key-required"
+
+
+class PassphraseRequired(KeyRequired):
+    """The key of the folder is wrapped under a passphrase, which was not given."""
+
+    code = "passphrase-required"
 
 
 class ForeignKey(DataError):

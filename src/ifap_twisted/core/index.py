@@ -13,7 +13,7 @@ from ifap_twisted.core import leases, limits, paths
 from ifap_twisted.core.copies import Copies, by_rank, is_identified, remembered, same_version, take_equal
 from ifap_twisted.core.history import History, Placed, lost_race, removed_by_reference
 from ifap_twisted.core.records import Gone, Records, path_hash
-from ifap_twisted.core.values import Version
+from ifap_twisted.core.values import KEY_SLOT, KeySlot, Version
 from ifap_twisted.errors import DataError
 
 _NO_HISTORY = History()
@@ -30,7 +30,7 @@ class Index:
     def __init__(self, records: Records | None = None, validity: int = 0) -> None:
         self.records = Records() if records is None else records
         self.validity = validity
-        self._places: dict[int, Version | DataError | None] = {}
+        self._places: dict[int, Version | DataError | KeySlot | None] = {}
         self._paths: dict[str, list[Copies]] = {}
         self._vids: dict[str, int] = {}
         self._histories: dict[str, History] = {}
@@ -44,7 +44,7 @@ class Index:
         self._locks: dict[str, set[str]] = {}
         self._locks_known: dict[str, leases.Locks] = {}
         self.useless: set[int] = set()
-        """The UIDs of messages that are no version of ours: damaged ones, and mail of others."""
+        """The UIDs of messages that are no version of ours: damaged ones, key slots, and mail of others."""
         self.highest = 0
         """The highest UID ever observed."""
 
@@ -74,8 +74,8 @@ class Index:
         for writer, number in version.clock.items():
             self._greatest[writer] = max(number, self._greatest.get(writer, 0))
 
-    def reject(self, uid: int, error: DataError | None) -> None:
-        """A message is there and is no version: None for foreign mail, else why it cannot be used."""
+    def reject(self, uid: int, error: DataError | KeySlot | None) -> None:
+        """A message is there and is no version: None for foreign mail, a key slot, or why it cannot be used."""
         self.discard([uid])
         self._note(uid, error)
 
@@ -129,7 +129,7 @@ class Index:
                 self._paths.setdefault(path, []).append(missing)
                 self._stale.add(path)
 
-    def _note(self, uid: int, found: Version | DataError | None) -> None:
+    def _note(self, uid: int, found: Version | DataError | KeySlot | None) -> None:
         self._places[uid] = found
         if not isinstance(found, Version):
             self.useless.add(uid)
@@ -189,6 +189,10 @@ class Index:
     def foreign(self) -> int:
         """How many messages are mail of somebody else."""
         return sum(self._places[uid] is None for uid in self.useless)
+
+    def key_slots(self) -> list[int]:
+        """The UIDs of messages that say they are key slots (FORMAT 8.4), in no order."""
+        return [uid for uid in self.useless if self._places[uid] is KEY_SLOT]
 
     def collisions(self) -> list[str]:
         """Ids that more than one version carries (FORMAT 2.2), sorted."""

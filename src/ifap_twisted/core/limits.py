@@ -65,6 +65,25 @@ HOLDER_CHARACTERS: Final = 128
 LOCKS_OVER: Final = 8
 """Locks that a lock object says are over; older ones were said to be by those."""
 
+# Key slots (FORMAT 8.4)
+KDF_MEMORY: Final = 64 * 1024
+"""Of Argon2id for new slots, in KiB: the second recommended option of RFC 9106, a tenth of a second."""
+KDF_PASSES: Final = 3
+KDF_LANES: Final = 4
+KDF_MEMORY_LEAST: Final = 19 * 1024
+"""A slot that was derived with less is refused: OWASP's least for Argon2id is 19 MiB and 2 passes."""
+KDF_PASSES_LEAST: Final = 2
+KDF_MEMORY_MOST: Final = 256 * 1024
+"""What a folder can make a device use, in KiB: it may have been written to by anybody."""
+KDF_PASSES_MOST: Final = 16
+KDF_LANES_MOST: Final = 16
+KDF_WORK_MOST: Final = 1024 * 1024
+"""Memory in KiB times passes: a second or two."""
+SLOT_BYTES: Final = 64 * KIB
+"""The content of a slot: 1 KiB, and 60 bytes for each earlier key; one that a person chose may have 4 KiB."""
+SLOTS_TRIED: Final = 64
+"""Slots of a kind that are tried with one passphrase, the newest first: somebody may have put others on top of it."""
+
 # The wire
 LINE: Final = 1 * MIB
 """A response line without its literals; Twisted's 16,384 drop the answer to a SEARCH of 3,000 messages."""

@@ -22,6 +22,16 @@ class Absent(enum.Enum):
 ABSENT: Final = Absent.ABSENT
 """``expect=ABSENT``: the write is wanted only when there is no live file at the path."""
 
+
+class KeySlot(enum.Enum):
+    """The type of :data:`KEY_SLOT`."""
+
+    KEY_SLOT = "key slot"
+
+
+KEY_SLOT: Final = KeySlot.KEY_SLOT
+"""A message that says it is a key slot (FORMAT 8.4): no version, no damage, and nobody else's mail."""
+
 Expect: TypeAlias = str | Absent | None
 """What a write expects to find: None anything, :data:`ABSENT` no file, else the id of the current version."""
 
@@ -352,6 +362,7 @@ class Status:
     :ivar pending: writes accepted that are not yet known to be durable; ``failing``: those that were tried in vain.
     :ivar locks: paths on which a lock holds, as far as is known.
     :ivar damaged: messages of this folder that cannot be used; ``foreign``: messages that are none of ours.
+    :ivar key: how this device keeps the key: ``wrapped`` under a passphrase, ``clear``, or ``none`` for not at all.
     :ivar last_refresh: Unix time, or None.
     """
 
@@ -365,6 +376,7 @@ class Status:
     locks: int = 0
     damaged: int = 0
     foreign: int = 0
+    key: str = "none"
     warnings: tuple[Notice, ...] = ()
     last_refresh: float | None = None
 
@@ -381,6 +393,7 @@ class Status:
             "locks": self.locks,
             "damaged": self.damaged,
             "foreign": self.foreign,
+            "key": self.key,
             "warnings": [warning.to_json() for warning in self.warnings],
             "last_refresh": None if self.last_refresh is None else timestamp(self.last_refresh),
         }

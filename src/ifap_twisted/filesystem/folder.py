@@ -18,6 +18,7 @@ from ifap_twisted.core.dialects import DIALECTS, IFAP, Dialect, dialects_of
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key, new_key_text
+from ifap_twisted.core.slots import PASSPHRASE, RECOVERY
 from ifap_twisted.core.values import Draft, HeaderBlock, Sealed
 from ifap_twisted.errors import (
     DataError,
@@ -25,12 +26,14 @@ from ifap_twisted.errors import (
     ForeignKey,
     KeyRequired,
     Malformed,
+    PassphraseRequired,
     Plaintext,
     ProtocolViolation,
     ReadOnly,
     UnsupportedDialect,
     WrongKey,
 )
+from ifap_twisted.filesystem.unlocking import without_key
 from ifap_twisted.interfaces import IMessageStore
 
 Random = Callable[[int], bytes]
@@ -143,11 +146,19 @@ def check_keys(blocks: Mapping[int, HeaderBlock], keys: Sequence[Key], *, encryp
         if sealed:
             raise KeyRequired("The folder holds encrypted files; encryption cannot be off here.")
         return
-    if not sealed:
+    if not sealed and not without_key(blocks):
         raise Plaintext("The folder holds only files that are not encrypted; open it with --encryption off.")
     if not keys:
-        raise KeyRequired("The folder is encrypted and no key for it is known here; give one with --key-file.")
+        raise _key_required(blocks)
     raise WrongKey("The key does not open any file of this folder; nothing was written.")
+
+
+def _key_required(blocks: Mapping[int, HeaderBlock]) -> KeyRequired:
+    kinds = without_key(blocks)
+    if PASSPHRASE in kinds:
+        return PassphraseRequired("The folder is encrypted; give its passphrase with --passphrase-file.")
+    other = " or a recovery code with --recovery-code-file" if RECOVERY in kinds else ""
+    return KeyRequired(f"The folder is encrypted and no key for it is known here; give one with --key-file{other}.")
 
 
 def may_make_key(blocks: Mapping[int, HeaderBlock]) -> bool:

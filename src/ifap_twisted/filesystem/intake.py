@@ -9,13 +9,14 @@ from collections.abc import Collection, Container, Iterable, Mapping
 
 from ifap_twisted.core import envelope, paths
 from ifap_twisted.core.history import History
-from ifap_twisted.core.values import HeaderBlock, Version
-from ifap_twisted.errors import DataError, ForeignFolder
+from ifap_twisted.core.values import KEY_SLOT, HeaderBlock, Version
+from ifap_twisted.errors import DataError, ForeignFolder, Plaintext
 from ifap_twisted.filesystem.events import news
 from ifap_twisted.filesystem.known import Known
 from ifap_twisted.filesystem.listing import Decoded, fill, made_of
 from ifap_twisted.filesystem.lockbook import LockBook
 from ifap_twisted.filesystem.lookout import Lookout
+from ifap_twisted.filesystem.unlocking import SLOTS, announced
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.garbage import collected_later
 from ifap_twisted.workers import Worker
@@ -146,11 +147,15 @@ class Intake:
             return {block.uid: self._decode_one(block) for block in blocks}
 
     def _decode_one(self, block: HeaderBlock) -> Decoded:
+        """What a message is. A key slot is never a version: a forged one would bring homes and numbers (FORMAT 8.4)."""
         known = self._known
         try:
-            return envelope.read_header(block.fields, dialect=known.dialect, keys=known.keys, home=known.home)
+            found = envelope.read_header(block.fields, dialect=known.dialect, keys=known.keys, home=known.home)
+        except Plaintext as error:
+            return error if announced(block) is None else KEY_SLOT
         except DataError as error:
             return None if envelope.is_foreign(block.fields, known.dialect) else error
+        return KEY_SLOT if found.path.startswith(SLOTS) and not found.encrypted else found
 
     # Noting
 

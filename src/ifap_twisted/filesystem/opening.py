@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.keys import Key
+from ifap_twisted.core.slots import RECOVERY
 from ifap_twisted.core.values import FolderState, HeaderBlock, Notice
 from ifap_twisted.deferreds import detach
 from ifap_twisted.errors import KeyRequired
@@ -18,9 +19,11 @@ from ifap_twisted.filesystem.assembly import make_desk
 from ifap_twisted.filesystem.desk import Desk, Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.founding import check_complete, home_of
+from ifap_twisted.filesystem.keyslots import KeySlots
 from ifap_twisted.filesystem.listing import EarlyNews
 from ifap_twisted.filesystem.recovery import Place, Recovery
 from ifap_twisted.filesystem.surroundings import Surroundings
+from ifap_twisted.filesystem.unlocking import Unlock, unlock
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.interfaces import IJournal, IMessageStore
@@ -37,6 +40,8 @@ class Membership:
     :ivar keys: those that are tried, the one that is written with first; empty with encryption off.
     :ivar dialect: the one that is asked for; ``found`` the one that the folder had when it was opened last.
     :ivar home: of the folder object, or None when it was never opened before (FORMAT 8.2).
+    :ivar unlock: what the key slots of the folder are opened with, for their keys go before the known ones.
+    :ivar generation: the greatest of the keys that this device has seen; 0 for none.
     """
 
     dialect: str | None = None
@@ -44,14 +49,17 @@ class Membership:
     encrypted: bool = True
     keys: tuple[Key, ...] = ()
     home: str | None = None
+    unlock: Unlock | None = None
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """An open filesystem, and what the device should remember of it."""
+    """An open filesystem, its key slots, and what the device should remember of it."""
 
     filesystem: Filesystem
     membership: Membership
+    slots: KeySlots
     made_key: bool = False
 
 
@@ -73,7 +81,8 @@ async def open_folder(
     :param account: for people; ``account_key`` names it in the journal.
     :param remember: keeps what the device has to know; called before anything is written under a new key, and again
         when the folder is known.
-    :raises KeyRequired, WrongKey, Plaintext, UnsupportedDialect, ForeignFolder, ReadOnly: nothing was written.
+    :raises KeyRequired, WrongKey, WeakPassphrase, Plaintext, UnsupportedDialect, ForeignFolder, ReadOnly: nothing was
+        written.
     """
     opening = _Opening(
         store=store,
@@ -136,25 +145,35 @@ class _Opening:
         early = EarlyNews(self.store)
         try:
             listing = await _first_listing(self.store, state)
-            decided = await self._decided(listing)
-            membership = await self._remembered(decided)
+            known = await self._unlocked(listing)
+            decided = await self._decided(listing, known)
+            membership = await self._remembered(decided, known)
             return await self._enter(listing, early, decided, membership)
         finally:
             early.stop()
 
-    async def _decided(self, listing: _Listing) -> _Decided:
+    async def _unlocked(self, listing: _Listing) -> Membership:
+        """With the keys that the folder itself holds for a passphrase or recovery code (FORMAT 8.4)."""
+        known = self.membership
+        if known.unlock is None or not known.encrypted or folder.may_make_key(listing.blocks):
+            return known
+        found = await unlock(self.store, listing.blocks, known.unlock, self.surroundings.worker, least=known.generation)
+        keys = tuple(dict.fromkeys((*found.keys, *known.keys)))
+        return replace(known, keys=keys, home=known.home or found.home or None, generation=found.generation)
+
+    async def _decided(self, listing: _Listing, known: Membership) -> _Decided:
         """How the folder is read; a new key is for a folder of which everything was seen."""
         decided = await self.surroundings.worker(
-            lambda: _decide(listing.blocks, self.membership, self.make_key, self.surroundings)
+            lambda: _decide(listing.blocks, known, self.make_key, self.surroundings)
         )
         if decided.made_key:
             check_complete(*listing)
         return decided
 
-    async def _remembered(self, decided: _Decided) -> Membership:
+    async def _remembered(self, decided: _Decided, known: Membership) -> Membership:
         """The dialect and the keys, kept before anything is written with them."""
         name = decided.dialect.name
-        membership = replace(self.membership, dialect=name, found=name, keys=decided.keys)
+        membership = replace(known, dialect=name, found=name, keys=decided.keys)
         await self.remember(membership)
         return membership
 
@@ -172,7 +191,8 @@ class _Opening:
             desk.view.close()
             raise
         filesystem = self._filesystem(desk, decided, journal, recovery)
-        return Opened(filesystem=filesystem, membership=membership, made_key=decided.made_key)
+        slots = KeySlots(desk.view, self.surroundings)
+        return Opened(filesystem=filesystem, membership=membership, slots=slots, made_key=decided.made_key)
 
     def _desk(self, decided: _Decided, journal: IJournal | None) -> Desk:
         return make_desk(
@@ -247,7 +267,20 @@ def _decide(
     if membership.encrypted and not keys and folder.may_make_key(blocks):
         if not make_key:
             raise KeyRequired("No key for this folder is known here; run 'ifap login' to make or give one.")
+        _check_new(membership.unlock)
         keys, made = (folder.make_key(surroundings.random),), True
     folder.check_keys(blocks, keys, encrypted=membership.encrypted)
     dialect, other = folder.choose_dialect(blocks, membership.dialect, keys)
     return _Decided(dialect=dialect, keys=keys, other=other, made_key=made)
+
+
+def _check_new(given: Unlock | None) -> None:
+    """What may protect the key of a folder that has none yet.
+
+    :raises KeyRequired: a recovery code opens a folder that has files only.
+    :raises WeakPassphrase:
+    """
+    if given is not None and given.kind == RECOVERY:
+        raise KeyRequired("The folder is empty: there is nothing that a recovery code could open.")
+    if given is not None:
+        given.check_strength()

@@ -1,0 +1,149 @@
+"""Writing the key slots of an open folder: added, read back and opened, and only then the former ones go (FORMAT 8.4).
+
+At every moment the former slot or the new one opens; a cut between the two leaves both.
+"""
+
+from __future__ import annotations
+
+from ifap_twisted.clocks import date_by
+from ifap_twisted.core import envelope
+from ifap_twisted.core.derivation import Derivation
+from ifap_twisted.core.slots import PASSPHRASE, Slot, Unwrapped, wrap
+from ifap_twisted.core.values import Draft, Sealed
+from ifap_twisted.errors import (
+    DataError,
+    MarkedByOthers,
+    NotSupported,
+    ProtocolViolation,
+    ReadOnly,
+    StoreError,
+)
+from ifap_twisted.filesystem import folder
+from ifap_twisted.filesystem.drafting import new_vid
+from ifap_twisted.filesystem.surroundings import Surroundings
+from ifap_twisted.filesystem.unlocking import SLOTS, Announced, Unlock, announced, read_slot
+from ifap_twisted.filesystem.view import View
+
+
+class KeySlots:
+    """The slots of one open folder."""
+
+    def __init__(self, view: View, surroundings: Surroundings) -> None:
+        self._view = view
+        self._surroundings = surroundings
+
+    async def write(self, unlock: Unlock) -> int:
+        """Write the keys of the folder into a new slot; gives its UID once it was read back and opened.
+
+        :raises NotSupported: the folder is not encrypted.
+        :raises ReadOnly: it can only be read.
+        :raises ProtocolViolation: the server did not keep it as it is; the former slots are as they were.
+        :raises StoreError: it may be there; the former ones are.
+        """
+        view = self._view
+        if view.read_only:
+            raise ReadOnly("The folder can only be read: no key slot can be written to it.")
+        keys = Unwrapped(
+            keys=tuple(view.keys), home=view.home or "", generation=await self._generation(), dialect=view.dialect.name
+        )
+        slot = await self._wrapped(keys, unlock)
+        sealed = await self._sealed(slot)
+        generation, first = view.generation, view.index.highest + 1
+        await view.store.append(sealed.message)
+        uid = await self._found(sealed, first)
+        await self._check(uid, slot, unlock, keys)
+        view.check_generation(generation)
+        return uid
+
+    async def _wrapped(self, keys: Unwrapped, unlock: Unlock) -> Slot:
+        if not keys.keys:
+            raise NotSupported("The folder is not encrypted: there is no key to be wrapped.")
+        random, secret = self._surroundings.random, unlock.secret.reveal_bytes()
+        how = Derivation.draw(random, stretched=unlock.kind == PASSPHRASE)
+        return await self._surroundings.worker(lambda: wrap(keys, unlock.kind, secret, how=how, random=random))
+
+    async def _generation(self) -> int:
+        """Of the data key, as the folder object says; the first where that is lost."""
+        view = self._view
+        found = folder.folder_objects(view.index)
+        if not found:
+            return 1
+        winner = folder.winner(view.index, found)
+        try:
+            return (await folder.read_object(view.store, winner, view.dialect, view.keys)).generation
+        except DataError:
+            return 1
+
+    async def _sealed(self, slot: Slot) -> Sealed:
+        """The message of a slot: the one kind that is not sealed under the data key."""
+        at = self._surroundings
+        now = date_by(at.clock)
+        vid = new_vid(at.random)
+        draft = Draft(
+            path=f"{SLOTS}{slot.kind}-{vid}",
+            vid=vid,
+            writer=at.identity.writer,
+            clock={at.identity.writer: await at.identity.take(1)},
+            home=slot.home,
+            modified=float(int(now)),
+        )
+        return envelope.seal(draft, slot.encode(), dialect=self._view.dialect, key=None, now=now, random=at.random)
+
+    async def _found(self, sealed: Sealed, first: int) -> int:
+        view = self._view
+        blocks = await view.store.headers(first)
+        if not blocks:
+            await view.store.poll(thorough=True)
+            blocks = await view.store.headers(first)
+        await view.intake.absorb({uid: block for uid, block in blocks.items() if uid not in view.index})
+        for block in blocks.values():
+            if envelope.same_bytes(sealed, block.fields, block.size, view.dialect):
+                return block.uid
+        raise ProtocolViolation("The mail server does not show the key slot that was just stored.")
+
+    async def _check(self, uid: int, slot: Slot, unlock: Unlock, keys: Unwrapped) -> None:
+        """It opens with what it was made for, and gives the keys."""
+        view = self._view
+        one = Announced(uid, slot.kind, slot.home, view.dialect, 0)
+        try:
+            found = await read_slot(view.store, one, unlock, self._surroundings.worker)
+        except DataError as error:
+            raise _unfaithful() from error
+        if found != keys:
+            raise _unfaithful()
+
+    async def has(self, kind: str) -> bool:
+        """Whether the folder announces a slot of this kind.
+
+        :raises StoreError:
+        """
+        found = [await self._announced(uid) for uid in self._view.index.key_slots()]
+        return any(one is not None and (one.kind, one.home) == (kind, self._view.home) for one in found)
+
+    async def retire(self, kind: str, newest: int) -> bool:
+        """Remove the slots of a kind that are older than the newest; False when some may be left.
+
+        Only those of this folder's home: what says otherwise was not written by us.
+        """
+        view, generation = self._view, self._view.generation
+        try:
+            uids = [
+                uid
+                for uid in sorted(view.index.key_slots())
+                if uid < newest
+                and (found := await self._announced(uid)) is not None
+                and (found.kind, found.home) == (kind, view.home)
+            ]
+            if uids:
+                await view.remove(uids, generation)
+        except (NotSupported, MarkedByOthers, ReadOnly, StoreError):
+            return False
+        return True
+
+    async def _announced(self, uid: int) -> Announced | None:
+        blocks = await self._view.store.headers(uid, uid)
+        return announced(blocks[uid]) if uid in blocks else None
+
+
+def _unfaithful() -> ProtocolViolation:
+    return ProtocolViolation("The mail server did not keep the key slot as it was given; the former ones are there.")
