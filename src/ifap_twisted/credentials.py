@@ -32,7 +32,15 @@ from ifap_twisted.secrecy import Credentials, Secret
 from ifap_twisted.settings import Settings
 from ifap_twisted.workers import Worker
 
-__all__ = ["Credentials", "Obtained", "credentials_for", "first_line", "read_secret_file", "run_secret_command"]
+__all__ = [
+    "Credentials",
+    "Obtained",
+    "credentials_for",
+    "first_line",
+    "read_private_file",
+    "read_secret_file",
+    "run_secret_command",
+]
 
 OPEN_TO_OTHERS: Final = 0o077
 
@@ -104,6 +112,15 @@ def read_secret_file(path: Path) -> tuple[Secret, tuple[Notice, ...]]:
 
     :raises BadSettings: it cannot be read, is no regular file, or its first line is no secret.
     """
+    content, warnings = read_private_file(path)
+    return first_line(content, str(path)), warnings
+
+
+def read_private_file(path: Path) -> tuple[bytes, tuple[Notice, ...]]:
+    """What a file with a secret holds, cut after some 4,096 bytes, and a warning when others can read it. It blocks.
+
+    :raises BadSettings: it cannot be read, or is no regular file.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         with os.fdopen(descriptor, "rb") as file:
@@ -113,11 +130,10 @@ def read_secret_file(path: Path) -> tuple[Secret, tuple[Notice, ...]]:
             content = file.read(limits.SECRET_BYTES + 1)
     except OSError as error:
         raise BadSettings(f"Cannot read {path}: {os.strerror(error.errno or 0)}.") from error
-    secret = first_line(content, str(path))
     if not found.st_mode & OPEN_TO_OTHERS:
-        return secret, ()
+        return content, ()
     text = f"{path} holds a secret and is open to other users: close it with chmod go= {shlex.quote(str(path))}"
-    return secret, (Notice(code="secret-file-open", text=text),)
+    return content, (Notice(code="secret-file-open", text=text),)
 
 
 def first_line(content: bytes, source: str) -> Secret:

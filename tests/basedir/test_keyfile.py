@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from ifap_twisted.accounts import EMBEDDED, parse_account
 from ifap_twisted.basedir.keyfile import KeyEntry, KeyFile
-from ifap_twisted.errors import BadSettings, NewerVersionNeeded
+from ifap_twisted.basedir.wrapping import Wrapping
+from ifap_twisted.errors import BadSettings, Malformed, NewerVersionNeeded, WrongKey
 from ifap_twisted.secrecy import Secret
 from tests.basedir.places import CANARY, PlacedTestCase, mode_of, tree_of
+from tests.core.strategies import fixed_random
 
 ACCOUNT = parse_account("imaps://me@imap.example.org")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -139,7 +141,7 @@ class KeyFileTests(PlacedTestCase):
 
     def test_a_newer_file(self) -> None:
         """A file of a newer version is refused untouched, by name."""
-        raw = json.dumps({"format": 2, "entries": [CANARY]}).encode()
+        raw = json.dumps({"format": 3, "entries": [CANARY]}).encode()
         self.path.write_bytes(raw)
         for attempt in (lambda: self.keys.store(entry()), lambda: self.keys.find(ACCOUNT, "F"), self.keys.entries):
             error = self.assertRaises(NewerVersionNeeded, attempt)
@@ -204,3 +206,99 @@ class KeyFileTests(PlacedTestCase):
             stored |= {one.key, *one.earlier_keys} - {None}
         kept = {key for one in self.keys.entries() for key in (one.key, *one.earlier_keys)} - {None}
         self.assertEqual(kept, stored)
+
+
+class WrappedTests(PlacedTestCase):
+    """Keys under a passphrase (FORMAT 8.3, 8.4)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.basedir_held = self.held_basedir()
+        self.keys = KeyFile(self.basedir_held)
+        self.path = self.basedir_held.path / "key.json"
+        self.wrapping = self.under("vier Gurken tanzen am Kanal")
+
+    def under(self, passphrase: str) -> Wrapping:
+        """What wraps under a passphrase, of a process of its own."""
+        return Wrapping(Secret(passphrase), fixed_random)
+
+    def opened(self, wrapping: Wrapping | None = None) -> list[str]:
+        """The keys in the file, the newest first."""
+        found = self.keys.find(ACCOUNT, "IFAP_DATA")
+        self.assertEqual((None, ()), (found.key, found.earlier_keys))
+        fresh = wrapping or self.under("vier Gurken tanzen am Kanal")
+        return [key.reveal() for key in fresh.open(found.wrapped)]
+
+    def test_no_clear_key_stays(self) -> None:
+        """What was in the clear is wrapped, earlier keys too, and no copy of it is anywhere in the basedir."""
+        self.keys.store(entry(key="key-zero"))
+        self.keys.store(entry(key=CANARY))
+        self.assertIn(CANARY, self.path.read_text())
+        self.keys.store(entry(key=CANARY, home="h"), self.wrapping)
+        self.assertEqual([CANARY, "key-zero"], self.opened())
+        self.assertEqual("h", self.keys.find(ACCOUNT, "IFAP_DATA").home)
+        for path in self.basedir_held.path.rglob("*"):
+            if path.is_file():
+                self.assertNotIn(CANARY.encode(), path.read_bytes(), path)
+                self.assertNotIn(b"key-zero", path.read_bytes(), path)
+        self.assertEqual((2, 0o600), (json.loads(self.path.read_text())["format"], mode_of(self.path)))
+
+    def test_other_passphrase(self) -> None:
+        """Another one does not open it."""
+        self.keys.store(entry(), self.wrapping)
+        self.assertRaises(WrongKey, self.opened, self.under("seven grey herons play chess"))
+
+    def test_updates_leave_it_alone(self) -> None:
+        """What changes nothing of the keys does not wrap them anew, with or without the passphrase at hand."""
+        self.keys.store(entry(), self.wrapping)
+        wrapped = self.keys.find(ACCOUNT, "IFAP_DATA").wrapped
+        self.keys.store(entry(home="h"), self.under("vier Gurken tanzen am Kanal"))
+        self.keys.store(entry(key=None, dialect="ifap"))
+        found = self.keys.find(ACCOUNT, "IFAP_DATA")
+        self.assertEqual((wrapped, "h", "ifap"), (found.wrapped, found.home, found.dialect))
+
+    def test_another_key(self) -> None:
+        """A new key goes in front of those that were wrapped."""
+        self.keys.store(entry(key="one"), self.wrapping)
+        self.keys.store(entry(key="two"), self.under("vier Gurken tanzen am Kanal"))
+        self.assertEqual(["two", "one"], self.opened())
+
+    def test_changed(self) -> None:
+        """A new passphrase wraps the same keys, and the former one opens nothing any more."""
+        self.keys.store(entry(key="one"), self.wrapping)
+        self.keys.store(entry(key="two"), self.wrapping)
+        other = self.under("seven grey herons play chess")
+        self.keys.store(entry(key="two"), other, self.wrapping)
+        self.assertEqual(["two", "one"], self.opened(self.under("seven grey herons play chess")))
+        self.assertRaises(WrongKey, self.opened)
+        self.assertEqual((), self.keys.find(ACCOUNT, "IFAP_DATA").earlier_wrapped)
+
+    def test_what_nobody_opens_stays(self) -> None:
+        """A key that comes another way takes the place of what is wrapped; that is kept beside it, not thrown away."""
+        self.keys.store(entry(key="one"), self.wrapping)
+        wrapped = self.keys.find(ACCOUNT, "IFAP_DATA").wrapped
+        self.keys.store(entry(key="one"))
+        found = self.keys.find(ACCOUNT, "IFAP_DATA")
+        self.assertEqual(("one", None, (wrapped,)), (found.key.reveal(), found.wrapped, found.earlier_wrapped))
+        self.keys.store(entry(key="one"), self.under("seven grey herons play chess"))
+        found = self.keys.find(ACCOUNT, "IFAP_DATA")
+        self.assertEqual((None, (wrapped,)), (found.key, found.earlier_wrapped))
+        self.assertEqual(["one"], [key.reveal() for key in self.wrapping.open(found.earlier_wrapped[0])])
+
+    def test_damaged(self) -> None:
+        """Something else in the place of a wrapped key is a damaged file, or no key; nothing of it is shown."""
+        good = {"account": ACCOUNT.key, "folder": "IFAP_DATA"}
+        for bad in ({"wrapped": CANARY}, {"wrapped": [1]}, {"earlier_wrapped": CANARY}, {"generation": CANARY}):
+            self.path.write_text(json.dumps({"format": 2, "entries": [{**good, **bad}]}))
+            error = self.assertRaises(BadSettings, self.keys.entries)
+            self.assertNotIn(CANARY, f"{error} {error.__cause__!r}")
+        self.path.write_text(json.dumps({"format": 2, "entries": [{**good, "wrapped": {"v": 1}}]}))
+        self.assertRaises(Malformed, self.opened)
+
+    def test_shows_nothing(self) -> None:
+        """Neither passphrase nor key nor what is wrapped is in a repr."""
+        self.keys.store(entry(key=CANARY), self.wrapping)
+        found = self.keys.find(ACCOUNT, "IFAP_DATA")
+        shown = repr((found, self.wrapping, vars(self.wrapping)))
+        for secret in (CANARY, "Gurken", found.wrapped["sealed"]):
+            self.assertNotIn(secret, repr(found) if secret == found.wrapped["sealed"] else shown)

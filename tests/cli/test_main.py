@@ -20,7 +20,8 @@ from tests.cli.bench import CommandLineTestCase
 SOURCE = Path(ifap_twisted.__file__).parents[1]
 
 DESIGN_4_2 = {
-    "login": "--account --folder --dialect --encryption --password-file --password-command --key-file --ca-file",
+    "login": "--account --folder --dialect --encryption --password-file --password-command --key-file"
+    " --passphrase-file --recovery-code-file --ca-file",
     "logout": "--forget-key --yes",
     "gc": "--dry-run",
     "info": "--show-key --show-password --settings",
@@ -34,6 +35,8 @@ DESIGN_4_2 = {
     "lock": "--seconds",
     "unlock": "--force",
     "resolve": "--keep --both",
+    "passphrase": "--passphrase-file --new-passphrase-file",
+    "recovery": "--print --passphrase-file",
 }
 """What each verb of this version takes, beside the options of ifap itself."""
 

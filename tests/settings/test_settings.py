@@ -31,6 +31,7 @@ expunge = "plain"
 max_file_size = "10 MiB"
 password_command = "pass show mail"
 key_file = "key"
+passphrase_file = "passphrase"
 ca_file = "/etc/ca.pem"
 
 [retention]
@@ -77,6 +78,7 @@ GOOD = {
     "limits.download_per_day": ["1 MiB", 10**9, "unlimited", None],
     "log.level": ["debug", "info", "warn", "error", "critical"],
     "password_file": ["/a", "b", "~/c", None],
+    "passphrase_file": ["/a", "b", "~/c", None],
     "password_command": ["pass show x", "x 'a b'", None],
     "key_file": ["/a", None],
     "ca_file": ["/a", None],
@@ -105,6 +107,7 @@ BAD = {
     "limits.download_per_day": [0, 1, "1 kB", "x", -1, True],
     "log.level": ["INFO", "", "warning", 1, None],
     "password_file": ["", 1, "-", "a\0b", True, "~no-such-user-here/x"],
+    "passphrase_file": ["", 1, "-", "a\0b", True, "~no-such-user-here/x"],
     "password_command": ["", "  ", "'open", 1, "a\nb", "x" * 5000],
     "key_file": ["", 1, "-", []],
     "ca_file": ["", 1, "-", {}],
@@ -198,11 +201,13 @@ class FileTests(SettingsTestCase):
             log_level="debug",
             password_command="pass show mail",
             key_file=self.node / "key",
+            passphrase_file=self.node / "passphrase",
             ca_file=Path("/etc/ca.pem"),
             basedir=self.node,
         )
         self.assertEqual(settings, expected)
-        self.assertEqual({name for name, one in settings.sources.items() if one == "default"}, {"password_file"})
+        unsaid = {name for name, one in settings.sources.items() if one == "default"}
+        self.assertEqual(unsaid, {"password_file"})
 
     def test_dotted_and_inline_tables(self) -> None:
         """The ways in which TOML writes a table are one."""

@@ -19,7 +19,8 @@ from twisted.internet.defer import CancelledError
 
 from ifap_twisted.basedir import expanded
 from ifap_twisted.core import limits
-from ifap_twisted.credentials import first_line, read_secret_file
+from ifap_twisted.credentials import first_line, read_private_file, read_secret_file
+from ifap_twisted.errors import BadSettings
 from ifap_twisted.secrecy import Secret
 
 if TYPE_CHECKING:
@@ -67,9 +68,27 @@ async def secret_from(session: Session, name: str) -> Secret:
     return secret
 
 
-def _read_stdin() -> bytes:
+async def text_from(session: Session, name: str) -> Secret:
+    """All of a file, or of stdin for ``-``: a secret of several lines; one that others can read draws a warning.
+
+    :raises BadSettings: it cannot be read, or is no text.
+    """
+    if name == "-":
+        content = await session.worker(lambda: _read_stdin(lines=True))
+    else:
+        path: Path = expanded(name)
+        content, warnings = await session.worker(lambda: read_private_file(path))
+        for warning in warnings:
+            session.console.warning(warning.text)
+    secret = Secret(content)
+    if not secret.is_text:
+        raise BadSettings("What was given for the recovery code is not UTF-8.")
+    return secret
+
+
+def _read_stdin(*, lines: bool = False) -> bytes:
     content = b""
-    while b"\n" not in content and len(content) <= limits.SECRET_BYTES:
+    while (lines or b"\n" not in content) and len(content) <= limits.SECRET_BYTES:
         block = os.read(STDIN, limits.SECRET_BYTES)
         if not block:
             break

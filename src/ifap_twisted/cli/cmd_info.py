@@ -29,7 +29,7 @@ async def info(session: Session, *, show_key: bool, show_password: bool, setting
     from ifap_twisted.cli import informing  # noqa: PLC0415 -- imports Twisted
 
     if show_key or show_password or settings:
-        informing.show_local(session, key=show_key, password=show_password, settings=settings)
+        await informing.show_local(session, key=show_key, password=show_password, settings=settings)
     else:
         await informing.show_account(session)
 

@@ -9,6 +9,7 @@ from ifap_twisted.basedir import Basedir
 from ifap_twisted.basedir.keyfile import KeyFile
 from ifap_twisted.basedir.passwords import PasswordFile
 from ifap_twisted.cli import opening
+from ifap_twisted.cli.passphrases import kept_keys
 from ifap_twisted.cli.printing import table
 from ifap_twisted.core.values import JSON, Entry
 from ifap_twisted.credentials import read_secret_file
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ifap_twisted.cli.session import Session
 
 
-def show_local(session: Session, *, key: bool, password: bool, settings: bool) -> None:
+async def show_local(session: Session, *, key: bool, password: bool, settings: bool) -> None:
     """Print what is kept in the basedir.
 
     :raises NotFound: there is no key, or no embedded account.
@@ -29,7 +30,7 @@ def show_local(session: Session, *, key: bool, password: bool, settings: bool) -
         chosen = opening.settings_of(basedir)
         told: dict[str, JSON] = {}
         if key:
-            told["key"] = _key(basedir, chosen)
+            told["key"] = await _key(session, basedir, chosen)
         if password:
             told["password"] = _password(basedir)
         if settings:
@@ -46,10 +47,11 @@ def show_local(session: Session, *, key: bool, password: bool, settings: bool) -
             console.line(line)
 
 
-def _key(basedir: Basedir, settings: Settings) -> str:
+async def _key(session: Session, basedir: Basedir, settings: Settings) -> str:
     entry = KeyFile(basedir).find(settings.account, settings.folder)
-    if entry is not None and entry.key is not None:
-        return entry.key.reveal()
+    keys = () if entry is None else await kept_keys(session, settings, entry)
+    if keys:
+        return keys[0].reveal()
     if settings.key_file is not None:
         return read_secret_file(settings.key_file)[0].reveal()
     raise NotFound(f"No key of the folder {settings.folder} is kept here: `ifap login` makes or takes one.")

@@ -40,6 +40,8 @@ VERBS: Final = (
     "sync",
     "gc",
     "snapshot",
+    "passphrase",
+    "recovery",
     "status",
     "watch",
     "create-node",

@@ -1,16 +1,16 @@
-"""A login: which secrets it needs, where they come from, and asking for the key of a folder that has one."""
+"""A login: which secrets it needs, where they come from, and asking for what opens a folder that has files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from ifap_twisted.basedir import Basedir
 from ifap_twisted.basedir.passwords import PasswordFile
 from ifap_twisted.cli import asking, opening
-from ifap_twisted.errors import BasedirInUse, KeyRequired
+from ifap_twisted.errors import BasedirInUse, KeyRequired, PassphraseRequired
 from ifap_twisted.secrecy import Secret
 from ifap_twisted.settings import Settings
 from ifap_twisted.settings.editing import save_settings
@@ -19,8 +19,24 @@ if TYPE_CHECKING:
     from ifap_twisted.cli.session import Session
 
 
+class Ways(NamedTuple):
+    """The files in which something is that opens the folder; at most one is given."""
+
+    key_file: str | None = None
+    passphrase_file: str | None = None
+    recovery_code_file: str | None = None
+
+
+class Opening(NamedTuple):
+    """What opens the folder; at most one is there."""
+
+    key: Secret | None = None
+    passphrase: Secret | None = None
+    recovery_code: Secret | None = None
+
+
 async def run_login(
-    session: Session, options: Mapping[str, Any], *, password_file: str | None, key_file: str | None
+    session: Session, options: Mapping[str, Any], ways: Ways, *, password_file: str | None
 ) -> Mapping[str, Any]:
     """Log in, and give what is to be told of it.
 
@@ -30,16 +46,27 @@ async def run_login(
         settings = opening.settings_of(basedir, options)
         await hold_alone(session, basedir)
         password = await _password(session, basedir, settings, options, password_file)
-        key = None if key_file is None else await asking.secret_from(session, key_file)
+        given = await _given(session, ways)
         try:
-            report = await _attempt(session, basedir, options, password, key)
-        except KeyRequired:
-            if key is not None:
+            report = await _attempt(session, basedir, options, password, given)
+        except KeyRequired as error:
+            if any(given):
                 raise
-            report = await _attempt(session, basedir, options, password, _asked_key(settings))
+            report = await _attempt(session, basedir, options, password, _asked(settings, error))
         if password is not None:
             _prefer_the_stored(basedir, settings)
         return report
+
+
+async def _given(session: Session, ways: Ways) -> Opening:
+    """What is in the files."""
+    if ways.key_file is not None:
+        return Opening(key=await asking.secret_from(session, ways.key_file))
+    if ways.passphrase_file is not None:
+        return Opening(passphrase=await asking.secret_from(session, ways.passphrase_file))
+    if ways.recovery_code_file is not None:
+        return Opening(recovery_code=await asking.text_from(session, ways.recovery_code_file))
+    return Opening()
 
 
 async def hold_alone(session: Session, basedir: Basedir) -> None:
@@ -52,9 +79,10 @@ async def hold_alone(session: Session, basedir: Basedir) -> None:
 
 
 async def _attempt(
-    session: Session, basedir: Basedir, options: Mapping[str, Any], password: Secret | None, key: Secret | None
+    session: Session, basedir: Basedir, options: Mapping[str, Any], password: Secret | None, given: Opening
 ) -> Mapping[str, Any]:
-    return await session.during("Logging in", opening.log_in(session, basedir, options, password, key))
+    working = opening.log_in(session, basedir, options, password=password, **given._asdict())
+    return await session.during("Logging in", working)
 
 
 async def _password(
@@ -82,10 +110,13 @@ def _prefer_the_stored(basedir: Basedir, settings: Settings) -> None:
     save_settings(basedir, dict.fromkeys(old))
 
 
-def _asked_key(settings: Settings) -> Secret:
+def _asked(settings: Settings, error: KeyRequired) -> Opening:
+    """The passphrase where one is set, else the key, from whoever sits at the terminal."""
+    wanted = "passphrase" if isinstance(error, PassphraseRequired) else "key"
     if not asking.has_person():
         raise click.UsageError(
-            f"The folder {settings.folder} holds encrypted files, and there is no terminal to ask for its key: "
-            "give --key-file F."
+            f"The folder {settings.folder} holds encrypted files, and there is no terminal to ask for its {wanted}: "
+            f"give --{wanted}-file F."
         )
-    return asking.ask_secret(f"Key of the folder {settings.folder}: ")
+    secret = asking.ask_secret(f"{wanted.capitalize()} of the folder {settings.folder}: ")
+    return Opening(passphrase=secret) if wanted == "passphrase" else Opening(key=secret)

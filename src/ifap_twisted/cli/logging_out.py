@@ -54,7 +54,8 @@ async def _require_nothing_waits(session: Session, basedir: Basedir, entry: KeyE
     secrets = [secret for secret in (entry.key, *entry.earlier_keys) if secret is not None]
     keys = [Key.from_text(secret.reveal()) for secret in secrets]
     content = await FileJournal(basedir, keys, random=os.urandom, worker=session.worker).left()
-    if keys and content.frozen:
+    sealed = entry.wrapped is not None and content.foreign  # under a passphrase, which may be lost
+    if (keys and content.frozen) or sealed:
         raise CallerError(
             "Writes wait in the journal, and without their key they are lost: 'ifap sync' stores them. To give them "
             f"up, move the files away from {basedir.path / 'journal'}."

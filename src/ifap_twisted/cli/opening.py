@@ -6,7 +6,7 @@ Everything that the verbs need of ``ifap_twisted.service`` and of the control cl
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from twisted.internet.task import deferLater
 
 from ifap_twisted.basedir import Basedir, default_basedir
 from ifap_twisted.cli import nodes
+from ifap_twisted.cli.passphrases import needed_passphrase
 from ifap_twisted.cli.progress import waiting
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import JSON
@@ -41,8 +42,7 @@ def settings_of(basedir: Basedir, options: Mapping[str, object] | None = None) -
 async def open_filesystem(session: Session) -> AsyncIterator[IFilesystem]:
     """The filesystem that a verb works on; closed at the end, also when the verb fails."""
     with open_basedir(session.options) as basedir:
-        with waiting(session.console, session.reactor, "Opening the account"):
-            filesystem = await _open(session, basedir)
+        filesystem = await _open(session, basedir)
         try:
             await _finish(session, filesystem)
             yield filesystem
@@ -58,7 +58,12 @@ async def _open(session: Session, basedir: Basedir) -> IFilesystem:
     if await hold_unless_node_runs(session, basedir):
         from ifap_twisted.service import open_local  # noqa: PLC0415 -- not needed while a node runs
 
-        return await open_local(session.reactor, basedir, settings_of(basedir), away=session.options.away)
+        settings = settings_of(basedir)
+        passphrase = await needed_passphrase(session, basedir, settings)
+        with waiting(session.console, session.reactor, "Opening the account"):
+            return await open_local(
+                session.reactor, basedir, settings, passphrase=passphrase, away=session.options.away
+            )
     from ifap_twisted.control.client import HttpFilesystem  # noqa: PLC0415 -- imports treq
 
     def token() -> str:
@@ -100,18 +105,43 @@ async def hold_unless_node_runs(session: Session, basedir: Basedir) -> bool:
 
 
 async def log_in(
-    session: Session, basedir: Basedir, options: Mapping[str, object], password: Secret | None, key: Secret | None
+    session: Session, basedir: Basedir, options: Mapping[str, object], **secrets: Secret | None
 ) -> Mapping[str, JSON]:
     """Check an account, create or open its folder, and store what is needed to open it again.
 
     :param basedir: held.
     :param options: settings that were given, by name; those that are None were not.
+    :param secrets: ``password``, ``key``, ``passphrase`` and ``recovery_code``; None for what was not given.
     :raises KeyRequired: the folder has messages, and neither a key was given nor is one stored.
     """
     from ifap_twisted.service import login  # noqa: PLC0415 -- with all that a login needs
 
     settings = settings_of(basedir, options)
-    return await login(session.reactor, basedir, settings, password=password, key=key)
+    return await login(session.reactor, basedir, settings, **secrets)
+
+
+async def change_passphrase(
+    session: Session, basedir: Basedir, settings: Settings, new: Secret, passphrase: Secret | None
+) -> bool:
+    """Wrap the key under a passphrase; False when a former one may still open the folder.
+
+    :param basedir: held.
+    """
+    from ifap_twisted.service import change_passphrase as change  # noqa: PLC0415 -- with all that opening needs
+
+    return await change(session.reactor, basedir, settings, new, passphrase=passphrase)
+
+
+async def make_recovery_code(
+    session: Session, basedir: Basedir, settings: Settings, show: Callable[[str], None], passphrase: Secret | None
+) -> bool:
+    """Make a recovery code; False when a former one may still open the folder.
+
+    :param basedir: held.
+    """
+    from ifap_twisted.service import make_recovery_code as make  # noqa: PLC0415 -- with all that opening needs
+
+    return await make(session.reactor, basedir, settings, show, passphrase=passphrase)
 
 
 async def facts(session: Session, filesystem: IFilesystem) -> Mapping[str, JSON]:

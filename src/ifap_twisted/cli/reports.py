@@ -11,6 +11,12 @@ from ifap_twisted.core.values import Status
 LEFT_IN_THE_JOURNAL: Final = frozenset({"journal-held", "journal-damaged"})
 """Warnings of writes that are kept here, and that nothing is done about by itself."""
 
+KEYS: Final = {
+    "wrapped": "kept under a passphrase",
+    "clear": "kept without a passphrase (`ifap passphrase` sets one)",
+    "none": "not kept here",
+}
+
 
 def status_lines(status: Status) -> list[str]:
     """The answer first, then all of the state, then the warnings."""
@@ -25,6 +31,7 @@ def status_lines(status: Status) -> list[str]:
         ("locks", str(status.locks)),
         ("damaged", str(status.damaged)),
         ("foreign", str(status.foreign)),
+        ("key", KEYS[status.key]),
         ("last refresh", "never" if status.last_refresh is None else local_time(status.last_refresh)),
     ]
     warnings = [f"warning: {one.text}" + ("" if one.path is None else f" (/{one.path})") for one in status.warnings]

@@ -92,6 +92,7 @@ def _status(found: Mapping[str, JSON]) -> Status:
         locks=found["locks"],
         damaged=found["damaged"],
         foreign=found["foreign"],
+        key=found.get("key", "none"),
         warnings=tuple(_notice(warning) for warning in found["warnings"]),
         last_refresh=None if refreshed is None else datetime.fromisoformat(refreshed).timestamp(),
     )

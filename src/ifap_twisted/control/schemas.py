@@ -126,6 +126,7 @@ OBJECTS: Final[Mapping[str, Schema]] = {
             "locks": _COUNT,
             "damaged": _COUNT,
             "foreign": _COUNT,
+            "key": {"enum": ["wrapped", "clear", "none"]},
             "warnings": {
                 "type": "array",
                 "items": _object({"code": TEXT, "text": TEXT, "path": _MAYBE_TEXT}),

@@ -156,7 +156,9 @@ def check_keys(blocks: Mapping[int, HeaderBlock], keys: Sequence[Key], *, encryp
 def _key_required(blocks: Mapping[int, HeaderBlock]) -> KeyRequired:
     kinds = without_key(blocks)
     if PASSPHRASE in kinds:
-        return PassphraseRequired("The folder is encrypted; give its passphrase with --passphrase-file.")
+        return PassphraseRequired(
+            "The folder is encrypted; `ifap login --passphrase-file F` opens it with its passphrase."
+        )
     other = " or a recovery code with --recovery-code-file" if RECOVERY in kinds else ""
     return KeyRequired(f"The folder is encrypted and no key for it is known here; give one with --key-file{other}.")
 

@@ -38,6 +38,7 @@ class KeySlots:
         :raises NotSupported: the folder is not encrypted.
         :raises ReadOnly: it can only be read.
         :raises ProtocolViolation: the server did not keep it as it is; the former slots are as they were.
+        :raises DataError: the folder object is damaged, so that nobody knows how often the key was changed.
         :raises StoreError: it may be there; the former ones are.
         """
         view = self._view
@@ -69,10 +70,7 @@ class KeySlots:
         if not found:
             return 1
         winner = folder.winner(view.index, found)
-        try:
-            return (await folder.read_object(view.store, winner, view.dialect, view.keys)).generation
-        except DataError:
-            return 1
+        return (await folder.read_object(view.store, winner, view.dialect, view.keys)).generation
 
     async def _sealed(self, slot: Slot) -> Sealed:
         """The message of a slot: the one kind that is not sealed under the data key."""

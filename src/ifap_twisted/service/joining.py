@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ async def connect(
     folder: str = "IFAP_DATA",
     password: str | Secret | None = None,
     key: str | Secret | None = None,
+    passphrase: str | Secret | None = None,
     dialect: str | None = None,
     encryption: str = "required",
     endpoint: Any = None,
@@ -90,13 +92,14 @@ async def connect(
 
     :param account: an account URL; the password is never part of it.
     :param key: the folder's key string, as ``ifap info --show-key`` prints it; without it the basedir's is used.
+    :param passphrase: instead of the key, where one is set for the folder (``ifap passphrase``).
     :param endpoint: an ``IStreamClientEndpoint`` to reach the server through, instead of the URL's host and port.
     :param tls: an ``IOpenSSLClientConnectionCreator``, instead of verification against the system's authorities.
     :param authenticate: ``async (session) -> None`` that logs in, instead of a password.
     :param basedir: where key and writer are kept; without one nothing is kept on disk and each connection is a new
         writer.
     :param settings: any other setting by name (``max_file_size``, ``compat``, ``ca_file`` …).
-    :raises KeyRequired, WrongKey, AuthenticationRefused, NotTrusted, Unavailable, BadSettings:
+    :raises KeyRequired, PassphraseRequired, WrongKey, AuthenticationRefused, NotTrusted, Unavailable, BadSettings:
     """
     parsed = account if isinstance(account, Account) else parse_account(account)
     if password is not None and parsed.user is None:
@@ -113,30 +116,41 @@ async def connect(
         credentials=None if password is None else Credentials(parsed.user or "", _secret(password)),
         reactor=reactor,
         key=None if key is None else _secret(key),
+        passphrase=None if passphrase is None else _secret(passphrase),
         means=Means(endpoint=endpoint, tls=tls, authenticate=authenticate),
         patient=False,
     )
     return await _ready(service)
 
 
-def open_local(reactor: Any, basedir: Basedir, settings: Settings, *, away: bool = False) -> Deferred[OwnFilesystem]:
+def open_local(
+    reactor: Any, basedir: Basedir, settings: Settings, *, passphrase: Secret | None = None, away: bool = False
+) -> Deferred[OwnFilesystem]:
     """Open the account of a basedir in this process; the basedir is held by the caller and stays its own.
 
     :param away: while the mail server is away, give a filesystem all the same: for a status, and to queue writes.
     """
-    service = IFAPService(settings, reactor=reactor, basedir=basedir, patient=False)
+    service = IFAPService(settings, reactor=reactor, basedir=basedir, passphrase=passphrase, patient=False)
     return Deferred.fromCoroutine(_ready(service, away=away))
 
 
 @deferred
 async def login(
-    reactor: Any, basedir: Basedir, settings: Settings, *, password: Secret | None = None, key: Secret | None = None
+    reactor: Any,
+    basedir: Basedir,
+    settings: Settings,
+    *,
+    password: Secret | None = None,
+    key: Secret | None = None,
+    passphrase: Secret | None = None,
+    recovery_code: Secret | None = None,
 ) -> Mapping[str, JSON]:
     """Check an account, create or open its folder, and store what is needed to open it again.
 
     :param basedir: held by the caller.
     :param password: one that was typed; it is stored. Without it that of the settings or of the basedir is used.
     :param key: a key string that was given; without one and without a remembered one a key is made in an empty folder.
+    :param passphrase: under which the folder keeps its key; a new folder gets it. ``recovery_code``: as it was typed.
     :return: what ``facts`` tells.
     """
     account = settings.account
@@ -148,8 +162,11 @@ async def login(
         credentials=credentials,
         reactor=reactor,
         key=key,
+        passphrase=passphrase,
+        recovery_code=recovery_code,
         basedir=basedir,
         make_key=True,
+        joining=True,
         patient=False,
         random=os.urandom,
     )
@@ -162,6 +179,52 @@ async def login(
         PasswordFile(basedir).store_password(account, password)
     save_settings(basedir, _to_save(settings))
     return told
+
+
+@deferred
+async def change_passphrase(
+    reactor: Any, basedir: Basedir, settings: Settings, new: Secret, *, passphrase: Secret | None = None
+) -> bool:
+    """Wrap the key under another passphrase, or the first one, in the folder and in the basedir.
+
+    :param basedir: held by the caller.
+    :param passphrase: the present one, where the basedir keeps the key under one; else that of the settings.
+    :return: False when a former passphrase may still open the folder: its slot could not be removed.
+    :raises WeakPassphrase: nothing was changed.
+    """
+    async with _opened(reactor, basedir, settings, passphrase) as service:
+        return await service.set_passphrase(new)
+
+
+@deferred
+async def make_recovery_code(
+    reactor: Any,
+    basedir: Basedir,
+    settings: Settings,
+    show: Callable[[str], None],
+    *,
+    passphrase: Secret | None = None,
+) -> bool:
+    """Make a recovery code, which voids the one before.
+
+    :param basedir: held by the caller.
+    :param show: prints it; it is kept nowhere.
+    :return: False when a former one may still open the folder: its slot could not be removed.
+    """
+    async with _opened(reactor, basedir, settings, passphrase) as service:
+        return await service.make_recovery_code(show)
+
+
+@asynccontextmanager
+async def _opened(
+    reactor: Any, basedir: Basedir, settings: Settings, passphrase: Secret | None
+) -> AsyncIterator[IFAPService]:
+    service = IFAPService(settings, reactor=reactor, basedir=basedir, passphrase=passphrase, patient=False)
+    filesystem = await _ready(service)
+    try:
+        yield service
+    finally:
+        await filesystem.close()
 
 
 def _to_save(settings: Settings) -> dict[str, object]:

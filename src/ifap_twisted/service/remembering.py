@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from twisted.internet.defer import Deferred
 
@@ -10,12 +12,16 @@ from ifap_twisted.basedir import Basedir
 from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.basedir.keyfile import KeyEntry, KeyFile
 from ifap_twisted.basedir.locks import FileLocks
+from ifap_twisted.basedir.wrapping import Wrapping
 from ifap_twisted.basedir.writer import FileWriter, MemoryWriter
 from ifap_twisted.core.keys import Key
+from ifap_twisted.core.slots import PASSPHRASE
 from ifap_twisted.credentials import read_secret_file
+from ifap_twisted.errors import PassphraseRequired, WrongKey
 from ifap_twisted.filesystem.backlog import Backlog
 from ifap_twisted.filesystem.drafting import Random
 from ifap_twisted.filesystem.opening import Membership
+from ifap_twisted.filesystem.unlocking import Unlock
 from ifap_twisted.interfaces import IJournal, ILockMemory, IWriterIdentity
 from ifap_twisted.secrecy import Secret
 from ifap_twisted.settings import Settings
@@ -25,65 +31,164 @@ from ifap_twisted.workers import Worker
 class Remembering:
     """The memory of one device for one folder; without a basedir it forgets with the process.
 
-    :param key: a key that the caller gave; it counts more than one that is remembered.
-    :ivar backlog: what waits in the journal, also while the folder is not open.
+    :param basedir: held by whoever made this, for as long as it is used.
+    :param key: one that was given, which goes before those that are remembered.
+    :param passphrase: for the wrapped keys of the basedir, and where none are kept for the key slots of the folder;
+        without one that of the setting ``passphrase_file``.
+    :param recovery_code: for the key slots of the folder.
+    :param joining: somebody logs in: what is given counts, whatever is remembered.
+    :ivar in_force: the passphrase that was found; ``wraps``: the keys are kept under it.
+    :ivar kept: how the key is kept here: ``wrapped`` under a passphrase, ``clear``, or ``none``.
     """
 
-    def __init__(self, settings: Settings, basedir: Basedir | None, key: Secret | None, worker: Worker) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        basedir: Basedir | None,
+        key: Secret | None,
+        worker: Worker,
+        random: Random,
+        *,
+        passphrase: Secret | None = None,
+        recovery_code: Secret | None = None,
+        joining: bool = False,
+    ) -> None:
         self._settings = settings
-        self._file = None if basedir is None else KeyFile(basedir)
         self._basedir = basedir
+        self._file = None if basedir is None else KeyFile(basedir)
         self._given = key
         self._worker = worker
+        self._random = random
+        self.passphrase = passphrase
+        self._recovery_code = recovery_code
+        self._joining = joining
+        self._wrapping: Wrapping | None = None
+        self.in_force: Secret | None = None
+        self.wraps = False
         self._identity: IWriterIdentity | None = None
         self._locks: FileLocks | None = None
         self._journal: FileJournal | None = None
         self.backlog = Backlog()
+        self.kept = "none"
 
     async def recall(self) -> Membership:
-        """What is known of the folder; files are read in the worker."""
+        """What is known of the folder; files are read in the worker.
+
+        :raises PassphraseRequired: the key is kept wrapped, and no passphrase is given.
+        :raises WrongKey: it is wrapped under another one.
+        """
         return await self._worker(self._recall)
 
     def _recall(self) -> Membership:
         entry = None if self._file is None else self._file.find(self._settings.account, self._settings.folder)
-        secrets = [self._given or self._from_key_file()]
         if entry is not None:
-            secrets += [entry.key, *reversed(entry.earlier_keys)]
-        keys = [Key.from_text(secret.reveal()) for secret in secrets if secret is not None]
+            self._note(entry)
+        encrypted = self._settings.encryption == "required"
+        self.in_force = passphrase = self.passphrase or _in_file(self._settings.passphrase_file)
+        self._wrapping = None if passphrase is None else Wrapping(passphrase, self._random)
+        given = self._given or _in_file(self._settings.key_file)
+        kept = self._kept(entry, otherwise=given is not None) if encrypted and entry is not None else ()
+        keys = tuple(Key.from_text(secret.reveal()) for secret in (given, *kept) if secret is not None)
+        unlock = self._unlock(entry, passphrase, opened=bool(keys)) if encrypted else None
+        self.wraps = self._wrapping is not None and (
+            (entry is not None and entry.wrapped is not None) or (unlock is not None and unlock.kind == PASSPHRASE)
+        )
         return Membership(
             dialect=self._settings.dialect or (None if entry is None else entry.dialect),
             found=None if entry is None else entry.dialect,
-            encrypted=self._settings.encryption == "required",
+            encrypted=encrypted,
             keys=tuple(dict.fromkeys(keys)),
             home=None if entry is None else entry.home,
+            unlock=unlock,
+            generation=(0 if entry is None else entry.generation) or 0,
         )
 
-    def _from_key_file(self) -> Secret | None:
-        if self._settings.key_file is None:
+    def _kept(self, entry: KeyEntry, *, otherwise: bool) -> tuple[Secret, ...]:
+        """The keys of the basedir, the newest first.
+
+        :param otherwise: there is another way to a key, so that those of the basedir may stay closed.
+        """
+        if entry.wrapped is None:
+            return () if entry.key is None else (entry.key, *reversed(entry.earlier_keys))
+        if self._wrapping is None:
+            if otherwise or self._recovery_code is not None:
+                return ()
+            raise PassphraseRequired(
+                f"The key of the folder {entry.folder} is kept under a passphrase: set passphrase_file, or run the "
+                "verb at a terminal."
+            )
+        try:
+            return self._wrapping.open(entry.wrapped)
+        except WrongKey:
+            if self._joining:  # it may have been changed on another device
+                return ()
+            raise
+
+    def _unlock(self, entry: KeyEntry | None, passphrase: Secret | None, *, opened: bool) -> Unlock | None:
+        """What the key slots of the folder are opened with, if they have to be."""
+        if self._recovery_code is not None:
+            return Unlock.by_recovery_code(self._recovery_code)
+        wrapped = entry is not None and entry.wrapped is not None
+        if passphrase is None or (opened and (wrapped or not self._joining or self.passphrase is None)):
             return None
-        return read_secret_file(self._settings.key_file)[0]
+        return Unlock.by_passphrase(passphrase, self.known)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """What everybody may know of the owner of the folder, which makes a passphrase weak."""
+        account = self._settings.account
+        return (account.user or "", account.host or "", self._settings.folder)
+
+    def strong(self, passphrase: Secret) -> Deferred[Unlock]:
+        """A passphrase that may protect something new.
+
+        :raises WeakPassphrase: with the reason.
+        """
+
+        def checked() -> Unlock:
+            unlock = Unlock.by_passphrase(passphrase, self.known)
+            unlock.check_strength()
+            return unlock
+
+        return self._worker(checked)
 
     def remember(self, membership: Membership) -> Deferred[None]:
         """Keep it durably, before anything is written under a key that nobody else has."""
         return self._worker(lambda: self._remember(membership))
 
-    def _remember(self, membership: Membership) -> None:
+    def _remember(self, membership: Membership, former: Wrapping | None = None) -> None:
         if self._file is None:
             return
         key = membership.keys[0] if membership.keys else None
-        self._file.store(
-            KeyEntry(
-                account=self._settings.account.key,
-                folder=self._settings.folder,
-                key=None if key is None else Secret(key.text),
-                earlier_keys=tuple(Secret(other.text) for other in membership.keys[1:]),
-                home=membership.home,
-                dialect=membership.dialect,
-                encryption="required" if membership.encrypted else "off",
-                key_id=None if key is None else key.fingerprint,
-                fingerprint=None if key is None else key.fingerprint,
-            )
+        entry = KeyEntry(
+            account=self._settings.account.key,
+            folder=self._settings.folder,
+            key=None if key is None else Secret(key.text),
+            earlier_keys=tuple(Secret(other.text) for other in reversed(membership.keys[1:])),
+            home=membership.home,
+            dialect=membership.dialect,
+            encryption="required" if membership.encrypted else "off",
+            key_id=None if key is None else key.fingerprint,
+            fingerprint=None if key is None else key.fingerprint,
+            generation=membership.generation or None,
         )
+        before = self._file.find(self._settings.account, self._settings.folder)
+        if before is not None and before.wrapped is not None and not (self.wraps or self._joining):
+            entry = replace(entry, key=None, earlier_keys=())  # a key that was given does not open what is closed
+        self._note(self._file.store(entry, self._wrapping if self.wraps else None, former))
+
+    def _note(self, entry: KeyEntry) -> None:
+        self.kept = "wrapped" if entry.wrapped is not None else "clear" if entry.key is not None else "none"
+
+    async def wrap(self, passphrase: Secret, membership: Membership) -> None:
+        """Keep the keys under this passphrase from now on, where any are kept."""
+        await self._worker(lambda: self._wrap(passphrase, membership))
+
+    def _wrap(self, passphrase: Secret, membership: Membership) -> None:
+        former, self._wrapping = self._wrapping, Wrapping(passphrase, self._random)
+        self.wraps = True
+        self._remember(membership, former)
+        self.passphrase = self.in_force = passphrase
 
     async def identity(self, random: Random) -> IWriterIdentity:
         """This device's name in history, one for the whole process; a new one each time where nothing is kept."""
@@ -112,3 +217,7 @@ class Remembering:
             return self._journal
 
         return opened
+
+
+def _in_file(path: Path | None) -> Secret | None:
+    return None if path is None else read_secret_file(path)[0]

@@ -21,15 +21,16 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.values import Notice, Status
 from ifap_twisted.credentials import credentials_for
 from ifap_twisted.deferreds import deferred
-from ifap_twisted.errors import AuthenticationRefused, IFAPError, Unavailable
+from ifap_twisted.errors import AuthenticationRefused, IFAPError, PassphraseRequired, Unavailable
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
-from ifap_twisted.filesystem.opening import Opened, Surroundings, open_folder
+from ifap_twisted.filesystem.opening import Membership, Opened, Surroundings, open_folder
 from ifap_twisted.filesystem.recovery import Place
 from ifap_twisted.interfaces import IFilesystem, IMessageStore
 from ifap_twisted.platforms import user_and_host
 from ifap_twisted.secrecy import Credentials, Secret
 from ifap_twisted.server.service import EmbeddedServer
+from ifap_twisted.service import wrapping
 from ifap_twisted.service.accepting import Accepting
 from ifap_twisted.service.collecting import Schedule, policy_of
 from ifap_twisted.service.remembering import Remembering
@@ -51,6 +52,10 @@ class IFAPService(Service):
     :param credentials: what the account is opened with; without them those of the basedir, else a ``login``.
     :param reactor: None takes the one that is installed when the service starts.
     :param key: the folder's key string; without it the one that the basedir remembers.
+    :param passphrase: under which the basedir, or else the folder itself, keeps the key; without it that of the setting
+        ``passphrase_file``.
+    :param recovery_code: as it was typed; opens the folder without its key.
+    :param joining: somebody logs in: what is given counts, whatever the basedir remembers.
     :param means: how to reach the account otherwise than by its URL (endpoint, TLS, authentication).
     :param basedir: one that the caller holds already; it is not closed here.
     :param make_key: make a key when the folder is empty (FORMAT 8.2); always so for the embedded account.
@@ -68,8 +73,11 @@ class IFAPService(Service):
         reactor: Any = None,
         key: Secret | None = None,
         means: Means | None = None,
+        passphrase: Secret | None = None,
+        recovery_code: Secret | None = None,
         basedir: Basedir | None = None,
         make_key: bool = False,
+        joining: bool = False,
         patient: bool = True,
         random: Random = os.urandom,
     ) -> None:
@@ -78,6 +86,9 @@ class IFAPService(Service):
         self._credentials = credentials
         self._reactor = reactor
         self._key = key
+        self._passphrase = passphrase
+        self._recovery_code = recovery_code
+        self._joining = joining
         self._means = means or Means()
         self._basedir = basedir
         self._owns_basedir = basedir is None
@@ -170,7 +181,8 @@ class IFAPService(Service):
         """The present state, at any time."""
         found = self._status_of_waiting() if self._opened is None else await self._opened.filesystem.status()
         own = () if self._server is None else self._server.notices
-        return replace(found, warnings=(*own, *found.warnings))
+        kept = "none" if self._remembering is None else self._remembering.kept
+        return replace(found, key=kept, warnings=(*own, *found.warnings))
 
     def _status_of_waiting(self) -> Status:
         trouble = () if self._error is None else (Notice(code=self._error.code, text=self._error.detail),)
@@ -189,10 +201,15 @@ class IFAPService(Service):
         )
 
     @deferred
-    async def login(self, credentials: Credentials) -> None:
-        """Use these credentials from now on; ``when_ready`` tells what came of it."""
+    async def login(self, credentials: Credentials | None = None, *, passphrase: Secret | None = None) -> None:
+        """Use these from now on, what is None as before; ``when_ready`` tells what came of it."""
         await self._let_go()
-        self._credentials = credentials
+        if credentials is not None:
+            self._credentials = credentials
+        if passphrase is not None:
+            self._passphrase = passphrase
+            if self._remembering is not None:
+                self._remembering.passphrase = passphrase
         if self.running:
             self._begin()
 
@@ -203,6 +220,29 @@ class IFAPService(Service):
         self._credentials = None
         self._error = AuthenticationRefused("Nobody is logged in.")
         self._nobody = True
+
+    @deferred
+    async def set_passphrase(self, passphrase: Secret) -> bool:
+        """Wrap the keys of the open folder under a passphrase; False when a former one may still open it.
+
+        :raises WeakPassphrase, NotSupported, ReadOnly, StoreError: the former one is as before.
+        """
+        removed = await wrapping.set_passphrase(*self._keys(), passphrase)
+        self._passphrase = passphrase
+        return removed
+
+    @deferred
+    async def make_recovery_code(self, show: Callable[[str], None]) -> bool:
+        """Make a recovery code for the open folder and show it; False when a former one may still open it.
+
+        :raises NotSupported, ReadOnly, StoreError: the former one is as before.
+        """
+        return await wrapping.make_recovery_code(self._keys()[0], self._random, show)
+
+    def _keys(self) -> tuple[Opened, Remembering]:
+        if self._opened is None or self._remembering is None:
+            raise self.problem or self.trouble or Unavailable("The folder is not open.")
+        return self._opened, self._remembering
 
     async def be_ready_to_accept(self) -> None:
         """Know what waits in the journal, for the status and for what comes after it."""
@@ -282,9 +322,9 @@ class IFAPService(Service):
         basedir = await self._held_basedir()
         await self._serve_embedded(basedir)
         if self._remembering is None:
-            self._remembering = Remembering(self.settings, basedir, self._key, self._worker)
+            self._remembering = self._memory(basedir, self._worker)
         remembering = self._remembering
-        membership = await remembering.recall()
+        membership = await self._recalled(remembering)
         if self._store is None:
             self._store = await self._shelf(basedir)
         surroundings = await self._surroundings(remembering, self._worker)
@@ -300,12 +340,41 @@ class IFAPService(Service):
             account_key=self.settings.account.key,
             name=self.settings.folder,
         )
+        if remembering.wraps and (opened.made_key or self._joining):
+            await self._set_where_none_is(opened, remembering)
         if opened.made_key:
             self._log.warn(
                 "A new key was made for this folder and is kept in the basedir. Without it nothing can be read: "
                 "keep a copy of what 'ifap info --show-key' prints."
             )
         return opened
+
+    async def _set_where_none_is(self, opened: Opened, remembering: Remembering) -> None:
+        try:
+            await wrapping.set_where_none_is(opened, remembering)
+        except BaseException:
+            self._store = None  # it is closed with the filesystem
+            await opened.filesystem.close()
+            raise
+
+    def _memory(self, basedir: Basedir | None, worker: ThreadWorker) -> Remembering:
+        return Remembering(
+            self.settings,
+            basedir,
+            self._key,
+            worker,
+            self._random,
+            passphrase=self._passphrase,
+            recovery_code=self._recovery_code,
+            joining=self._joining,
+        )
+
+    async def _recalled(self, remembering: Remembering) -> Membership:
+        try:
+            return await remembering.recall()
+        except PassphraseRequired:
+            self._nobody = self._patient  # who waits, waits for a login
+            raise
 
     async def _surroundings(self, remembering: Remembering, worker: ThreadWorker) -> Surroundings:
         return Surroundings(

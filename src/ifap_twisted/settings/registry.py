@@ -40,7 +40,6 @@ SECRET_WORDS: Final = re.compile(r"password|passphrase|passwd|secret|token|oauth
 LATER: Final = frozenset(
     {
         "chunk_threshold",
-        "passphrase_file",
         "check.share_per_day",
         "cache.size",
     }
@@ -265,6 +264,7 @@ _ALL: Final = (
     Key("password_file", None, _FILE, _optional(_path)),
     Key("password_command", None, "a command line", _optional(_command), _show_command),
     Key("key_file", None, _FILE, _optional(_path)),
+    Key("passphrase_file", None, _FILE, _optional(_path)),
     Key("ca_file", None, _FILE, _optional(_path)),
 )
 KEYS: Final = {key.name: key for key in _ALL}
@@ -287,7 +287,8 @@ def unknown(name: str, where: str) -> BadSettings:
     near = get_close_matches(plain, [one for key in _ALL for one in (key.name, key.attribute)], n=1, cutoff=0.6)
     hint = f": did you mean {_as_written(near[0], name)}?" if near else "."
     if SECRET_WORDS.search(plain):
-        hint = ": a secret is never a setting; name its file with password_file or key_file, or run `ifap login`."
+        files = "password_file, key_file or passphrase_file"
+        hint = f": a secret is never a setting; name its file with {files}, or run `ifap login`."
     return BadSettings(f"There is no setting {shown} ({where}){hint}")
 
 

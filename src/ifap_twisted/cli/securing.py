@@ -1,0 +1,61 @@
+"""Setting a passphrase and making a recovery code, with what is told of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ifap_twisted.cli import opening
+from ifap_twisted.cli.logging_in import hold_alone
+from ifap_twisted.cli.passphrases import needed_passphrase, new_passphrase
+
+if TYPE_CHECKING:
+    from ifap_twisted.cli.session import Session
+
+LEFT: Final = "The mail server did not remove the former {what}: it still opens the folder. Run the verb again later."
+
+
+async def run_passphrase(session: Session, file: str | None, new_file: str | None) -> None:
+    """Set the passphrase, and say what became of the former one."""
+    console = session.console
+    with opening.open_basedir(session.options) as basedir:
+        settings = opening.settings_of(basedir)
+        await hold_alone(session, basedir)
+        present = await needed_passphrase(session, basedir, settings, file)
+        new = await new_passphrase(session, new_file)
+        working = opening.change_passphrase(session, basedir, settings, new, present)
+        removed = await session.during("Setting the passphrase", working)
+    if console.json:
+        console.object({"former_removed": removed})
+    console.note("The passphrase is set. Without it and without a copy of the key nobody can read the folder.")
+    if settings.passphrase_file is not None:
+        console.note(f"{settings.passphrase_file} is read for the passphrase: write the new one into it.")
+    if not removed:
+        console.warning(LEFT.format(what="passphrase"))
+
+
+async def run_recovery(session: Session, file: str | None) -> None:
+    """Make a recovery code, print it, and say what became of the former one."""
+    console = session.console
+
+    def show(code: str) -> None:
+        """At once: the former one is removed only when this one was told."""
+        if console.json:
+            console.object({"recovery_code": code})
+        else:
+            for row in code.splitlines():
+                console.line(row)
+        console.flush()
+
+    with opening.open_basedir(session.options) as basedir:
+        settings = opening.settings_of(basedir)
+        await hold_alone(session, basedir)
+        present = await needed_passphrase(session, basedir, settings, file)
+        working = opening.make_recovery_code(session, basedir, settings, show, present)
+        removed = await session.during("Making a recovery code", working)
+    if console.json:
+        console.object({"former_removed": removed})
+    console.note("Keep it on paper: with the account alone it opens the folder.")
+    if removed:
+        console.note("Any code that was printed before is void.")
+    else:
+        console.warning(LEFT.format(what="recovery code"))
