@@ -7,7 +7,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from ifap_twisted.core.planning import SNAPSHOT_AFTER
 from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem.snapshots import QUIET_SECONDS
-from tests.filesystem.folders import Folder, result
+from tests.campaigns.reference import unlike_reference
+from tests.filesystem.folders import KEY, Folder, result
+from tests.messages import mail
 
 
 class QuietTests(SynchronousTestCase):
@@ -50,3 +52,45 @@ class QuietTests(SynchronousTestCase):
             self.folder.clock.advance(1.0)
         result(closed)
         self.assertEqual(self.flushLoggedErrors(), [])
+
+
+class RenumberedTests(SynchronousTestCase):
+    """What a snapshot says of places is not true any more, and the reference believes it (WIRE-FORMAT 4)."""
+
+    def setUp(self) -> None:
+        self.folder = Folder()
+        self.letter = self.folder.shelf.add(mail())
+        self.device = self.folder.device()
+        for number in range(3 * SNAPSHOT_AFTER):
+            result(self.device.put(f"f{number % 7}", b"%d" % number))
+        self.folder.clock.advance(QUIET_SECONDS)
+        others = [uid for uid in self.folder.shelf.messages if uid != self.letter]
+        self.folder.shelf.renumber([*others, self.letter])
+        result(self.device.refresh())
+
+    def check_the_reference(self) -> None:
+        """A fresh client of the reference reads what we read."""
+        fresh = self.folder.device()
+        contents = {entry.path: result(fresh.get(entry.path)) for entry in result(fresh.list("/", recursive=True))}
+        self.assertEqual(unlike_reference(self.folder.shelf.messages, KEY.text, contents), [])
+
+    def test_after_the_next_write(self) -> None:
+        """One is enough for another snapshot."""
+        result(self.device.put("g", b"1"))
+        self.folder.clock.advance(QUIET_SECONDS)
+        self.check_the_reference()
+
+    def test_at_the_end(self) -> None:
+        """Also of a device that wrote nothing since."""
+        result(self.device.close())
+        self.check_the_reference()
+
+    def test_once(self) -> None:
+        """The next writes need none."""
+        for number in range(3):
+            result(self.device.put("g", b"%d" % number))
+            self.folder.clock.advance(QUIET_SECONDS)
+        before = len(self.folder.shelf.messages)
+        result(self.device.close())
+        self.assertEqual(len(self.folder.shelf.messages), before)
+        self.check_the_reference()

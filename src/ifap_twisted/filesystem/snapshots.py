@@ -36,6 +36,7 @@ class Snapshots:
         self._call: IDelayedCall | None = None
         self._due = False
         self._stopped = False
+        self._generation = desk.view.generation
 
     async def write(self) -> None:
         """Write one, from a complete refresh only.
@@ -48,9 +49,10 @@ class Snapshots:
             raise CallerError("The server's listing is incomplete; a snapshot of it would hide files. Try again later.")
         if view.index.missing()[0]:
             raise CallerError("Files are missing, see 'ifap status'; a snapshot now would hide that from others.")
-        histories = view.index.histories()
+        histories, generation = view.index.histories(), view.generation
         content = await self._desk.worker(lambda: snapshot.encode(planning.plan_snapshot(histories)))
         await self._desk.writer.write(view.dialect.snapshot_path, content, Change())
+        self._generation = generation
 
     async def renew(self) -> None:
         """After a collection, where there is a snapshot: it names what is gone."""
@@ -70,8 +72,14 @@ class Snapshots:
         if self._wanted():
             detach(self._if_possible(self._begin()), self._log, "writing a snapshot")
 
+    @property
+    def _lies(self) -> bool:
+        """The server gave other numbers since: the reference believes a snapshot whatever it says (WIRE-FORMAT 4)."""
+        view = self._desk.view
+        return view.generation != self._generation and bool(view.index.history(view.dialect.snapshot_path))
+
     def _wanted(self) -> bool:
-        return planning.wants_snapshot(self._desk.view.index, self._desk.view.dialect.snapshot_path)
+        return self._lies or planning.wants_snapshot(self._desk.view.index, self._desk.view.dialect.snapshot_path)
 
     @deferred
     async def _if_possible(self, writing: Awaitable[None]) -> None:
@@ -90,7 +98,8 @@ class Snapshots:
 
     async def write_last(self) -> None:
         """Before the end: write one that is due, if that can be done."""
-        if not (self._due and self._desk.view.state == "connected" and self._wanted()):
+        due = (self._due and self._wanted()) or self._lies
+        if not due or self._desk.view.state != "connected":
             return
         try:
             await self.write()
