@@ -19,6 +19,7 @@ __all__ = [
     "Damaged",
     "DataError",
     "DirectoryNotEmpty",
+    "Extended",
     "Forbidden",
     "ForeignFolder",
     "ForeignKey",
@@ -39,6 +40,7 @@ __all__ = [
     "NotSupported",
     "NotTrusted",
     "OutcomeUnknown",
+    "Oversized",
     "PassphraseRequired",
     "Plaintext",
     "ProtocolViolation",
@@ -54,6 +56,7 @@ __all__ = [
     "Throttled",
     "TimedOut",
     "TooLarge",
+    "Truncated",
     "Unauthorised",
     "Unavailable",
     "Unbound",
@@ -277,6 +280,12 @@ class Malformed(DataError):
         self.section = section
 
 
+class Oversized(Malformed):
+    """A message is larger than any that is read."""
+
+    code = "oversized"
+
+
 class Damaged(DataError):
     """What the mail server keeps on its disk is damaged."""
 
@@ -311,6 +320,18 @@ class Tampered(DataError):
     """The content of a message was damaged or changed after it was written."""
 
     code = "tampered"
+
+
+class Truncated(Tampered):
+    """The content of a message was cut off."""
+
+    code = "truncated"
+
+
+class Extended(Tampered):
+    """Something was added to the content of a message."""
+
+    code = "extended"
 
 
 class Spliced(DataError):

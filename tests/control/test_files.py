@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ifap_twisted.control.files import disposition, parse_range
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import ABSENT, Entry, Record
-from ifap_twisted.errors import OutcomeUnknown, Tampered, Throttled, Unavailable
+from ifap_twisted.errors import Extended, OutcomeUnknown, Oversized, Tampered, Throttled, Truncated, Unavailable
 from tests.control.scripted import Held, Scripted, failing
 from tests.control.wire import Node, parse, request
 
@@ -395,8 +395,9 @@ class GetTests(FilesCase):
 
     def test_damaged(self):
         """Damaged data is 502 and never content."""
-        self.scripted(read=failing(Tampered("The content was changed.", path="a.txt")))
-        self.assertEqual(self.code(self.get()), (502, "tampered"))
+        for error in (Tampered, Truncated, Extended, Oversized):
+            self.scripted(read=failing(error("The content was changed.", path="a.txt")))
+            self.assertEqual(self.code(self.get()), (502, error.code))
 
     def test_streamed(self):
         """A long file is written piece by piece, no faster than the client takes it."""

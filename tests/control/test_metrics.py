@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.defer import succeed
@@ -20,6 +22,7 @@ STATUS = Status(
     failing=2,
     conflicts=3,
     damaged=4,
+    damage={"tampered": 3, "oversized": 1},
     foreign=5,
     warnings=(Notice(code="x", text="secret-text"),),
     last_refresh=123.0,
@@ -53,6 +56,17 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(found["ifap_last_refresh_timestamp_seconds",], 123)
         self.assertEqual(found["ifap_connection_state", "offline"], 1)
         self.assertEqual(found["ifap_connection_state", "connected"], 0)
+
+    def test_damage(self):
+        """Each kind of damage has its line, and none when it is gone."""
+        statuses = [STATUS, dataclasses.replace(STATUS, damage={"tampered": 2})]
+        node = Node()
+        node = Node(filesystem=Scripted(node.filesystem, status=lambda: succeed(statuses.pop(0))), info=dict)
+        before, after = samples(node), samples(node)
+        self.assertEqual(before["ifap_damaged_messages", "tampered"], 3)
+        self.assertEqual(before["ifap_damaged_messages", "oversized"], 1)
+        self.assertEqual(after["ifap_damaged_messages", "tampered"], 2)
+        self.assertNotIn(("ifap_damaged_messages", "oversized"), after)
 
     def test_counts(self):
         """Files, versions and bytes as far as they are known; what is not is not a number, never 0."""

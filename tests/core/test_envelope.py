@@ -35,14 +35,17 @@ from ifap_twisted.core.metadata import text_length
 from ifap_twisted.core.values import Draft, Sealed, Version
 from ifap_twisted.errors import (
     DataError,
+    Extended,
     ForeignFolder,
     ForeignKey,
     InvalidPath,
     Malformed,
     NewerVersionNeeded,
+    Oversized,
     Plaintext,
     Spliced,
     Tampered,
+    Truncated,
     Unbound,
 )
 from ifap_twisted.testing import reference_writer
@@ -324,13 +327,13 @@ class HeaderTests(SynchronousTestCase):
         self.assertRaises(Malformed, header, b"X-IFAP:\r\n\r\n", key=None)
 
     def test_too_long(self) -> None:
-        """A field that is longer than any of ours or the reference's is malformed."""
+        """A field that is longer than any of ours or the reference's is not looked at."""
         long, longer = (
             head(reference_writer.encode("a", b"", {"x": "y" * length}, key="abc"))
             for length in (10_000, limits.HEADER_FIELDS)
         )
         self.assertEqual(header(long).extra, {"x": "y" * 10_000})
-        self.assertRaises(Malformed, header, longer)
+        self.assertEqual(self.assertRaises(Oversized, header, longer).section, "header")
 
     def test_payload_as_metadata(self) -> None:
         """An authentic text that ends with a blank is a payload, one of another length is no metadata (FORMAT 1.4)."""
@@ -413,10 +416,22 @@ class ContentTests(SynchronousTestCase):
     def test_damaged(self) -> None:
         """A content that is missing, cut or changed is told as damaged, because the key is known to be right."""
         message = sealed().message
-        for content in (b"", b"\r\n \r\n", body(message)[:-50], body(message).swapcase(), b"!", b"!AAAA", b"!" * 4000):
-            self.assertRaises(Tampered, read, self.swapped(message, content))
+        whole = body(message)
         foreign = body(sealed(key=OTHER).message)
-        self.assertRaises(Tampered, read, self.swapped(message, foreign))
+        cases = {
+            Truncated: (b"", b"\r\n \r\n", whole[:-50], whole[:9] + whole[10:], b"!", b"!AAAA"),
+            Extended: (
+                whole + b"A",
+                whole[:9] + b"A" + whole[9:],
+                b"!" * 4000,
+                body(sealed(bytes(2048)).message) + b"A",
+            ),
+            Tampered: (whole.swapcase(), whole[:9] + b"?" + whole[10:], foreign),
+        }
+        for error, bodies in cases.items():
+            for content in bodies:
+                found = self.assertRaises(error, read, self.swapped(message, content))
+                self.assertEqual((type(found), found.path), (error, "a/b.txt"), content[:20])
         self.assertRaises(Tampered, read, self.swapped(sealed(key=None).message, b"aGVs?G8="), key=None)
 
     def test_plaintext(self) -> None:

@@ -11,7 +11,17 @@ from ifap_twisted.core import snapshot
 from ifap_twisted.core.envelope import is_foreign, read_header, read_message
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.values import Version
-from ifap_twisted.errors import DataError, ForeignKey, Malformed, Plaintext, SnapshotCorrupt, Spliced, Tampered
+from ifap_twisted.errors import (
+    DataError,
+    Extended,
+    ForeignKey,
+    Malformed,
+    Plaintext,
+    SnapshotCorrupt,
+    Spliced,
+    Tampered,
+    Truncated,
+)
 from ifap_twisted.testing.reference_writer import Stamp, encode
 from tests.core.vectors import DIALECTS, MANIFEST, ROOT, Vector, vector, vectors
 
@@ -86,10 +96,10 @@ class RefuseTests(SynchronousTestCase):
             "alt-two-metadata-headers": Malformed,
             "bad-no-data-part": Malformed,
             "bad-payload-bitflip": Tampered,
-            "bad-payload-truncated": Tampered,
-            "bad-payload-missing": Tampered,
+            "bad-payload-truncated": Truncated,
+            "bad-payload-missing": Truncated,
             "bad-payload-wrong-key": Tampered,
-            "alt-trailing-lines": Tampered,
+            "alt-trailing-lines": Extended,
             "sec-plaintext-injected": Plaintext,
             "sec-plaintext-metadata": Plaintext,
             "sec-plaintext-payload": Plaintext,

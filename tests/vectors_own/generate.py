@@ -175,11 +175,13 @@ def _damaged() -> list[tuple[dict[str, Any], bytes]]:
     }
     found = [_made(name, base, code, code, message=message) for name, (message, code) in cases.items()]
     bodies = {
-        "bit-in-content": body[:1000] + (b"A" if body[1000:1001] != b"A" else b"B") + body[1001:],
-        "content-cut": body[:-100],
-        "content-missing": b"",
+        "bit-in-content": (body[:1000] + (b"A" if body[1000:1001] != b"A" else b"B") + body[1001:], "tampered"),
+        "content-cut": (body[:-100], "truncated"),
+        "content-missing": (b"", "truncated"),
+        "content-lengthened": (body + b"AAAA\r\n", "extended"),
     }
-    found += [_made(name, base, "ok", "tampered", message=head + b"\r\n\r\n" + text) for name, text in bodies.items()]
+    for name, (text, code) in bodies.items():
+        found.append(_made(name, base, "ok", code, message=head + b"\r\n\r\n" + text))
     other = whole.replace(b"application/x-ifap", b"application/octet-stream")
     return [*found, _made("no-part", base, "ok", "malformed", message=other)]
 

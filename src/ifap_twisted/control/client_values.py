@@ -91,6 +91,7 @@ def _status(found: Mapping[str, JSON]) -> Status:
         conflicts=found["conflicts"],
         locks=found["locks"],
         damaged=found["damaged"],
+        damage=dict(found.get("damage", {})),
         foreign=found["foreign"],
         key=found.get("key", "none"),
         warnings=tuple(_notice(warning) for warning in found["warnings"]),

@@ -40,6 +40,9 @@ class Metrics:
         gauges = {**_FROM_STATUS, **_FROM_COUNTS}
         self._gauges = {name: Gauge(f"ifap_{name}", text, registry=self._registry) for name, text in gauges.items()}
         self._warnings = Gauge("ifap_warnings", "Things that a person should know.", registry=self._registry)
+        self._damage = Gauge(
+            "ifap_damaged_messages", "Messages of the folder with this error.", ["code"], registry=self._registry
+        )
         self._state = Gauge("ifap_connection_state", "1 for the present state.", ["state"], registry=self._registry)
         self._refreshed = Gauge(
             "ifap_last_refresh_timestamp_seconds", "When the folder was last looked at.", registry=self._registry
@@ -69,6 +72,9 @@ class Metrics:
             self._gauges[name].set(_number(counts.get(name)))
         for state in STATES:
             self._state.labels(state).set(status.state == state)
+        self._damage.clear()
+        for code, count in status.damage.items():
+            self._damage.labels(code).set(count)
         self._warnings.set(len(status.warnings))
         self._refreshed.set(status.last_refresh or 0.0)
         return Answer(headers={"Content-Type": CONTENT_TYPE_LATEST}, body=generate_latest(self._registry))

@@ -125,6 +125,7 @@ OBJECTS: Final[Mapping[str, Schema]] = {
             "conflicts": _COUNT,
             "locks": _COUNT,
             "damaged": _COUNT,
+            "damage": {"type": "object", "additionalProperties": _COUNT},
             "foreign": _COUNT,
             "key": {"enum": ["wrapped", "clear", "none"]},
             "warnings": {

@@ -22,6 +22,11 @@ def largest_file(sealed: Sealed, most: int) -> int:
 
 def body_length(size: int) -> int:
     """The length of a sealed body: padded, a Fernet token with its mark, folded, and a line end (WIRE-FORMAT 2.2)."""
-    padded = size - size % limits.CONTENT_BLOCK + limits.CONTENT_BLOCK
-    token = 1 + 4 * -(-(TOKEN_BYTES + padded) // 3)
+    token = token_characters(size)
     return token + 2 * -(-token // limits.BODY_COLUMNS)
+
+
+def token_characters(size: int) -> int:
+    """The characters of a sealed body, its ``!`` included and line ends left out: exactly so many for a content."""
+    padded = size - size % limits.CONTENT_BLOCK + limits.CONTENT_BLOCK
+    return 1 + 4 * -(-(TOKEN_BYTES + padded) // 3)

@@ -18,20 +18,23 @@ from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Final
 
-from ifap_twisted.core import limits, metadata, sealing
+from ifap_twisted.core import capacity, limits, metadata, sealing
 from ifap_twisted.core.dialects import DIALECTS, Dialect, dialects_of
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.metadata import exceeds_reference
 from ifap_twisted.core.mime import data_part, head_end
 from ifap_twisted.core.values import Draft, Sealed, Version
 from ifap_twisted.errors import (
+    Extended,
     ForeignFolder,
     ForeignKey,
     Malformed,
     NewerVersionNeeded,
+    Oversized,
     Plaintext,
     Spliced,
     Tampered,
+    Truncated,
     Unbound,
 )
 
@@ -198,6 +201,7 @@ def read_header(fields: bytes, *, dialect: Dialect, keys: Sequence[Key], home: s
     :param keys: the keys of the folder; none when encryption is off.
     :param home: the folder's, once it is known: a message of ours from another folder is refused (FORMAT 1, table).
     :raises Malformed: no metadata field or more than one, or it is not in the format.
+    :raises Oversized: the metadata field is longer than any that is read.
     :raises ForeignKey: it is sealed and no key opens it, or it was damaged.
     :raises Plaintext: it is not sealed and there are keys.
     :raises Spliced: a payload stands in the place of the metadata (WIRE-FORMAT 7.3).
@@ -213,7 +217,7 @@ def read_message(
 
     :raises Malformed: as :func:`read_header`, or there is no part with content.
     :raises Plaintext: the metadata or the content is not sealed and there are keys.
-    :raises Tampered: the content is damaged.
+    :raises Tampered: the content is damaged; Truncated, Extended: it is too short or too long for its header.
     :raises Spliced: the content is not the one that the metadata tells of.
     :raises Unbound: ``require_bound`` is set and the metadata names no hash.
     :raises NewerVersionNeeded: the content means something that this release does not know.
@@ -272,7 +276,7 @@ def _token(fields: bytes, dialect: Dialect) -> bytes:
         raise Malformed(f"There are {len(found)} metadata fields instead of one.", section="header")
     value: bytes = found[0]
     if len(value) > limits.HEADER_FIELDS:
-        raise Malformed("The metadata field is too long.", section="header")
+        raise Oversized("The metadata field is too long.", section="header")
     return value.translate(None, _WHITE)
 
 
@@ -297,14 +301,14 @@ def _decoded(token: bytes) -> bytes:
 
 def _sealed_content(body: memoryview, version: Version, key: Key) -> bytes:
     if len(body) == 0:
-        raise Tampered("The content is missing.", path=version.path)
+        raise Truncated("The content is missing.", path=version.path)
     if bytes(body[:1]) != sealing.MARK:
         raise Plaintext("The content is not encrypted.", path=version.path)
     try:
         buffer, _ = sealing.open_into((key,), body)
     except (ForeignKey, Malformed):
         # The key is right, since it opened the header.
-        raise Tampered(path=version.path) from None
+        raise _damaged(body, version) from None
     with buffer.getbuffer() as view:
         length = len(view)
         blanks = bytes(view[version.length :])
@@ -312,6 +316,14 @@ def _sealed_content(body: memoryview, version: Version, key: Key) -> bytes:
         raise Spliced("The content is not as long as the header says.", path=version.path)
     buffer.truncate(version.length)
     return buffer.getvalue()
+
+
+def _damaged(body: memoryview, version: Version) -> Tampered:
+    """Cut, lengthened or changed: an honest body of this header has exactly so many characters."""
+    found, honest = len(bytes(body).translate(None, _WHITE)), capacity.token_characters(version.length)
+    if found == honest:
+        return Tampered(path=version.path)
+    return Truncated(path=version.path) if found < honest else Extended(path=version.path)
 
 
 def _plain_content(body: memoryview, version: Version) -> bytes:

@@ -361,7 +361,9 @@ class Status:
     :ivar state: ``connected``, ``connecting``, ``offline`` or ``stopped``.
     :ivar pending: writes accepted that are not yet known to be durable; ``failing``: those that were tried in vain.
     :ivar locks: paths on which a lock holds, as far as is known.
-    :ivar damaged: messages of this folder that cannot be used; ``foreign``: messages that are none of ours.
+    :ivar damaged: messages of this folder that cannot be used, as far as they were read; ``foreign``: messages that are
+        none of ours.
+    :ivar damage: how many of the damaged have which error, by its code.
     :ivar key: how this device keeps the key: ``wrapped`` under a passphrase, ``clear``, or ``none`` for not at all.
     :ivar last_refresh: Unix time, or None.
     """
@@ -375,6 +377,7 @@ class Status:
     conflicts: int = 0
     locks: int = 0
     damaged: int = 0
+    damage: Mapping[str, int] = field(default_factory=dict)
     foreign: int = 0
     key: str = "none"
     warnings: tuple[Notice, ...] = ()
@@ -392,6 +395,7 @@ class Status:
             "conflicts": self.conflicts,
             "locks": self.locks,
             "damaged": self.damaged,
+            "damage": dict(self.damage),
             "foreign": self.foreign,
             "key": self.key,
             "warnings": [warning.to_json() for warning in self.warnings],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -270,7 +271,7 @@ class Filesystem:
     async def status(self) -> Status:
         """The present state."""
         view = self.desk.view
-        rejected = view.index.rejected()
+        rejected = view.rejected
         left, failing = (0, 0) if self._recovery is None else (len(self._recovery), self._recovery.failing)
         journalled = () if self._recovery is None else self._recovery.notices()
         plainly = self.desk.options.expunges_plainly
@@ -285,6 +286,7 @@ class Filesystem:
             conflicts=len(view.index.conflicts()),
             locks=self.desk.book.count(),
             damaged=len(rejected),
+            damage=dict(sorted(Counter(error.code for error in rejected.values()).items())),
             foreign=view.index.foreign(),
             warnings=(*self._warnings, *journalled, *found),
             last_refresh=view.last_refresh,

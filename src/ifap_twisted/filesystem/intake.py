@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Mapping
 
-from ifap_twisted.core import envelope, paths
+from ifap_twisted.core import envelope, limits, paths
 from ifap_twisted.core.history import History
 from ifap_twisted.core.values import KEY_SLOT, HeaderBlock, Version
-from ifap_twisted.errors import DataError, ForeignFolder, Plaintext
+from ifap_twisted.errors import DataError, ForeignFolder, Oversized, Plaintext
 from ifap_twisted.filesystem.events import news
 from ifap_twisted.filesystem.known import Known
 from ifap_twisted.filesystem.listing import Decoded, fill, made_of
@@ -61,6 +61,7 @@ class Intake:
         self._forget_gone()
         before = known.index
         known.renew(fresh, generation)
+        self._weigh(blocks)
         self._book.noticed({*before.locked_paths(), *fresh.locked_paths()})
 
     async def absorb(self, blocks: Mapping[int, HeaderBlock]) -> None:
@@ -76,6 +77,7 @@ class Intake:
             self._absorbing -= 1
         self._known.check_read(generation)
         self._note({uid: found for uid, found in decoded.items() if uid not in self._gone})
+        self._weigh(blocks)
         self._forget_gone()
 
     async def absorb_again(self, blocks: Mapping[int, HeaderBlock], generation: int) -> None:
@@ -88,6 +90,7 @@ class Intake:
         self._known.check_read(generation)
         useless = self._known.index.useless
         self._note({uid: found for uid, found in decoded.items() if uid in useless and found is not None})
+        self._weigh(blocks)
 
     def lose(self, uids: Collection[int], moment: float) -> None:
         """They are gone, and were there until that moment for all that is known."""
@@ -102,6 +105,7 @@ class Intake:
         known.claimed -= sum(uid in known.index for uid in uids)
         known.index.discard(known.removing.intersection(uids))
         known.index.forget(uids, moment)
+        known.heal(uids)
         self._tell_of_locks(locked)
         self._announce(before)
 
@@ -167,6 +171,13 @@ class Intake:
         fill(self._known.index, decoded, lambda _version: now)
         self._tell_of_locks(locked)
         self._announce(before)
+
+    def _weigh(self, blocks: Mapping[int, HeaderBlock]) -> None:
+        """A message larger than any that is read is never asked for; the file that its header tells of stays listed."""
+        for uid, block in blocks.items():
+            version = self._known.index.at(uid) if block.size > limits.LITERAL else None
+            if version is not None:
+                self._known.spoil(uid, Oversized(path=version.path, section="body"))
 
     def _forget_gone(self) -> None:
         if not self._absorbing:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.records import Records
 from ifap_twisted.core.values import FolderState
-from ifap_twisted.errors import Renumbered
+from ifap_twisted.errors import DataError, Renumbered
 from ifap_twisted.interfaces import IMessageStore
 
 
@@ -37,6 +37,7 @@ class Known:
         self.folder: FolderState | None = None
         self.claimed = 0
         self.removing: set[int] = set()
+        self._damage: dict[int, DataError] = {}
         self._generation = 0
         self._index_generation = 0
 
@@ -70,6 +71,25 @@ class Known:
         """The server takes no changes to the folder, as it said last."""
         return self.folder is not None and self.folder.read_only
 
+    @property
+    def rejected(self) -> Mapping[int, DataError]:
+        """Why messages of this folder cannot be used, by UID: their headers, or what was found when they were read."""
+        return {**self._damage, **self.index.rejected()}
+
+    def damage_at(self, uid: int) -> DataError | None:
+        """What was found when the content of a version was read last, or would have been."""
+        return self._damage.get(uid)
+
+    def spoil(self, uid: int, error: DataError) -> None:
+        """The content of the version at a UID cannot be used; it counts until it can, or is gone."""
+        if self.index.at(uid) is not None:
+            self._damage[uid] = error
+
+    def heal(self, uids: Iterable[int]) -> None:
+        """Nothing is held against the contents at these UIDs any more."""
+        for uid in uids:
+            self._damage.pop(uid, None)
+
     def check_generation(self, generation: int) -> None:
         """UIDs that were learnt under it are still those of the same messages.
 
@@ -94,4 +114,5 @@ class Known:
     def renew(self, index: Index, generation: int) -> None:
         """Go on with an index that was made under a generation."""
         self.index = index
+        self._damage.clear()
         self._index_generation = generation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from twisted.internet.defer import Deferred
 
@@ -11,7 +11,17 @@ from ifap_twisted.core import envelope, limits
 from ifap_twisted.core.copies import same_version
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import Version
-from ifap_twisted.errors import DataError, IFAPError, MessageGone, NewerVersionNeeded, Renumbered, Tampered
+from ifap_twisted.errors import (
+    DataError,
+    IFAPError,
+    MessageGone,
+    NewerVersionNeeded,
+    Oversized,
+    ProtocolViolation,
+    Renumbered,
+    Tampered,
+    Unbound,
+)
 from ifap_twisted.filesystem.known import Known
 from ifap_twisted.workers import Worker
 
@@ -64,17 +74,31 @@ class Reader:
 
     async def _any_content(self, placed: Placed) -> bytes:
         version = placed.version
-        failures: list[IFAPError] = []
+        failures: dict[int, IFAPError] = {}
         for uid in placed.places:
             try:
-                return await self._content_at(uid, version)
-            except (MessageGone, DataError) as error:
-                failures.append(error)
+                content = await self._content_at(uid, version)
+            except (MessageGone, ProtocolViolation, DataError) as error:
+                error.path = version.path
+                failures[uid] = error
+                continue
+            self._note(placed, failures, good=uid)
+            return content
         if self._are_stale(placed):
             raise Renumbered
-        worst = next((error for error in failures if isinstance(error, DataError)), failures[0])
-        worst.path = version.path
-        raise worst
+        self._note(placed, failures)
+        found = list(failures.values())
+        raise next((error for error in found if isinstance(error, DataError)), found[0])
+
+    def _note(self, placed: Placed, failures: Mapping[int, IFAPError], good: int | None = None) -> None:
+        """Keep what was found for the status; of numbers that mean something else meanwhile, nothing was found."""
+        if self._are_stale(placed):
+            return
+        for uid, error in failures.items():
+            if isinstance(error, DataError) and not isinstance(error, Unbound | NewerVersionNeeded):
+                self._known.spoil(uid, error)
+        if good is not None:
+            self._known.heal([good])
 
     def _are_stale(self, placed: Placed) -> bool:
         """Whether the places were of numbers that the server has changed since: what was read is another message."""
@@ -84,6 +108,9 @@ class Reader:
     async def _content_at(self, uid: int, version: Version) -> bytes:
         if self._known.renumbering:
             raise Renumbered
+        damage = self._known.damage_at(uid)
+        if isinstance(damage, Oversized) and damage.section == "body":
+            raise damage
         message = await self._known.store.message(uid)
         found, content = await self._open(message)
         if not same_version(found, version):

@@ -16,7 +16,7 @@ from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.records import Records
 from ifap_twisted.core.values import FolderState, HeaderBlock, Sealed
-from ifap_twisted.errors import Renumbered
+from ifap_twisted.errors import DataError, Renumbered
 from ifap_twisted.filesystem.following import Following
 from ifap_twisted.filesystem.freshness import Freshness
 from ifap_twisted.filesystem.intake import Intake
@@ -115,6 +115,11 @@ class View:
     def records(self) -> Records:
         """What is on record of what was collected."""
         return self._known.records
+
+    @property
+    def rejected(self) -> Mapping[int, DataError]:
+        """Why messages of this folder cannot be used, by UID: their headers, or what was found when they were read."""
+        return self._known.rejected
 
     async def read_records(self) -> None:
         """Let the index know what is on record."""

@@ -19,7 +19,19 @@ PUTTING: Final = frozenset({"put", "create", "edit", "append", "queue", "hold"})
 PERHAPS: Final = frozenset({CRASHED, CANCELLED, UNENDED, "outcome-unknown", "stored-as-conflict", "lease-lost"})
 """Outcomes of a put that may have stored its file; all others are certain that it is not there."""
 REMOVING: Final = frozenset({"remove", "remove-tree", "move", "rmdir", "resolve", "both", "mkdir", "restore"})
-BUGS: Final = frozenset({"vid-collision", "tampered", "spliced", "malformed", "foreign-key", "wrong-key"})
+BUGS: Final = frozenset(
+    {
+        "vid-collision",
+        "tampered",
+        "truncated",
+        "extended",
+        "spliced",
+        "malformed",
+        "oversized",
+        "foreign-key",
+        "wrong-key",
+    }
+)
 """Errors that no server of these worlds can cause."""
 
 

@@ -1,0 +1,167 @@
+"""Contents that cannot be used: told by their codes, counted until they can be used or are gone (FORMAT 2.3, 2.6)."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ifap_twisted.core import limits
+from ifap_twisted.errors import Oversized, ProtocolViolation, Spliced, Tampered, Truncated
+from ifap_twisted.filesystem.desk import Options
+from ifap_twisted.store.memory import MemoryStore
+from tests.filesystem.folders import Folder, result
+
+
+def cut(message: bytes) -> bytes:
+    """The message without its last hundred bytes."""
+    return message[:-100]
+
+
+def flipped(message: bytes) -> bytes:
+    """The message with another character near the end of its content."""
+    other = b"A" if message[-50:-49] != b"A" else b"B"
+    return message[:-50] + other + message[-49:]
+
+
+class DamageTests(SynchronousTestCase):
+    """One folder with the files a and b, of which the content of a is damaged on the server."""
+
+    def setUp(self) -> None:
+        self.folder = Folder()
+        self.device = self.folder.device()
+        self.places = {path: self.put(path) for path in ("a", "b")}
+
+    def put(self, path: str, content: bytes = b"hello") -> int:
+        result(self.device.put(path, content))
+        return max(self.folder.shelf.messages)
+
+    def spoil(self, path: str = "a", how=cut) -> bytes:
+        """Damage the message of a file; gives what it was."""
+        uid = self.places[path]
+        before = self.folder.shelf.messages[uid]
+        self.folder.shelf.tamper(uid, how(before))
+        return before
+
+    def damage(self) -> dict[str, int]:
+        status = result(self.device.status())
+        self.assertEqual(sum(status.damage.values()), status.damaged)
+        return dict(status.damage)
+
+    def test_kept(self) -> None:
+        """What is found when a file is read is counted, once, and told in a warning."""
+        self.spoil()
+        self.assertEqual(self.damage(), {})
+        for _ in range(2):
+            self.assertEqual(self.assertRaises(Truncated, result, self.device.get("a")).path, "a")
+        self.assertEqual(self.damage(), {"truncated": 1})
+        self.assertIn("truncated", [warning.code for warning in result(self.device.status()).warnings])
+        self.assertEqual(result(self.device.get("b")), b"hello")
+
+    def test_kinds(self) -> None:
+        """Each kind of damage has its own code."""
+        self.spoil("a")
+        self.spoil("b", flipped)
+        self.assertRaises(Truncated, result, self.device.get("a"))
+        self.assertEqual(type(self.assertRaises(Tampered, result, self.device.get("b"))), Tampered)
+        self.assertEqual(self.damage(), {"tampered": 1, "truncated": 1})
+
+    def test_healed(self) -> None:
+        """A content that the server gives whole again counts no more."""
+        before = self.spoil()
+        self.assertRaises(Truncated, result, self.device.get("a"))
+        self.folder.shelf.tamper(self.places["a"], before)
+        self.assertEqual(result(self.device.get("a")), b"hello")
+        self.assertEqual(self.damage(), {})
+
+    def test_gone(self) -> None:
+        """What is gone is not damaged any more."""
+        self.spoil()
+        self.assertRaises(Truncated, result, self.device.get("a"))
+        self.folder.shelf.remove([self.places["a"]])
+        result(self.device.refresh())
+        self.assertEqual(self.damage(), {})
+
+    def test_renumbered(self) -> None:
+        """After a renumbering nothing is held against what has got the number now."""
+        self.spoil()
+        self.assertRaises(Truncated, result, self.device.get("a"))
+        self.folder.shelf.renumber()
+        result(self.device.refresh())
+        self.assertEqual(self.damage(), {})
+        self.assertRaises(Truncated, result, self.device.get("a"))
+        self.assertEqual(self.damage(), {"truncated": 1})
+
+    def test_good_copy(self) -> None:
+        """A damaged place beside a good one hides nothing, and is counted."""
+        whole = self.spoil()
+        self.folder.shelf.add(whole)
+        result(self.device.refresh())
+        self.assertEqual(result(self.device.get("a")), b"hello")
+        self.assertEqual(self.damage(), {"truncated": 1})
+
+    def test_swapped(self) -> None:
+        """The body of another file under the header is counted as spliced."""
+        head = self.folder.shelf.messages[self.places["a"]].partition(b"\r\n\r\n")[0]
+        self.put("c", b"jello")
+        body = self.folder.shelf.messages[max(self.folder.shelf.messages)].partition(b"\r\n\r\n")[2]
+        self.spoil("a", lambda _message: head + b"\r\n\r\n" + body)
+        self.assertRaises(Spliced, result, self.device.get("a"))
+        self.assertEqual(self.damage(), {"spliced": 1})
+
+    def test_unbound(self) -> None:
+        """A refusal by the user's own setting is no damage."""
+        device = self.folder.device(options=Options(require_bound=True))
+        self.assertEqual(result(device.get("a")), b"hello")
+        self.assertEqual(dict(result(device.status()).damage), {})
+
+    def test_broken_answer(self) -> None:
+        """A place that the server cannot give within the protocol does not hide another one."""
+        self.folder.shelf.add(self.folder.shelf.messages[self.places["a"]])
+        store = self.folder.store()
+        device = self.folder.device(store=store)
+        store.fail_next("message", ProtocolViolation())
+        self.assertEqual(result(device.get("a")), b"hello")
+        self.assertEqual(dict(result(device.status()).damage), {})
+
+
+class OversizedTests(SynchronousTestCase):
+    """A message of which RFC822.SIZE is more than is ever read."""
+
+    def setUp(self) -> None:
+        self.folder = Folder()
+        device = self.folder.device()
+        result(device.put("large", bytes(9000)))
+        result(device.put("small", b"hello"))
+        self.patch(limits, "LITERAL", 9000)
+
+    def test_never_asked_for(self) -> None:
+        """The file is listed, counted as damaged, and its content is never fetched."""
+        store = Asked(self.folder.shelf, clock=self.folder.clock)
+        device = self.folder.device(store=store)
+        names = [entry.path for entry in result(device.list())]
+        self.assertEqual(names, ["large", "small"])
+        store.asked.clear()
+        self.assertEqual(self.assertRaises(Oversized, result, device.get("large")).path, "large")
+        self.assertEqual(store.asked, [])
+        self.assertEqual(result(device.get("small")), b"hello")
+        self.assertEqual(dict(result(device.status()).damage), {"oversized": 1})
+
+    def test_arrives(self) -> None:
+        """So is one that arrives later, and its older version stays readable by its id."""
+        device = self.folder.device()
+        old = result(device.stat("small")).version
+        result(self.folder.device().put("small", bytes(9000)))
+        result(device.refresh())
+        self.assertRaises(Oversized, result, device.get("small"))
+        self.assertEqual(result(device.get("small", version=old)), b"hello")
+
+
+class Asked(MemoryStore):
+    """A session that notes which messages it was asked for."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.asked: list[int] = []
+
+    def message(self, uid):
+        self.asked.append(uid)
+        return super().message(uid)
