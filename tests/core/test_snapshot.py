@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -11,7 +14,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core import limits
-from ifap_twisted.core.snapshot import decode, encode
+from ifap_twisted.core.snapshot import encode
+from ifap_twisted.core.snapshot import entries as read_entries
 from ifap_twisted.errors import SnapshotCorrupt, TooLarge
 from tests.core.strategies import hostile_paths, json_values, paths, texts
 
@@ -25,6 +29,11 @@ def entries(draw: st.DrawFn) -> tuple[int, dict[str, Any], tuple[int, ...]]:
 
 
 trees = st.dictionaries(paths | hostile_paths, entries(), max_size=4)
+
+
+def decode(content: bytes) -> dict[str, Any]:
+    """All entries of a snapshot."""
+    return dict(read_entries(content))
 
 
 def packed(value: Any) -> bytes:
@@ -119,6 +128,62 @@ class DecodeTests(SynchronousTestCase):
         """What inflates further than an honest snapshot does is refused (vector sec-snapshot-bomb)."""
         blanks = b'{"tree":{},"seen":[]' + b" " * (30 * limits.MIB) + b"}"
         self.assertRaises(SnapshotCorrupt, decode, zlib.compress(blanks))
+
+    def test_orders(self) -> None:
+        """Both orders of the two parts, and any white space between, are the same snapshot."""
+        text = ' { "seen" : [ 1 , 2 ] ,\r\n"tree":{ "a" : [2,{"bytes":1},[1,2]] } } \n'
+        self.assertEqual(decode(zlib.compress(text.encode())), decode(packed(GOOD)))
+
+    def test_syntax(self) -> None:
+        """Of a text with a character left out or added only what is JSON is read, and as JSON has it."""
+        good, read = json.dumps(GOOD), 0
+        for at, added in itertools.product(range(len(good)), ("", ",", "}", "0", " ", '"')):
+            wrong = good[:at] + added + good[at + (not added) :]
+            try:
+                found = decode(zlib.compress(wrong.encode()))
+            except SnapshotCorrupt:
+                continue
+            read += 1
+            tree = json.loads(wrong)["tree"]
+            self.assertEqual(
+                found, {path: (uid, metadata, tuple(uids)) for path, (uid, metadata, uids) in tree.items()}
+            )
+        self.assertLess(read, 2 * len(good))
+
+    def test_bounds(self) -> None:
+        """Too many paths, messages, or too long an entry: neither written nor read."""
+        self.patch(limits, "SNAPSHOT_ENTRIES", 3)
+        self.patch(limits, "SNAPSHOT_UIDS", 20_000)
+        self.patch(limits, "SNAPSHOT_ENTRY", 150_000)
+        many = {str(number): (number, {}, (number,)) for number in range(1, 5)}
+        places = {"a": (1, {}, tuple(range(1, 20_002)))}
+        long = {"a": (2**31, {}, tuple(range(2**31, 2**31 + 15_000)))}
+        for tree in (many, places, long):
+            self.assertRaises(TooLarge, encode, tree)
+            seen = sorted({uid for _, _, uids in tree.values() for uid in uids})
+            text = packed({"tree": tree, "seen": seen})
+            self.assertRaises(SnapshotCorrupt, decode, text)
+        fits = {"a": (1, {}, tuple(range(1, 9_000)))}
+        self.assertEqual(decode(encode(fits)), fits)
+
+    def test_memory(self) -> None:
+        """Of a text of small lists hardly anything is held in objects; of many entries one at a time."""
+        self.patch(limits, "SNAPSHOT_RATIO", 10**6)
+        lists = b'{"tree":{"a":[' + b"[]," * limits.MIB + b'1]},"seen":[]}'
+        many = b",".join(b'"%d":[1,{},[1]]' % number for number in range(20_000))
+        lies = b'{"tree":{' + many + b'},"seen":[1]}'
+        for text, read in ((lists, 0), (lies, 20_000)):
+            content = zlib.compress(text, 1)
+            tracemalloc.start()
+            self.addCleanup(tracemalloc.stop)
+            count = 0
+            with contextlib.suppress(SnapshotCorrupt):
+                for _ in read_entries(content):
+                    count += 1
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            self.assertEqual(count, read)
+            self.assertLess(peak, 3 * len(text) + 32 * limits.MIB)
 
     @given(st.binary() | st.binary().map(zlib.compress))
     def test_any_bytes(self, content: bytes) -> None:

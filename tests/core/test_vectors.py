@@ -65,9 +65,9 @@ class AcceptTests(SynchronousTestCase):
         for one in found:
             content = message(one)[1]
             if one.facts["snapshot"] == "valid":
-                self.assertTrue(snapshot.decode(content), one.name)
+                self.assertTrue(dict(snapshot.entries(content)), one.name)
             else:
-                self.assertRaises(SnapshotCorrupt, snapshot.decode, content)
+                self.assertRaises(SnapshotCorrupt, dict, snapshot.entries(content))
         self.assertEqual({one.facts["snapshot"] for one in found}, {"valid", "invalid"})
 
 

@@ -1006,7 +1006,7 @@ class TidyingTests(CollectingCase):
         self.later(8)
         self.collect()
         content = result(self.fs.get("IFAP/metadata"))
-        named = {uid for _uid, _metadata, uids in snapshot.decode(content).values() for uid in uids}
+        named = {uid for _uid, _metadata, uids in dict(snapshot.entries(content)).values() for uid in uids}
         self.assertLessEqual(named, set(self.folder.shelf.messages))
 
     def test_without_a_snapshot_none_is_written(self) -> None:

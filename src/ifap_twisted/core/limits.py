@@ -29,6 +29,12 @@ SNAPSHOT_RATIO: Final = 200
 """One above 1 MiB that inflates to more than this many times its size is refused (vector sec-snapshot-bomb has 1,027);
 paths of 4,096 bytes that hardly differ reach about 100."""
 
+SNAPSHOT_ENTRIES: Final = 1_000_000
+SNAPSHOT_UIDS: Final = 2_000_000
+"""Paths and messages that a snapshot names; each message twice, in the tree and in what was seen."""
+SNAPSHOT_ENTRY: Final = 1 * MIB
+"""The text of one entry: a path with about 100,000 versions."""
+
 # Names (FORMAT 11.1)
 SEGMENT_BYTES: Final = 255
 PATH_BYTES: Final = 4096

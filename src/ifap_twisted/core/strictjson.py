@@ -9,9 +9,12 @@ from typing import Final
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import JSON
 
-__all__ = ["check_json", "strict_json"]
+__all__ = ["check_json", "strict_json", "strict_json_at"]
 
 _INTEGER: Final = 2**63 - 1
+_GLANCE: Final = 2048
+_MORE: Final = 16
+"""Most values end within a glance; of a longer text so many times more is looked at each time."""
 _WHITE: Final = " \t\r\n"
 
 
@@ -28,6 +31,26 @@ def strict_json(text: str) -> JSON:
     if end != len(text):
         raise ValueError("it goes on after its end")
     return value
+
+
+def strict_json_at(text: str, start: int, most: int) -> tuple[JSON, int]:
+    """The value that begins at a character of a longer text, and where it ends; white space is the caller's.
+
+    :param most: characters that it may have; of a longer one no more is looked at.
+    :raises ValueError: as :func:`strict_json`, or it is longer.
+    """
+    size = _GLANCE
+    while True:
+        try:
+            value, end = _DECODER.raw_decode(text[start : start + size])
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        except ValueError:
+            if size >= most or start + size >= len(text):
+                raise
+            size = min(size * _MORE, most)
+        else:
+            return value, start + end
 
 
 def check_json(value: JSON, depth: int = limits.JSON_DEPTH) -> None:

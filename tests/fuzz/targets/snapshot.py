@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
-from ifap_twisted.core.snapshot import decode, encode
+from ifap_twisted.core.snapshot import encode, entries
 from ifap_twisted.errors import SnapshotCorrupt
 
 TEXT: Final = 1
@@ -19,12 +19,12 @@ def one(data: bytes) -> None:
     """A tree or ``SnapshotCorrupt``; a tree can be written again and comes back."""
     content = zlib.compress(data[1:], 1) if data[:1] and data[0] & TEXT else data[1:]
     try:
-        tree = decode(content)
+        tree = dict(entries(content))
     except SnapshotCorrupt:
         return
     for uid, _, uids in tree.values():
         assert uid in uids
-    assert decode(encode(tree)) == tree
+    assert dict(entries(encode(tree))) == tree
 
 
 def seeds() -> Iterator[bytes]:
