@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -45,8 +47,21 @@ def main(name: str, seconds: int, state: Path | None) -> None:
     places = [inputs, seeds, *([kept] if kept.is_dir() else [])]
     limits = [f"-rss_limit_mb={MEMORY}", f"-timeout={PATIENCE}", f"-max_len={INPUT_BYTES}", f"-dict={words}"]
     order = [f"-max_total_time={seconds}", f"-artifact_prefix={found}/broken-", "-print_final_stats=1"]
-    atheris.Setup([sys.argv[0], *limits, *order, *map(str, places)], target.one)
+    atheris.Setup([sys.argv[0], *limits, *order, *map(str, places)], _keeping(target.one, found))
     atheris.Fuzz()
+
+
+def _keeping(one: Callable[[bytes], None], place: Path) -> Callable[[bytes], None]:
+    """What breaks something is kept before libFuzzer, which a signal may end first, comes to it."""
+
+    def tried(data: bytes) -> None:
+        try:
+            one(data)
+        except Exception:
+            (place / f"broken-{sha256(data).hexdigest()[:16]}").write_bytes(data)
+            raise
+
+    return tried
 
 
 def _escaped(word: bytes) -> str:
