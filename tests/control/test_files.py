@@ -100,6 +100,13 @@ class PutTests(FilesCase):
             self.assertEqual(self.code(self.put(headers=fields)), (400, "bad-request"), fields)
         self.assertEqual(self.get().status, 404)
 
+    def test_a_part(self):
+        """A PUT of a part of a file would replace the whole: it is refused (RFC 9110 14.5)."""
+        before = self.put("a", b"whole").json()["version"]
+        reply = self.node.ask("PUT", "/v1/files/a", {"Content-Range": "bytes 0-1/5"}, b"WH")
+        self.assertEqual((reply.status, reply.json()["code"]), (400, "bad-request"))
+        self.assertEqual(self.node.ask("GET", "/v1/files/a?stat=1").json()["version"], before)
+
     def test_field_twice(self):
         """A field that comes twice is refused."""
         wire = self.node.connect()

@@ -148,6 +148,9 @@ def parse_all(data: bytes, *, head: bool = False) -> list[Reply]:
             body = b""
         elif headers.get("transfer-encoding") == ["chunked"]:
             body, data = _unchunked(data)
+        elif "content-length" not in headers:  # a connection that is closed is the end of the answer
+            assert status == 400, f"an answer without an end: {block!r}"
+            body, data = data, b""
         else:
             length = int(headers["content-length"][0])
             assert len(data) >= length, f"{len(data)} of {length} bytes"

@@ -75,6 +75,8 @@ class Files:
                 limit=self._max_file_size,
                 size=body.length,
             )
+        if call.header("Content-Range") is not None:
+            raise bad_request("A part of a file cannot be stored: send the whole one, without Content-Range.")
         if call.slash:
             return await self._make_directory(call)
         if call.flag("recursive"):

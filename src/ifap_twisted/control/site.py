@@ -38,6 +38,11 @@ class Channel(HTTPChannel):
         self.site.channels.discard(self)
         super().connectionLost(reason)
 
+    def resetTimeout(self) -> None:
+        """Bytes of a body are a sign of life; a header has to come whole while the node waits for it once."""
+        if not self.line_mode:
+            super().resetTimeout()
+
     def retire(self) -> None:
         """Take no more requests."""
         self.persistent = False

@@ -96,9 +96,10 @@ class Node(MultiService):
             max_file_size=self.settings.max_file_size,
             info=lambda: facts(ifap),
         )
-        site = control_site(self._resource, reactor=self._reactor)
-        self._socket = UnixListener(self._reactor, Path(self._basedir.path / CONTROL_SOCKET), site)
-        self._port = await self._listen_on(site)
+        # Two sites, each with its own bound: whoever takes all connections over TCP does not keep the owner out.
+        private, public = (control_site(self._resource, reactor=self._reactor) for _ in range(2))
+        self._socket = UnixListener(self._reactor, Path(self._basedir.path / CONTROL_SOCKET), private)
+        self._port = await self._listen_on(public)
         self._basedir.write_control_url(control_url(self._port, self.settings.control))
         self._log.info("the control interface listens at {url}", url=self._basedir.read_control_url())
 
