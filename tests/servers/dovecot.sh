@@ -12,8 +12,9 @@
 #   IFAP_DOVECOT_COMPRESS    yes: announce COMPRESS=DEFLATE
 #   IFAP_DOVECOT_RAWLOG      yes: keep every session's bytes in DIR/rawlog/
 #   IFAP_DOVECOT_EXTRA       a file whose lines are appended to the configuration
-# Users: user1 … user8, password "secret"; each has the separator "/".
+# Users: user1 … user8, password "secret" (or IFAP_DOVECOT_PASSWORD); each has the separator "/".
 set -u
+password=${IFAP_DOVECOT_PASSWORD:-secret}
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/_common.sh"
 PATH=$PATH:/usr/sbin:/usr/local/sbin:/sbin
@@ -43,7 +44,7 @@ start() {
   for i in 1 2 3 4 5 6 7 8; do
     mkdir -p "$dir/mail/user$i"
     if (( EUID == 0 )); then chown "$mailuid:$mailgid" "$dir/mail/user$i"; fi
-    echo "user$i:{PLAIN}secret:$mailuid:$mailgid::$dir/mail/user$i::" >> "$dir/users"
+    echo "user$i:{PLAIN}$password:$mailuid:$mailgid::$dir/mail/user$i::" >> "$dir/users"
   done
   local loc
   case ${IFAP_DOVECOT_FORMAT:-maildir} in
@@ -155,14 +156,14 @@ C
   setsid dovecot -F -c "$dir/dovecot.conf" >"$dir/stdout.log" 2>&1 </dev/null &
   local pid=$!
   disown 2>/dev/null
-  if ! imap_ready "$port" user1 secret 15 2>"$dir/ready.err"; then
+  if ! imap_ready "$port" user1 "$password" 15 2>"$dir/ready.err"; then
     cat "$dir/ready.err" "$dir/stdout.log" >&2; tail -20 "$dir/dovecot.log" >&2
     stop_pid "$pid"
     die "dovecot did not become ready (see $dir/dovecot.log)"
   fi
-  tls_ready "$port" user1 secret "$dir/cert.pem" starttls || { stop_pid "$pid"; die "STARTTLS does not work"; }
+  tls_ready "$port" user1 "$password" "$dir/cert.pem" starttls || { stop_pid "$pid"; die "STARTTLS does not work"; }
   if (( tls )); then
-    tls_ready "$tls" user1 secret "$dir/cert.pem" imaps || { stop_pid "$pid"; die "IMAPS does not work"; }
+    tls_ready "$tls" user1 "$password" "$dir/cert.pem" imaps || { stop_pid "$pid"; die "IMAPS does not work"; }
   fi
   cat <<I
 server=dovecot
@@ -173,7 +174,7 @@ starttls=yes
 $( (( tls )) && echo "tlsport=$tls" )
 cafile=$dir/cert.pem
 user=user1
-password=secret
+password=$password
 users=user1,user2,user3,user4,user5,user6,user7,user8
 pid=$(cat "$dir/run/master.pid" 2>/dev/null || echo "$pid")
 log=$dir/dovecot.log
