@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from ifap_twisted.cli.targets import Target
+from ifap_twisted.cli.targets import Run, Target
 from tests.cli.bench import CommandLineTestCase
 
 
@@ -78,6 +78,38 @@ class TargetTests(CommandLineTestCase):
         """Even a name that should never come here does not lead out: ``..`` as the last part cannot be written."""
         self.assertRaises(OSError, self.put, "..")
         self.assertEqual({"outside", "target"}, set(os.listdir(self.local)))
+
+    def twin(self, name: str, other: str) -> None:
+        """Make another name lead to a file, as a disk does that folds names."""
+        os.link(self.inside / name, self.inside / other)
+
+    def test_twins_on_a_disk_that_folds_names(self) -> None:
+        """What a run has written is not replaced by it under another spelling; what was there before is."""
+        self.put("readme", data=b"from before")
+        self.twin("readme", "README")
+        self.target = Target(str(self.inside))
+        self.addCleanup(self.target.close)
+        self.put("README", data=b"one", replace=True)
+        (self.inside / "readme").unlink()
+        self.twin("README", "readme")
+        error = self.assertRaises(FileExistsError, self.put, "readme", data=b"other", replace=True)
+        self.assertEqual(str(self.inside / "readme"), error.filename)
+        self.assertEqual(
+            (b"one", ["README", "readme"]), ((self.inside / "readme").read_bytes(), sorted(os.listdir(self.inside)))
+        )
+
+    def test_twin_of_what_was_right(self) -> None:
+        """The same for a file that was found to be right, through another target of the run."""
+        self.put("README", data=b"right")
+        self.twin("README", "readme")
+        run = Run()
+        one, other = (Target(str(self.inside), run=run) for _ in range(2))
+        self.addCleanup(one.close)
+        self.addCleanup(other.close)
+        one.touch(("README",), 5.0)
+        self.target = other
+        self.assertRaises(FileExistsError, self.put, "readme", data=b"other", replace=True)
+        self.assertEqual(b"right", (self.inside / "README").read_bytes())
 
     def test_moved_away(self) -> None:
         """The directory that was opened is written to, also when its name leads elsewhere meanwhile."""

@@ -32,7 +32,8 @@ async def get(
 
     A file that exists is not overwritten without -f (exit status 4); with -r and -f one that is the same already is
     left alone. A file appears whole or not at all, with its permissions (never setuid) and time. Nothing is written
-    outside DEST, whatever the names in the folder are; symbolic links below DEST are not followed.
+    outside DEST, whatever the names in the folder are; symbolic links below DEST are not followed. Where two names of
+    the folder are one for the local disk (they differ in case or Unicode form) the second one is refused, with -f too.
 
     With --json an Entry is printed for each file, and with -r at the end the object {"new", "unchanged", "failed"}.
 

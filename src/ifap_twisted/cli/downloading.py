@@ -18,7 +18,7 @@ from ifap_twisted.cli.localfiles import BLOCK, PERMISSIONS, encoded_digest
 from ifap_twisted.cli.problems import EXPECTED
 from ifap_twisted.cli.progress import Progress, counting
 from ifap_twisted.cli.remote import RemoteName
-from ifap_twisted.cli.targets import Target, is_local_directory
+from ifap_twisted.cli.targets import Run, Target, is_local_directory
 from ifap_twisted.core import limits, paths
 from ifap_twisted.errors import AlreadyExists, IsADirectory, NotADirectory
 
@@ -56,6 +56,7 @@ class Download:
         self._version = version
         self._items: list[Item] = []
         self._targets: list[Target] = []
+        self._run = Run()
         self._places: set[tuple[tuple[int, int], tuple[str, ...]]] = set()
 
     async def run(self, sources: Sequence[RemoteName], destination: str) -> None:
@@ -122,7 +123,7 @@ class Download:
             self._failed(error, path)
 
     def _open(self, directory: str, *, create: bool) -> Target:
-        target = Target(directory, create=create)
+        target = Target(directory, create=create, run=self._run)
         self._targets.append(target)
         return target
 

@@ -13,6 +13,7 @@ import secrets
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import Final
 
 from ifap_twisted.cli.localfiles import PERMISSIONS
@@ -25,23 +26,60 @@ _LATEST: Final = 2**40
 """Times beyond are not given to the system: no file system keeps them."""
 
 
+class Run:
+    """The files that one run has written, or found to be right already, in whatever directory.
+
+    A file system that folds case or Unicode forms (macOS, FAT) has one file for two names of the folder: the second one
+    must not replace what the first one brought.
+    """
+
+    def __init__(self) -> None:
+        self._files: set[tuple[int, int]] = set()
+        self._naming = Lock()
+
+    def add(self, descriptor: int) -> None:
+        """Know an open file from now on."""
+        self._files.add(_identity(os.fstat(descriptor)))
+
+    def replace(self, temporary: str, name: str, parent: int) -> None:
+        """Give a file its name, and end what had it.
+
+        :raises FileExistsError: a file of this run has it.
+        """
+        with self._naming:
+            try:
+                found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            except FileNotFoundError:
+                found = None
+            if found is not None and _identity(found) in self._files:
+                raise FileExistsError(
+                    errno.EEXIST, "Another file was just written here, whose name is the same for this disk"
+                )
+            written = os.stat(temporary, dir_fd=parent, follow_symlinks=False)
+            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+            self._files.add(_identity(written))
+
+
 class Target:
     """A local directory that files are written below.
 
     :param directory: as the user named it; symbolic links up to and including it are followed.
     :param create: make it, and what is missing above it.
     :param link: ``os.link``, which some file systems refuse.
+    :param run: what was written already.
     :ivar identity: equal for two names of one directory.
     """
 
-    def __init__(self, directory: str, *, create: bool = False, link: Callable[..., None] = os.link) -> None:
+    def __init__(
+        self, directory: str, *, create: bool = False, link: Callable[..., None] = os.link, run: Run | None = None
+    ) -> None:
         self._link = link
+        self._run = run or Run()
         self._name = directory or "."
         if create:
             os.makedirs(self._name, exist_ok=True)  # noqa: PTH103 -- text in, text out
         self._descriptor = os.open(self._name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        found = os.fstat(self._descriptor)
-        self.identity = found.st_dev, found.st_ino
+        self.identity = _identity(os.fstat(self._descriptor))
 
     def close(self) -> None:
         """Let go of the directory."""
@@ -78,7 +116,7 @@ class Target:
         """Write a file: beside its name first, to the disk, then under its name (DESIGN 4.2).
 
         :param mode: only the permission bits are taken, never setuid, setgid or sticky.
-        :raises FileExistsError: there is something, and ``replace`` is not set.
+        :raises FileExistsError: there is something, and ``replace`` is not set; or a file of this run is there.
         """
         temporary = f".ifap-{secrets.token_hex(8)}"
         with self._below(parts[:-1], create=True) as parent, self._naming(parts):
@@ -89,7 +127,7 @@ class Target:
                 finally:
                     os.close(descriptor)
                 if replace or not self._linked(temporary, parts[-1], parent):
-                    os.rename(temporary, parts[-1], src_dir_fd=parent, dst_dir_fd=parent)
+                    self._run.replace(temporary, parts[-1], parent)
             except BaseException:
                 with suppress(FileNotFoundError):
                     os.unlink(temporary, dir_fd=parent)
@@ -97,9 +135,10 @@ class Target:
             os.fsync(parent)
 
     def touch(self, parts: Sequence[str], modified: float) -> None:
-        """Set the time of a regular file."""
+        """Set the time of a regular file that is right already."""
         descriptor = self.open(parts)
         try:
+            self._run.add(descriptor)
             os.utime(descriptor, ns=_nanoseconds(modified))
         finally:
             os.close(descriptor)
@@ -145,6 +184,10 @@ class Target:
 def is_local_directory(name: str) -> bool:
     """Whether a name on the command line is that of a directory that exists."""
     return os.path.isdir(name)  # noqa: PTH112 -- a final slash has a meaning that Path forgets
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def _enter(name: str, parent: int, *, create: bool) -> int:
