@@ -69,10 +69,19 @@ def _in_pieces(block: bytes, total: int) -> Iterable[bytes]:
     return (piece for _ in range(total // len(piece)))
 
 
+def _million() -> Iterable[bytes]:
+    """A snapshot with a million entries."""
+    yield b'{"seen": [1], "tree": {"0": [1, {}, [1]]'
+    yield from (b', "%d": [1, {}, [1]]' % number for number in range(1, 1_000_000))
+    yield b"}}"
+
+
 BOMBS: Final[dict[str, Callable[[], object]]] = {
     "snapshot-of-blanks": lambda: dict(snapshot.entries(_packed(b" " * MIB for _ in range(256)))),
     "snapshot-twice-packed": lambda: dict(snapshot.entries(_packed([_packed(b"\0" * MIB for _ in range(256))]))),
     "snapshot-nested": lambda: dict(snapshot.entries(_packed([b"[" * MIB]))),
+    "snapshot-of-lists": lambda: dict(snapshot.entries(_packed([b'{"seen": [', *[b"[]," * (MIB // 3)] * 40]))),
+    "snapshot-of-a-million": lambda: sum(1 for _ in snapshot.entries(_packed(_million()))),
     "metadata-nested": lambda: _metadata(b'{"a":' * 12_000),
     "metadata-digits": lambda: _metadata(b'{"bytes":' + b"9" * (HEADER_FIELDS - 20) + b"}"),
     "metadata-wide": lambda: _metadata(b'{"a":[' + b"[]," * 20_000 + b"[]]}"),

@@ -91,7 +91,7 @@ class NoticingTests(SynchronousTestCase):
         def broken(*_arguments: Any, **_options: Any) -> Any:
             raise KeyError("tree")
 
-        for name, what in (("metadata", "decode"), ("snapshot", "decode"), ("journal", "thaw"), ("imap", "parse")):
+        for name, what in (("metadata", "decode"), ("snapshot", "entries"), ("journal", "thaw"), ("imap", "parse")):
             self.assert_noticed(name, what, broken, KeyError)
 
     def test_secret_shown(self) -> None:

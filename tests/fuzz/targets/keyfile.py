@@ -23,7 +23,9 @@ CANARY: Final = "Zq7KeyCanary"
 
 _OPEN: Final[list[tuple[KeyFile, Path]]] = []
 WORDS: Final = (
-    *b'"format": 1|"entries": [|"key": "|"earlier_keys": [|"account"|"folder"|"encryption": "off"'.split(b"|"),
+    *b'"format": 1|"entries": [|"key": "|"earlier_keys": [|"account"|"folder"|"encryption": "off"|"wrapped": {'.split(
+        b"|"
+    ),
     *b"null|\\ud800|{|]".split(b"|"),
 )
 """What such inputs are made of."""
@@ -47,7 +49,9 @@ def seeds() -> Iterator[bytes]:
     contents: list[Any] = [
         {"format": 1, "entries": [entry]},
         {"format": 1, "entries": [full, entry | {"folder": "other", "x_more": {"deep": [1, None]}}], "x": 1},
-        {"format": 2, "entries": [entry]},
+        {"format": 2, "entries": [entry | {"key": None, "wrapped": {"sealed": CANARY, "kdf": {"memory": 1}}}]},
+        {"format": 2, "entries": [entry | {"earlier_wrapped": [{"v": 1}], "generation": 3}]},
+        {"format": 9, "entries": [entry]},
         {"format": 0, "entries": [entry]},
         {"format": 1, "entries": {"key": CANARY}},
         {"format": 1, "entries": [entry | {"key": [CANARY]}]},
