@@ -29,6 +29,10 @@ WRONG = "Wrong+Password/Canary&8=yy"
 KEY = "Q2FuYXJ5LUtleS1aOS14N3c1djN1MXQwczJyNHE2cDg="
 OTHER_KEY = "T3RoZXItQ2FuYXJ5LUtleS1NN24ybDRrNmo4aDBnMWY="
 CONTENT = b"canary-content-of-a-file-Zq9-7xx-0123456789-and-a-little-more"
+PASSPHRASE = "seven grey canaries/herons play chess+Zq9"
+OTHER_PASSPHRASE = "vier gelbe canaries/Gurken tanzen am Kanal+Zq9"
+WRONG_PASSPHRASE = "nine blue canaries/walruses whistle at dawn+Zq9"
+WEAK_PASSPHRASE = "password password"
 TOKEN_IN_URL = "canary-token-in-a-url-Zq9"
 KEEPERS = frozenset({"account.json", "key.json", "control.token"})
 """The files of a basedir that are there to keep secrets."""
@@ -137,7 +141,7 @@ class SecretsCase(EndToEndCase):
 
     def searched(self) -> Iterator[tuple[str, bytes]]:
         """All that was told, and all files but the ones that keep secrets."""
-        yield "told", self.told
+        yield "told", self.told + b"".join(device.told for device in self._devices)
         keepers = {*self.given.values(), self.source, self.home / "password-right"}
         for path in sorted(self.home.rglob("*")):
             if path.is_file() and path not in keepers and path.name not in KEEPERS:
@@ -249,6 +253,34 @@ class LifeTests(SecretsCase):
         one.kill(15)
         self.search()
         self.assertIn("/v1/files/d/name", one.log)  # it was as talkative as it can be
+
+    def test_passphrase_and_recovery_code(self) -> None:
+        """Passphrases, good, weak, former and wrong ones, a recovery code: neither on this disk nor in the messages."""
+        texts = {"first": PASSPHRASE, "new": OTHER_PASSPHRASE, "mistaken": WRONG_PASSPHRASE, "weak": WEAK_PASSPHRASE}
+        self.given |= {name: self.write(name, text.encode()) for name, text in texts.items()}
+        self.canaries |= {text.encode() for text in texts.values()}
+        (self.home / "mail").mkdir()
+        settings = f'account = "maildir://{self.home}/mail"\n' + DEBUG
+        one, two, three, stranger = (self.device(name, settings) for name in ("one", "two", "three", "stranger"))
+        self.assertEqual(0, self.say(one, "login"))
+        self.assertEqual(0, self.say(one, "put", self.source, "/x"))
+        key = one.succeeds("info", "--show-key").strip()
+        self.canaries |= {key, base64.b64decode(key)}
+        self.assertEqual(2, self.say(one, "passphrase", "--new-passphrase-file", self.given["weak"]))
+        self.assertEqual(0, self.say(one, "passphrase", "--new-passphrase-file", self.given["first"]))
+        change = ("--passphrase-file", self.given["first"], "--new-passphrase-file", self.given["new"])
+        self.assertEqual(0, self.say(one, "passphrase", *change))
+        code = one.succeeds("recovery", "--print", "--passphrase-file", self.given["new"])
+        self.given["code"] = self.write("code", code)
+        rows = {row.strip() for row in code.splitlines() if row.strip()}
+        self.assertGreaterEqual(len(rows), 4)
+        self.canaries |= rows
+        self.assertEqual(7, self.say(stranger, "login", "--passphrase-file", self.given["mistaken"]))
+        self.assertEqual(0, self.say(two, "login", "--passphrase-file", self.given["new"]))
+        self.assertEqual(0, self.say(three, "login", "--recovery-code-file", self.given["code"]))
+        self.search()
+        for device in (one, two):
+            self.assertEqual([], hits((device.basedir / "key.json").read_bytes(), self.canaries))
 
     def test_errors_of_the_library(self) -> None:
         """Errors of ``connect`` carry none: attributes, causes, contexts, tracebacks with all local variables."""
