@@ -48,6 +48,7 @@ __all__ = [
     "ReadOnly",
     "Refused",
     "Renumbered",
+    "RolledBack",
     "SnapshotCorrupt",
     "Spliced",
     "StoreError",
@@ -332,6 +333,12 @@ class Extended(Tampered):
     """Something was added to the content of a message."""
 
     code = "extended"
+
+
+class RolledBack(DataError):
+    """The mail server shows an older state than this device has seen."""
+
+    code = "rolled-back"
 
 
 class Spliced(DataError):

@@ -16,7 +16,7 @@ DESIGN_7 = {
     4: "Conflict AlreadyExists StoredAsConflict NotADirectory DirectoryNotEmpty",
     6: "TooLarge QuotaExceeded NoRoom",
     7: "Malformed Damaged WrongKey Tampered SnapshotCorrupt Plaintext ForeignKey ForeignFolder Unbound Spliced "
-    "VidCollision NewerVersionNeeded ReadOnly NotSupported KeyRequired",
+    "RolledBack VidCollision NewerVersionNeeded ReadOnly NotSupported KeyRequired",
     8: "Unavailable Throttled TimedOut Renumbered MessageGone BasedirInUse OutcomeUnknown",
     9: "AuthenticationRefused NotTrusted Refused ProtocolViolation Unauthorised Forbidden",
 }

@@ -59,6 +59,7 @@ class Folder:
         clock: Any = None,
         elapsed: Any = None,
         locks: Any = None,
+        marks: Any = None,
         account: str = "",
     ) -> Deferred[Opened]:
         """Open it on another device."""
@@ -66,6 +67,7 @@ class Folder:
             clock=clock or self.clock,
             elapsed=elapsed,
             locks=locks,
+            marks=marks,
             worker=worker or InlineWorker(),
             random=self.random,
             identity=identity or MemoryWriter(self.random),

@@ -20,6 +20,7 @@ from ifap_twisted.errors import (
     BasedirInUse,
     Damaged,
     KeyRequired,
+    MessageGone,
     NotTrusted,
     Unavailable,
     WrongKey,
@@ -155,7 +156,8 @@ class EmbeddedServiceTests(ServiceCase):
         await service.stopService()
         again = self.service(settings)
         entries = await again.filesystem.list("/")
-        self.assertEqual([entry.path for entry in entries], ["a", "c"])
+        self.assertEqual([(entry.path, entry.missing) for entry in entries], [("a", False), ("b", True), ("c", False)])
+        await self.refused(MessageGone, again.filesystem.get("b"))
         codes = {notice.code for notice in (await again.status()).warnings}
         self.assertEqual(codes, {"messages-damaged", "listing-incomplete"})
         self.flushLoggedErrors(Damaged)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -200,6 +202,24 @@ class JudgementTests(SynchronousTestCase):
         trace = simulate(draw(3))
         trace.touched = 1
         self.assertIn("mail of others is untouched", [violation.promise for violation in judge(trace)])
+
+    def test_an_alarm_without_a_cause_is_told(self) -> None:
+        """No server of these worlds shows an older state for good; a reference program may have removed something."""
+        trace = simulate(draw(3))
+        seen = trace.observations[-1]
+        trace.observations[-1] = replace(seen, recalled=frozenset({("a", "accused"), ("b", "destroyed")}))
+        trace.destroyed.add(("b", "destroyed"))
+        (violation,) = judge(trace)
+        self.assertEqual(violation.promise, "nobody is told of a rollback that is none")
+        self.assertIn("accused", violation.evidence)
+
+    def test_a_device_that_starts_again_remembers_what_it_saw(self) -> None:
+        """What is judged happens: the next process believes the disk, and a copy of it."""
+        steps = [Step(0.0, 0, "open"), Step(1.0, 0, "put", "a"), Step(5.0, 0, "close"), Step(30.0, 0, "open")]
+        simulation = Simulation(Scenario(0, "memory", (Place(), Place()), tuple(steps)))
+        simulation.run()
+        kept = json.loads(simulation.devices[0].disk.files["seen.json"])
+        self.assertEqual([len(rows) for rows in kept.values()], [2])
 
     def test_a_call_that_never_ends_is_told(self) -> None:
         """And one that fails as no caller should see."""

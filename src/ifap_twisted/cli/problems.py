@@ -61,6 +61,7 @@ STATUSES: Final[dict[type[errors.IFAPError], int]] = {
     errors.Tampered: DAMAGED,
     errors.Truncated: DAMAGED,
     errors.Extended: DAMAGED,
+    errors.RolledBack: DAMAGED,
     errors.Spliced: DAMAGED,
     errors.Plaintext: DAMAGED,
     errors.Unbound: DAMAGED,

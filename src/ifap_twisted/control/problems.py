@@ -53,6 +53,7 @@ STATUSES: Final[Mapping[type[IFAPError], int]] = {
     errors.Tampered: 502,
     errors.Truncated: 502,
     errors.Extended: 502,
+    errors.RolledBack: 502,
     errors.Spliced: 502,
     errors.Plaintext: 502,
     errors.Unbound: 502,

@@ -16,22 +16,32 @@ class Copies:
     :ivar seen: since when it is known; ``spell`` how long it was there, when it went.
     :ivar last: the rank of one that has no place any more.
     :ivar missed: it was missing once: what replaces it settles that (FORMAT 5.5).
+    :ivar recalled: it was missing when this process began, and is since (FORMAT 9.1).
     """
 
-    __slots__ = ("last", "missed", "sealed", "seen", "spell", "version")
+    __slots__ = ("last", "missed", "recalled", "sealed", "seen", "spell", "version")
 
     def __init__(self, version: Version, seen: float = -inf, *, last: float = inf) -> None:
         self.version = version
         self.sealed: dict[int, Version] = {}
         self.last = last
         self.missed = False
+        self.recalled = False
         self.seen = seen
         self.spell = inf
 
     def placed(self) -> Placed:
         """As histories know it."""
         places = tuple(sorted(self.sealed))
-        return Placed(self.sealed[places[0]], places) if places else Placed(self.version, (), self.last)
+        if places:
+            return Placed(self.sealed[places[0]], places)
+        return Placed(self.version, (), self.last, self.recalled)
+
+    def is_copy(self, version: Version) -> bool:
+        """A message of it is there, or was: the same version, or the very same sealed bytes."""
+        return same_version(self.version, version) or any(
+            one.sealed_id == version.sealed_id for one in (self.version, *self.sealed.values())
+        )
 
 
 def is_identified(version: Version) -> bool:

@@ -22,11 +22,13 @@ class Placed(NamedTuple):
 
     :ivar places: empty for one that is missing: it was there, and nobody is known to have removed it (FORMAT 5.5).
     :ivar last: the rank of a missing one: above what was there before it, below what came later.
+    :ivar recalled: it is missing since before this process looked (FORMAT 9.1).
     """
 
     version: Version
     places: tuple[int, ...]
     last: float = 0.0
+    recalled: bool = False
 
     @property
     def missing(self) -> bool:

@@ -12,6 +12,7 @@ from math import inf
 from ifap_twisted.core import leases, limits, paths
 from ifap_twisted.core.copies import Copies, by_rank, is_identified, remembered, same_version, take_equal
 from ifap_twisted.core.history import History, Placed, lost_race, removed_by_reference
+from ifap_twisted.core.marks import Mark
 from ifap_twisted.core.records import Gone, Records, path_hash
 from ifap_twisted.core.values import KEY_SLOT, KeySlot, Version
 from ifap_twisted.errors import DataError
@@ -43,6 +44,7 @@ class Index:
         self._greatest: dict[str, int] = {}
         self._locks: dict[str, set[str]] = {}
         self._locks_known: dict[str, leases.Locks] = {}
+        self._touched: set[str] = set()
         self.useless: set[int] = set()
         """The UIDs of messages that are no version of ours: damaged ones, key slots, and mail of others."""
         self.highest = 0
@@ -67,6 +69,7 @@ class Index:
         if not known.sealed and is_identified(version):
             self._vids[version.vid] = self._vids.get(version.vid, 0) + 1
         known.sealed[uid] = version
+        known.recalled = False
         self._stale.add(version.path)
         if version.lease is not None and leases.is_lock_object(version):
             self._locks.setdefault(version.lease.path, set()).add(version.path)
@@ -126,8 +129,41 @@ class Index:
             for number, known in enumerate(gone, 1):
                 missing = Copies(known.version, known.seen, last=self.highest + number / (len(gone) + 1))
                 missing.spell = moment - known.seen if known.sealed else known.spell
+                missing.recalled = known.recalled
                 self._paths.setdefault(path, []).append(missing)
                 self._stale.add(path)
+
+    def recall(self, marks: Iterable[Mark]) -> None:
+        """Heads that were seen once are missing, unless they are there or it is on record who removed them.
+
+        Those that others descend from are settled by that. It is for after the records were read (FORMAT 9.1).
+        """
+        for mark in marks:
+            copies = self._paths.get(mark.version.path, [])
+            if not (any(known.is_copy(mark.version) for known in copies) or self._is_on_record(mark)):
+                self._miss(mark)
+
+    def _is_on_record(self, mark: Mark) -> bool:
+        """It was collected; or what it had lost a race to was, and it was seen for a moment only (FORMAT 4.4)."""
+        return self.records.explains(mark.version) or (mark.since > -inf and self.records.has_rival(mark.version))
+
+    def _miss(self, mark: Mark) -> None:
+        version = mark.version
+        for writer, number in version.clock.items():
+            self._greatest[writer] = max(number, self._greatest.get(writer, 0))
+        missing = Copies(version, last=self._rank_of(mark))
+        missing.spell = inf if mark.since == -inf else 0.0
+        missing.recalled = missing.missed = True
+        self._paths.setdefault(version.path, []).append(missing)
+        self._stale.add(version.path)
+
+    def _rank_of(self, mark: Mark) -> float:
+        """Where it was; under other numbers above all, but below what a reference program saved later (FORMAT 3.3)."""
+        if mark.validity == self.validity:
+            return mark.rank + 0.5 if mark.rank == int(mark.rank) else mark.rank
+        copies = self._paths.get(mark.version.path, ())
+        later = [known.placed().rank for known in copies if _follows(known, mark.version)]
+        return min(later, default=self.highest + 1) - 1 / (len(copies) + 2)  # above one that is last + 0.5
 
     def _note(self, uid: int, found: Version | DataError | KeySlot | None) -> None:
         self._places[uid] = found
@@ -225,6 +261,21 @@ class Index:
         self.settle()
         return sorted(self._conflicts)
 
+    def take_touched(self) -> set[str]:
+        """The users' paths of which anything may be another than when this was asked last, what is gone included."""
+        self.settle()
+        touched, self._touched = self._touched, set()
+        return touched
+
+    def spells(self, path: str, moment: float) -> list[tuple[Placed, float]]:
+        """The heads of a path, and for how long each has been there, or was; inf for what stays for certain.
+
+        :param moment: now, on the clock of :meth:`observe`.
+        """
+        known = self._paths.get(path, ())
+        spells = {one.placed().rank: moment - one.seen if one.sealed else one.spell for one in known}
+        return [(head, spells[head.rank]) for head in self.history(path).heads]
+
     def missing(self) -> tuple[list[Placed], list[Placed]]:
         """The heads that are gone although nobody is known to have removed them, by path (FORMAT 5.5).
 
@@ -238,6 +289,11 @@ class Index:
                 if head.missing:
                     found[removed_by_reference(history, head)].append(head)
         return found
+
+    def spoilt(self, placed: Placed) -> DataError | None:
+        """Why the message cannot be used that is now where a missing version was; None where there is no such."""
+        found = self._places.get(int(placed.rank)) if placed.recalled else None
+        return found if isinstance(found, DataError) else None
 
     def gone(self, path: str) -> list[Version]:
         """Versions of a path that were there and are not any more: the missing, and the last of the replaced."""
@@ -345,9 +401,11 @@ class Index:
             history = self._settled(path)
             if not history:
                 self._reserved.discard(path)
-            if history and paths.is_reserved(path):
+            if not paths.is_reserved(path):
+                self._touched.add(path)
+            elif history:
                 self._reserved.add(path)
-            elif history.in_conflict:
+            if history.in_conflict and path not in self._reserved:
                 self._conflicts.add(path)
             else:
                 self._conflicts.discard(path)
@@ -415,3 +473,13 @@ class Index:
                 del names[name]
                 if not names:
                     del self._children[directory]
+
+
+def _follows(known: Copies, version: Version) -> bool:
+    """It is there, was saved by a reference program over the same version as another one, and after that."""
+    there = known.version
+    return (
+        bool(known.sealed)
+        and not (there.ours or version.ours)
+        and (there.inherits == version.inherits and there.written > version.written)
+    )

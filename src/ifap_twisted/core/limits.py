@@ -125,6 +125,12 @@ WITHDRAWAL_SECONDS: Final = 600.0
 reading back, a reconnection and a command."""
 GONE_KEPT: Final = 16
 """Versions of a path that others had replaced and that went, by whatever hand, which a process remembers."""
+MARKED_HEADS: Final = 256
+"""Heads of one path that a device remembers (FORMAT 9.1)."""
+MARKED_BELOW: Final = 64
+"""Messages of a reference program that a device remembers to be older than the newest of their file."""
+MARK_BYTES: Final = 16 * MIB
+"""The marks of one path as text: so many heads with as long metadata as readers accept are about half of it."""
 
 # Local
 MAX_FILE_SIZE: Final = 24 * MIB

@@ -170,6 +170,15 @@ class Records:
         ends = self._ends.get(path_hash(version.path), ())
         return self.was_collected(version) or any(end.descends_from(version) for end in ends)
 
+    def has_rival(self, version: Version) -> bool:
+        """A version of the same path was collected that neither descends from this one of ours nor it from that."""
+        path = path_hash(version.path)
+        gone = [one for known in self._vids.values() for one in known if one.path == path and one.vid != version.vid]
+        return version.ours and any(
+            dict(one.clock).get(one.writer, 0) > version.clock.get(one.writer, 0) and not one.descends_from(version)
+            for one in gone
+        )
+
     def __bool__(self) -> bool:
         return bool(self._vids)
 

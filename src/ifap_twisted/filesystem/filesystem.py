@@ -21,6 +21,7 @@ from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.files import Opening
 from ifap_twisted.filesystem.lasting import Lasting, closed_error
 from ifap_twisted.filesystem.leasing import Leasing, Taking
+from ifap_twisted.filesystem.marking import Marking
 from ifap_twisted.filesystem.notices import notices
 from ifap_twisted.filesystem.putting import Putting, change_of
 from ifap_twisted.filesystem.recovery import Recovery
@@ -52,6 +53,7 @@ class Filesystem:
         warnings: Sequence[Notice] = (),
         journal: IJournal | None = None,
         recovery: Recovery | None = None,
+        marking: Marking | None = None,
     ) -> None:
         self.desk = desk
         self._watchers = watchers
@@ -61,6 +63,7 @@ class Filesystem:
         self._warnings = tuple(warnings)
         self._journal = journal
         self._recovery = recovery
+        self._marking = marking
         self._snapshots = Snapshots(desk, clock=clock, begin=self.snapshot)
         unfinished = _none_unfinished if recovery is None else recovery.paths
         self._collector = Collector(desk, Surveyor(desk, clock=clock, unfinished=unfinished), self._snapshots.renew)
@@ -274,6 +277,7 @@ class Filesystem:
         rejected = view.rejected
         left, failing = (0, 0) if self._recovery is None else (len(self._recovery), self._recovery.failing)
         journalled = () if self._recovery is None else self._recovery.notices()
+        marked = () if self._marking is None else self._marking.notices()
         plainly = self.desk.options.expunges_plainly
         found = notices(view, rejected, self.desk.writer.drafting.unseen, plainly=plainly)
         return Status(
@@ -288,7 +292,7 @@ class Filesystem:
             damaged=len(rejected),
             damage=dict(sorted(Counter(error.code for error in rejected.values()).items())),
             foreign=view.index.foreign(),
-            warnings=(*self._warnings, *journalled, *found),
+            warnings=(*self._warnings, *journalled, *marked, *found),
             last_refresh=view.last_refresh,
         )
 
@@ -313,6 +317,8 @@ class Filesystem:
         self.desk.writer.stop()
         if self._journal is not None:
             await self._journal.close()
+        if self._marking is not None:
+            await self._marking.close()
         self.desk.view.close()
         await self.desk.view.store.close()
         self._closed = True

@@ -63,6 +63,7 @@ class Intake:
         known.renew(fresh, generation)
         self._weigh(blocks)
         self._book.noticed({*before.locked_paths(), *fresh.locked_paths()})
+        known.changed()
 
     async def absorb(self, blocks: Mapping[int, HeaderBlock]) -> None:
         """Decode headers and note what they say.
@@ -106,6 +107,7 @@ class Intake:
         known.index.discard(known.removing.intersection(uids))
         known.index.forget(uids, moment)
         known.heal(uids)
+        known.changed()
         self._tell_of_locks(locked)
         self._announce(before)
 
@@ -169,6 +171,7 @@ class Intake:
         before = self._before({*locked, *(found.path for found in versions)})
         now = self._known.elapsed()
         fill(self._known.index, decoded, lambda _version: now)
+        self._known.changed()
         self._tell_of_locks(locked)
         self._announce(before)
 

@@ -22,6 +22,7 @@ class Known:
     :ivar folder: as the server said when the folder was read last; None before that.
     :ivar claimed: how many messages are there, as the server said last (EXISTS).
     :ivar removing: the UIDs of what this device is removing now.
+    :ivar changed: called when something became known, or is gone.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Known:
         self.claimed = 0
         self.removing: set[int] = set()
         self._damage: dict[int, DataError] = {}
+        self.changed: Callable[[], None] = do_nothing
         self._generation = 0
         self._index_generation = 0
 
@@ -116,3 +118,7 @@ class Known:
         self.index = index
         self._damage.clear()
         self._index_generation = generation
+
+
+def do_nothing() -> None:
+    """Nobody wants to know."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
+from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import Notice, Version
 from ifap_twisted.errors import DataError
 from ifap_twisted.filesystem.view import View
@@ -47,11 +48,56 @@ def _missing(view: View) -> list[Notice]:
     if view.incomplete:
         return []
     vanished, removed = view.index.missing()
-    found = [_vanished(placed.version) for placed in vanished[:MOST]]
-    if len(vanished) > MOST:
-        found.append(Notice(code="vanished", text=f"{len(vanished) - MOST} more versions are gone in the same way."))
+    recalled = [placed for placed in vanished if placed.recalled]
+    spoilt = {placed.version.path: error for placed in recalled if (error := view.index.spoilt(placed)) is not None}
+    window, back = _out_of_sight(view, [placed for placed in recalled if placed.version.path not in spoilt])
+    now = [placed for placed in vanished if not placed.recalled]
+    found = [*_some("rolled-back", back, _rolled_back), *_window(window), *_some("vanished", now, _vanished)]
+    found += [_spoilt(path, error) for path, error in list(spoilt.items())[:MOST]]
     found += [_removed(placed.version) for placed in removed[:MOST]]
     return [*found, *_thinned(view.index.thinned())]
+
+
+def _some(code: str, missing: Sequence[Placed], notice: Callable[[Version], Notice]) -> list[Notice]:
+    """The first one by one, and how many more there are."""
+    found = [notice(placed.version) for placed in missing[:MOST]]
+    if len(missing) > MOST:
+        found.append(Notice(code=code, text=f"{len(missing) - MOST} more versions are gone in the same way."))
+    return found
+
+
+def _out_of_sight(view: View, recalled: Sequence[Placed]) -> tuple[list[Placed], list[Placed]]:
+    """Those below everything that the server shows, and the others; of a folder that is empty nothing is below."""
+    lowest = min(view.index.uids(), default=0) if recalled else 0
+    window = [placed for placed in recalled if placed.rank < lowest]
+    return window, [placed for placed in recalled if placed.rank >= lowest]
+
+
+def _window(hidden: Sequence[Placed]) -> list[Notice]:
+    """A provider may show the newest messages of a folder only: one condition, not many."""
+    if not hidden:
+        return []
+    files = "one file" if len(hidden) == 1 else f"{len(hidden)} files"
+    text = (
+        "The oldest messages that this device has seen are not shown by the mail server any more: the newest version "
+        f"of {files} is among them. Perhaps the server shows only so many; nothing is taken for deleted."
+    )
+    return [Notice(code="listing-window", text=text)]
+
+
+def _spoilt(path: str, error: DataError) -> Notice:
+    """It is known which file a message was of that is damaged now."""
+    text = f"The newest version of this file is there, but cannot be used: {error.title()}."
+    return Notice(code=error.code, text=text, path=path)
+
+
+def _rolled_back(version: Version) -> Notice:
+    what = "the removal" if version.deleted else f"version {version.vid[:SHOWN_OF_A_VID]}"
+    text = (
+        f"The mail server shows an older state of this file than this device has seen: {what} is gone, and nobody is "
+        "known to have removed it. 'ifap rm' accepts that; 'ifap put' or 'ifap restore' writes the file anew."
+    )
+    return Notice(code="rolled-back", text=text, path=version.path)
 
 
 def _vanished(version: Version) -> Notice:

@@ -94,3 +94,4 @@ class Objects:
         names = list(self._known.index.paths())
         touched = await self._worker(lambda: [name for name in names if path_hash(name) in hashes])
         self._known.index.reconsider(touched)
+        self._known.changed()

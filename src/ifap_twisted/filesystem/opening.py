@@ -21,6 +21,7 @@ from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.founding import check_complete, home_of
 from ifap_twisted.filesystem.keyslots import KeySlots
 from ifap_twisted.filesystem.listing import EarlyNews
+from ifap_twisted.filesystem.marking import Marking
 from ifap_twisted.filesystem.recovery import Place, Recovery
 from ifap_twisted.filesystem.surroundings import Surroundings
 from ifap_twisted.filesystem.unlocking import Unlock, unlock
@@ -42,6 +43,7 @@ class Membership:
     :ivar home: of the folder object, or None when it was never opened before (FORMAT 8.2).
     :ivar unlock: what the key slots of the folder are opened with, for their keys go before the known ones.
     :ivar generation: the greatest of the keys that this device has seen; 0 for none.
+    :ivar marked: the dialect of which the device kept rollback marks last (FORMAT 9.1).
     """
 
     dialect: str | None = None
@@ -51,6 +53,7 @@ class Membership:
     home: str | None = None
     unlock: Unlock | None = None
     generation: int = 0
+    marked: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,16 +184,22 @@ class _Opening:
         """Listen from here on, whatever fails afterwards."""
         journal = None if self.surroundings.journal is None else self.surroundings.journal(decided.keys)
         desk = self._desk(decided, journal)
+        marking: Marking | None = None
         try:
             await desk.view.load(*listing, early)
             membership = await self._at_home(desk.view, listing, membership)
+            marking = self._marking(desk.view, membership)
             await desk.objects.read_records()
+            if marking is not None:
+                await marking.recall()
             detach(desk.view.following.look_for_marks(), _log, "looking for marks that a removal left")
             recovery = None if journal is None else await self._recovery(journal, desk)
         except BaseException:
+            if marking is not None:
+                marking.give_up()
             desk.view.close()
             raise
-        filesystem = self._filesystem(desk, decided, journal, recovery)
+        filesystem = self._filesystem(desk, decided, journal, recovery, marking)
         slots = KeySlots(desk.view, self.surroundings)
         return Opened(filesystem=filesystem, membership=membership, slots=slots, made_key=decided.made_key)
 
@@ -211,8 +220,17 @@ class _Opening:
         home = await home_of(view, membership.home, self.surroundings, *listing)
         view.adopt_home(home)
         membership = replace(membership, home=home)
-        await self.remember(membership)
+        marked = membership.marked if self.surroundings.marks is None else view.dialect.name
+        await self.remember(replace(membership, marked=marked))
         return membership
+
+    def _marking(self, view: View, membership: Membership) -> Marking | None:
+        """What remembers which heads were seen; None where nothing is kept over the end of the process."""
+        if self.surroundings.marks is None or membership.home is None:
+            return None
+        marks = self.surroundings.marks(view.keys, membership.home, view.dialect)
+        expected = membership.marked == view.dialect.name
+        return view.marking(marks, clock=self.surroundings.clock, expected=expected)
 
     async def _recovery(self, journal: IJournal, desk: Desk) -> Recovery:
         """Take over what an earlier process left.
@@ -233,7 +251,12 @@ class _Opening:
         return recovery
 
     def _filesystem(
-        self, desk: Desk, decided: _Decided, journal: IJournal | None, recovery: Recovery | None
+        self,
+        desk: Desk,
+        decided: _Decided,
+        journal: IJournal | None,
+        recovery: Recovery | None,
+        marking: Marking | None,
     ) -> Filesystem:
         return Filesystem(
             desk,
@@ -244,6 +267,7 @@ class _Opening:
             warnings=decided.warnings,
             journal=journal,
             recovery=recovery,
+            marking=marking,
         )
 
 

@@ -19,6 +19,7 @@ from ifap_twisted.errors import (
     Oversized,
     ProtocolViolation,
     Renumbered,
+    RolledBack,
     Tampered,
     Unbound,
 )
@@ -26,8 +27,23 @@ from ifap_twisted.filesystem.known import Known
 from ifap_twisted.workers import Worker
 
 
-def gone(path: str) -> MessageGone:
-    """Of a version that is missing (FORMAT 5.5)."""
+def gone(placed: Placed, *, unlisted: bool) -> MessageGone | RolledBack:
+    """Of a version that is missing: since this process looks, or since before (FORMAT 5.5, 9.1).
+
+    :param unlisted: the server counts more messages than it lists, so that this may be one of them.
+    """
+    path = placed.version.path
+    if placed.recalled and unlisted:
+        return MessageGone(
+            f"The message of /{path} is not among what the mail server lists, which is not all that it says is there.",
+            path=path,
+        )
+    if placed.recalled:
+        return RolledBack(
+            f"The mail server shows an older state of /{path} than this device has seen. 'ifap rm' accepts that the "
+            "file is gone, 'ifap put' writes it anew; 'ifap versions' and 'ifap restore' give what is left.",
+            path=path,
+        )
     return MessageGone(
         f"The message of /{path} is gone from the mail server, and nobody is known to have removed it. "
         "'ifap rm' accepts that; 'ifap put' or 'ifap restore' writes the file anew.",
@@ -57,13 +73,13 @@ class Reader:
 
         :raises Renumbered: the places mean nothing any more; look the version up again.
         :raises NewerVersionNeeded: it needs a word that is not understood (FORMAT 1.5).
-        :raises MessageGone: no place can be read now; never taken as a deletion (FORMAT 5.5).
+        :raises MessageGone, RolledBack: no place can be read now; never taken as a deletion (FORMAT 5.5, 9.1).
         """
         version = placed.version
         if not version.understood:
             raise NewerVersionNeeded("A newer version of ifap-twisted is needed to read this file.", path=version.path)
         if placed.missing:
-            raise gone(version.path)
+            raise self._missing(placed)
         self._reading[version.path] += 1
         try:
             return await self._any_content(placed)
@@ -71,6 +87,12 @@ class Reader:
             self._reading[version.path] -= 1
             if not self._reading[version.path]:
                 del self._reading[version.path]
+
+    def _missing(self, placed: Placed) -> IFAPError:
+        """Why a version is missing; where its message is there and damaged, that."""
+        error: IFAPError = self._known.index.spoilt(placed) or gone(placed, unlisted=self._known.lags)
+        error.path = placed.version.path
+        return error.with_traceback(None)
 
     async def _any_content(self, placed: Placed) -> bytes:
         version = placed.version

@@ -28,6 +28,9 @@ async def remove(desk: Desk, path: str, *, recursive: bool, expect: Expect) -> N
             raise IsADirectory(f"/{path} is a directory; removing it needs recursive.", path=path)
         await _remove_tree(desk, path)
         return
+    if _is_removal_missing(desk, path):
+        await _bury_all(desk, path, expect=expect)
+        return
     found = desk.file(path)
     real = found.placed.version.path
     change = Change(deleted=True, replaced=None if real == path else {found.placed.version.vid})
@@ -39,6 +42,12 @@ async def remove(desk: Desk, path: str, *, recursive: bool, expect: Expect) -> N
 @deferred
 async def _bury(desk: Desk, path: str, change: Change, *, expect: Expect, shown: str) -> None:
     await desk.writer.write(path, b"", change, expect=expect, check=lambda: _check_there(desk, shown))
+
+
+def _is_removal_missing(desk: Desk, path: str) -> bool:
+    """The file was removed, and what said so is gone from the server: to remove it once more says so again."""
+    history = desk.view.index.history(path)
+    return bool(history) and not history.live and any(head.missing for head in history.heads)
 
 
 def _check_there(desk: Desk, path: str) -> None:
@@ -57,9 +66,9 @@ async def _remove_tree(desk: Desk, path: str) -> None:
 
 
 @deferred
-async def _bury_all(desk: Desk, path: str) -> None:
+async def _bury_all(desk: Desk, path: str, *, expect: Expect = None) -> None:
     """Write a tombstone that descends from all heads."""
-    await desk.writer.write(path, b"", Change(deleted=True))
+    await desk.writer.write(path, b"", Change(deleted=True), expect=expect)
 
 
 @deferred

@@ -24,11 +24,12 @@ from ifap_twisted.filesystem.known import Known
 from ifap_twisted.filesystem.listing import EarlyNews
 from ifap_twisted.filesystem.lockbook import LockBook
 from ifap_twisted.filesystem.lookout import Lookout
+from ifap_twisted.filesystem.marking import Marking
 from ifap_twisted.filesystem.objects import Objects
 from ifap_twisted.filesystem.refreshing import Refreshing
 from ifap_twisted.filesystem.unmarking import unmark_kept
 from ifap_twisted.filesystem.watching import Watchers
-from ifap_twisted.interfaces import IMessageStore
+from ifap_twisted.interfaces import IMarks, IMessageStore
 from ifap_twisted.workers import Worker
 
 
@@ -79,6 +80,10 @@ class View:
     def close(self) -> None:
         """Stop listening."""
         self.following.stop()
+
+    def marking(self, marks: IMarks, *, clock: IReactorTime, expected: bool) -> Marking:
+        """What remembers over the end of the process which heads were seen (FORMAT 9.1)."""
+        return Marking(self._known, marks, clock=clock, expected=expected)
 
     def adopt_home(self, home: str) -> None:
         """From now on messages of another folder are none of ours (FORMAT 1.5 ``home``)."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from ifap_twisted.core.frozen import Frozen, JournalContent
+from ifap_twisted.core.marks import Facts, Kept, Mark
 
-__all__ = ["IJournal", "ILockMemory", "IWriterIdentity"]
+__all__ = ["IJournal", "ILockMemory", "IMarks", "IWriterIdentity"]
 
 
 class IWriterIdentity(Interface):
@@ -42,6 +45,28 @@ class ILockMemory(Interface):
 
         :raises IFAPError: another process may still find it.
         """
+
+
+class IMarks(Interface):
+    """Which heads of a folder this device has seen, kept over the end of the process (FORMAT 9.1)."""
+
+    def load() -> Deferred[Kept | None]:
+        """What is kept of the folder; None where nothing is.
+
+        :raises NewerVersionNeeded: a newer version of this program wrote it.
+        :raises IFAPError: it cannot be read now.
+        """
+
+    def keep(changes: Mapping[str, Sequence[Mark]], facts: Facts) -> Deferred[None]:
+        """Keep the marks of some paths in the place of former ones; no marks: forget the path.
+
+        Durable when this fires, and all or nothing.
+
+        :raises IFAPError: they cannot be kept (the disk is full, for example).
+        """
+
+    def close() -> Deferred[None]:
+        """Let go of whatever they are kept in."""
 
 
 class IJournal(Interface):

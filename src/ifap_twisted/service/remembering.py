@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from twisted.internet.defer import Deferred
 
@@ -12,8 +13,10 @@ from ifap_twisted.basedir import Basedir
 from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.basedir.keyfile import KeyEntry, KeyFile
 from ifap_twisted.basedir.locks import FileLocks
+from ifap_twisted.basedir.marks import FileMarks
 from ifap_twisted.basedir.wrapping import Wrapping
 from ifap_twisted.basedir.writer import FileWriter, MemoryWriter
+from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.slots import PASSPHRASE
 from ifap_twisted.credentials import read_secret_file
@@ -22,10 +25,13 @@ from ifap_twisted.filesystem.backlog import Backlog
 from ifap_twisted.filesystem.drafting import Random
 from ifap_twisted.filesystem.opening import Membership
 from ifap_twisted.filesystem.unlocking import Unlock
-from ifap_twisted.interfaces import IJournal, ILockMemory, IWriterIdentity
+from ifap_twisted.interfaces import IJournal, ILockMemory, IMarks, IWriterIdentity
 from ifap_twisted.secrecy import Secret
 from ifap_twisted.settings import Settings
 from ifap_twisted.workers import Worker
+
+MARKED: Final = "marks"
+"""The key in ``key.json`` for the dialect of which rollback marks were kept: where there are none, they were lost."""
 
 
 class Remembering:
@@ -101,6 +107,7 @@ class Remembering:
             home=None if entry is None else entry.home,
             unlock=unlock,
             generation=(0 if entry is None else entry.generation) or 0,
+            marked=None if entry is None else entry.extra.get(MARKED),
         )
 
     def _kept(self, entry: KeyEntry, *, otherwise: bool) -> tuple[Secret, ...]:
@@ -171,6 +178,7 @@ class Remembering:
             key_id=None if key is None else key.fingerprint,
             fingerprint=None if key is None else key.fingerprint,
             generation=membership.generation or None,
+            extra={} if membership.marked is None else {MARKED: membership.marked},
         )
         before = self._file.find(self._settings.account, self._settings.folder)
         if before is not None and before.wrapped is not None and not (self.wraps or self._joining):
@@ -189,6 +197,17 @@ class Remembering:
         self.wraps = True
         self._remember(membership, former)
         self.passphrase = self.in_force = passphrase
+
+    def marks(self, random: Random) -> Callable[[Sequence[Key], str, Dialect], IMarks] | None:
+        """What keeps which heads this device has seen (FORMAT 9.1); None where nothing is kept."""
+        basedir = self._basedir
+        if basedir is None:
+            return None
+
+        def opened(keys: Sequence[Key], home: str, dialect: Dialect) -> IMarks:
+            return FileMarks(basedir, keys, home=home, dialect=dialect.name, random=random, worker=self._worker)
+
+        return opened
 
     async def identity(self, random: Random) -> IWriterIdentity:
         """This device's name in history, one for the whole process; a new one each time where nothing is kept."""

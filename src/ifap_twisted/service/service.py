@@ -385,6 +385,7 @@ class IFAPService(Service):
             journal=remembering.journal(self._random),
             elapsed=elapsed_seconds,
             locks=await remembering.locks(),
+            marks=remembering.marks(self._random),
             backlog=remembering.backlog,
         )
 

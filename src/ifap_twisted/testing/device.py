@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Protocol, cast
 
@@ -15,6 +15,7 @@ from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.basedir.locks import FileLocks
 from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core import limits
+from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.keys import Key
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.filesystem.desk import Options
@@ -22,12 +23,13 @@ from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Membership, Surroundings, open_folder
 from ifap_twisted.filesystem.recovery import Place as Account
 from ifap_twisted.filesystem.watching import Watchers
-from ifap_twisted.interfaces import IMessageStore
+from ifap_twisted.interfaces import IMarks, IMessageStore
 from ifap_twisted.service.accepting import Accepting
 from ifap_twisted.testing.disk import Disk
 from ifap_twisted.testing.journalling import NotedJournal, kept_on
 from ifap_twisted.testing.process import Lifetime, Line, Notes, Threads
 from ifap_twisted.testing.scenario import Place
+from ifap_twisted.testing.seen import DiskMarks
 
 KEY = Key.from_text("a key for simulations")
 OPTIONS = Options(keep=2, grace=limits.LEAST_GRACE_SECONDS)
@@ -89,6 +91,7 @@ class Device:
         self._seed = seed
         self._line: Line | None = None
         self._threads: Threads | None = None
+        self._marking: Threads | None = None
         self._lines: list[Line] = []
         self._accepting: Accepting | None = None
 
@@ -119,7 +122,13 @@ class Device:
     async def _open(
         self, line: Line, clock: Lifetime, worker: Threads, accepting: Accepting, random: Callable[[int], bytes]
     ) -> Filesystem:
-        basedir = cast("Basedir", self.disk)
+        basedir, disk = cast("Basedir", self.disk), self.disk
+        drawn = Random(f"marks {self._seed} {self.number} {self.incarnation}")  # noqa: S311 -- repeatable
+        self._marking = marking = Threads(clock, drawn, disk)
+
+        def marks(keys: Sequence[Key], home: str, dialect: Dialect) -> IMarks:
+            return DiskMarks(disk, keys, home=home, dialect=dialect.name, random=drawn.randbytes, worker=marking)
+
         journal = FileJournal(basedir, (), random=random, worker=worker)
         surroundings = Surroundings(
             clock=clock,
@@ -129,6 +138,7 @@ class Device:
             identity=await FileWriter.open(basedir, random, worker),
             journal=NotedJournal(journal, line.note).use,
             locks=await FileLocks.open(basedir, worker),
+            marks=marks,
             backlog=line.backlog,
         )
         if self._keyring.key is not None and self._membership.keys != (self._keyring.key,):
@@ -205,9 +215,10 @@ class Device:
 
     def _die(self) -> None:
         self.lifetime.end()
-        if self._threads is not None:
-            self._threads.kill()
-            self._threads = None
+        for threads in (self._threads, self._marking):
+            if threads is not None:
+                threads.kill()
+        self._threads = self._marking = None
         if self._line is not None:
             self._lines.append(self._line)
             self._line = None

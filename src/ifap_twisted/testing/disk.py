@@ -72,6 +72,10 @@ class Disk:
         self._change({**self.files, temporary: b"".join(content)[:-1]})
         self._change({**self.files, name: b"".join(content)}, without=temporary)
 
+    def replace(self, name: str, content: bytes) -> None:
+        """Replace a file as a database does it: at one moment."""
+        self._change({**self.files, name: content})
+
     def write_new(self, name: str, content: bytes) -> bool:
         """Make a file that is not there yet."""
         absent = name not in self.files

@@ -358,6 +358,14 @@ def _collected(trace: Trace) -> Iterator[Violation]:
             yield Violation("a collection makes no head", f"/{path}: {vid}")
 
 
+def _unalarmed(trace: Trace) -> Iterator[Violation]:
+    """No server of these worlds shows an older state for good: whoever says so is mistaken (FORMAT 9.1)."""
+    for seen in trace.observations:
+        withdrawn = _withdrawn(trace, trace.observations[0], seen)
+        for path, vid in sorted(seen.recalled - trace.destroyed - withdrawn):
+            yield Violation("nobody is told of a rollback that is none", f"/{path} for {seen.who}: {vid}")
+
+
 def _others(trace: Trace) -> Iterator[Violation]:
     """Mail of others is untouched (P6)."""
     if trace.touched:
@@ -375,6 +383,7 @@ JUDGES: Final = (
     _reported,
     _unhidden,
     _collected,
+    _unalarmed,
     agreed,
     _locks,
     _others,

@@ -22,6 +22,7 @@ from ifap_twisted.testing.trace import Observation, Seen, Trace
 async def observe(who: str, filesystem: Filesystem, *, contents: bool) -> Observation:
     """Look at all versions of all paths, their contents too where asked for, and at the conflicts."""
     pending = (await filesystem.status()).pending  # first: a snapshot may be due while the rest is looked at
+    vanished, _removed = filesystem.desk.view.index.missing()
     index = filesystem.desk.view.index
     names = sorted(name for name in index.paths() if not paths.is_reserved(name))
     versions = {}
@@ -36,6 +37,7 @@ async def observe(who: str, filesystem: Filesystem, *, contents: bool) -> Observ
         ranks,
         pending,
         filesystem.desk.view.uidvalidity,
+        frozenset((placed.version.path, placed.version.vid) for placed in vanished if placed.recalled),
     )
 
 

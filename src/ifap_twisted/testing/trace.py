@@ -108,6 +108,7 @@ class Observation:
     :ivar versions: of each path, newest first; ``listing``: path, type and version; ``conflicts``: path and version.
     :ivar uidvalidity: under which it shows all that.
     :ivar ranks: the lowest UID of each version, by path and version.
+    :ivar recalled: paths and ids of versions of which it says that the server shows an older state (FORMAT 9.1).
     """
 
     who: str
@@ -117,6 +118,7 @@ class Observation:
     ranks: Mapping[tuple[str, str], float]
     pending: int = 0
     uidvalidity: int = 0
+    recalled: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(slots=True)

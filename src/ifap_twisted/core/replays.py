@@ -1,0 +1,61 @@
+"""Old messages of a reference program that were stored again, and so are in front of newer ones (FORMAT 3.3, 9.1).
+
+Nothing in such a message says what it replaced: its place in the order of the folder is its place in history. A version
+of ours says it itself, and an old one that is stored again is old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from ifap_twisted.core import limits
+from ifap_twisted.core.history import History, Placed
+from ifap_twisted.core.marks import Mark
+
+__all__ = ["Seen", "in_front", "older_than"]
+
+
+class Seen(NamedTuple):
+    """What has to be known of a mark that is kept: :class:`Mark` without its version.
+
+    :ivar sealed_id: of the version.
+    """
+
+    sealed_id: str
+    rank: float
+    validity: int
+    since: float
+    below: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, marks: Sequence[Mark]) -> tuple[Seen, ...]:
+        """Of the marks of one path."""
+        return tuple(cls(one.version.sealed_id, one.rank, one.validity, one.since, one.below) for one in marks)
+
+
+def older_than(head: Placed, history: History, seen: Sequence[Seen]) -> tuple[str, ...]:
+    """The sealed ids of the messages of a reference program that were seen to be older than a head that is one, too.
+
+    :param seen: what was known before.
+    :return: the newest ``limits.MARKED_BELOW``, the newest last; none for a version of ours.
+    """
+    if head.version.ours or not head.version.encrypted:
+        return ()
+    before = [sealed_id for one in seen for sealed_id in (*one.below, one.sealed_id)]
+    now = [one.version.sealed_id for one in history.ancestors(head) if not one.version.ours]
+    found = dict.fromkeys([*before, *now])
+    found.pop(head.version.sealed_id, None)
+    return tuple(found)[-limits.MARKED_BELOW :]
+
+
+def in_front(history: History, seen: Collection[Seen]) -> Placed | None:
+    """A head that was seen to be older than a version that is there and is no head now; None where there is none."""
+    heads = {head.version.sealed_id: head for head in history.heads if not head.missing}
+    there = {one.version.sealed_id for one in history.versions if not one.missing} - heads.keys()
+    for one in seen:
+        if one.sealed_id in there:
+            found = next((heads[sealed_id] for sealed_id in one.below if sealed_id in heads), None)
+            if found is not None:
+                return found
+    return None
