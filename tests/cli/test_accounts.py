@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -111,6 +112,7 @@ class ServerTestCase(AccountTestCase):
         self.addCleanup(self.ifap, "stop", basedir=self.server)
         self.succeeds("start", basedir=self.server)
         self.password = self.shown_password()
+        self.wait_for_the_server()
         self.url = f"imap://ifap@127.0.0.1:{self.port}"
 
     def shown_password(self) -> bytes:
@@ -121,6 +123,14 @@ class ServerTestCase(AccountTestCase):
                 return done.stdout
             pause(0.1)
         raise AssertionError("the embedded account is not made")
+
+    def wait_for_the_server(self) -> None:
+        """Until it listens, some moments after the node has begun."""
+        for _glance in range(300):
+            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port)):
+                return
+            pause(0.1)
+        raise AssertionError("the embedded server does not listen")
 
 
 class PasswordTests(ServerTestCase):
@@ -146,7 +156,9 @@ class PasswordTests(ServerTestCase):
     def test_open_file(self) -> None:
         """A password file that others can read draws a warning."""
         done = self.log_in("--password-file", self.write("password", self.password, mode=0o644))
-        self.assertEqual((0, True), (done.returncode, b"warning" in done.stderr and b"password" in done.stderr))
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertIn(b"warning", done.stderr)
+        self.assertIn(b"password", done.stderr)
 
     def test_command(self) -> None:
         """From a command, which is remembered instead of the password and runs whenever it is needed."""

@@ -11,10 +11,12 @@ import tempfile
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from ifap_twisted.errors import AlreadyExists, BadSettings, NewerVersionNeeded, NotFound, Unavailable
+from ifap_twisted.secrecy import Credentials, Secret
 from ifap_twisted.server.listening import UnixListener
 from ifap_twisted.server.schema import FORMAT, open_database
 from ifap_twisted.server.service import EmbeddedServer
@@ -72,6 +74,27 @@ class ServiceTestCase(TestCase):
         with client:
             client.authenticate("PLAIN", lambda _challenge: "\0me\0sécret".encode())
             return work(client)
+
+
+class OwnerTests(ServiceTestCase):
+    async def test_it_is_there_before_anybody_can_connect(self) -> None:
+        """Whoever connects as early as possible is let in: nobody is told that a right password is wrong."""
+        server = self.server(owner=Credentials("me", Secret("sécret")))
+        server.startService()
+        self.addCleanup(server.stopService)
+        while not (self.directory / "socket").exists():
+            await deferLater(self.reactor, 0.0, lambda: None)
+        await self.talk(lambda client: self.assertEqual(client.state, "AUTH"))
+
+    async def test_it_stays_as_it_is(self) -> None:
+        """At the next start its password is not changed."""
+        await (await self.started()).stopService()
+        server = self.server(owner=Credentials("me", Secret("another")))
+        server.startService()
+        self.addCleanup(server.stopService)
+        await server.when_ready()
+        self.assertEqual(await server.users(), ["me"])
+        await self.talk(lambda client: self.assertEqual(client.state, "AUTH"))
 
 
 class ImaplibTests(ServiceTestCase):

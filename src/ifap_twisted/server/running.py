@@ -39,9 +39,8 @@ class Running:
         self._port: IListeningPort | None = None
 
     @deferred
-    async def start(self, socket_path: Path, listen: str | None, message_limit: int) -> None:
-        """Open the database, then listen."""
-        await self.database.open()
+    async def listen(self, socket_path: Path, listen: str | None, message_limit: int) -> None:
+        """Let clients connect, once the database is open."""
         portal = Portal(AccountRealm(self.shelf), [PasswordChecker(self.shelf, self.hashing)])
         self._connections = Connections(portal, self._clock, message_limit)
         self._socket = UnixListener(self._reactor, socket_path, self._connections)

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from ifap_twisted.core.values import Notice
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import BadSettings, Unavailable
+from ifap_twisted.secrecy import Credentials
 from ifap_twisted.server import limits, storage
 from ifap_twisted.server.credentials import make_verifier
 from ifap_twisted.server.running import Running
@@ -29,6 +30,7 @@ class EmbeddedServer(Service):
     :param socket_path: the UNIX socket, of any length; what an earlier run left there is replaced.
     :param listen: a server endpoint string at which it listens too.
     :param message_limit: the largest message in bytes.
+    :param owner: a user who is there before anybody can connect; made when missing.
     :param clock: the time of messages and of every wait; the reactor's unless given.
     """
 
@@ -42,6 +44,7 @@ class EmbeddedServer(Service):
         socket_path: Path,
         listen: str | None = None,
         message_limit: int = limits.MESSAGE,
+        owner: Credentials | None = None,
         clock: IReactorTime | None = None,
     ) -> None:
         self._path = path
@@ -49,6 +52,7 @@ class EmbeddedServer(Service):
         self._socket_path = socket_path
         self._listen = listen
         self._message_limit = message_limit
+        self._owner = owner
         self._clock: IReactorTime = reactor if clock is None else clock
         self._running: Running | None = None
         self._starting: Deferred[None] | None = None
@@ -101,9 +105,7 @@ class EmbeddedServer(Service):
         :raises BadSettings: the name is empty, too long or not printable, or the password is empty.
         :raises Unavailable: the service is not ready.
         """
-        running = self._now()
-        verifier = await self._verifier(running, name, password)
-        await running.database.run(storage.add_user, name, verifier, running.shelf.now())
+        await self._add_user(self._now(), name, password)
 
     @deferred
     async def set_password(self, name: str, password: str) -> None:
@@ -125,6 +127,15 @@ class EmbeddedServer(Service):
         """
         return await self._now().database.run(storage.users)
 
+    async def _make_owner(self, running: Running) -> None:
+        owner = self._owner
+        if owner is not None and owner.user not in await running.database.run(storage.users):
+            await self._add_user(running, owner.user, owner.password.reveal())
+
+    async def _add_user(self, running: Running, name: str, password: str) -> None:
+        verifier = await self._verifier(running, name, password)
+        await running.database.run(storage.add_user, name, verifier, running.shelf.now())
+
     def _now(self) -> Running:
         if self._running is None:
             raise Unavailable("The embedded server is not started.")
@@ -138,7 +149,9 @@ class EmbeddedServer(Service):
 
     async def _start(self, running: Running) -> None:
         try:
-            await running.start(self._socket_path, self._listen, self._message_limit)
+            await running.database.open()
+            await self._make_owner(running)
+            await running.listen(self._socket_path, self._listen, self._message_limit)
         except (OSError, ValueError, CannotListenError) as error:
             self._log.failure("The embedded server cannot listen")
             settings = BadSettings("The embedded server cannot listen; the log says why.")

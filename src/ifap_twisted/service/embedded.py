@@ -27,13 +27,15 @@ async def start_embedded(
         raise BadSettings("The embedded account keeps its mail in a basedir; give one.")
     credentials = await worker(lambda: PasswordFile(basedir).make_embedded(random))
     server = EmbeddedServer(
-        basedir.embedded_database, reactor, socket_path=Path(basedir.path / SOCKET), listen=settings.embedded_listen
+        basedir.embedded_database,
+        reactor,
+        socket_path=Path(basedir.path / SOCKET),
+        listen=settings.embedded_listen,
+        owner=credentials,
     )
     server.startService()
     try:
         await server.when_ready()
-        if credentials.user not in await server.users():
-            await server.add_user(credentials.user, credentials.password.reveal())
     except BaseException:
         await server.stopService()
         raise
