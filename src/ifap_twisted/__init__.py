@@ -23,6 +23,10 @@ if TYPE_CHECKING:
         Collection,
         Verdict,
     )
+    from ifap_twisted.core.findings import (
+        Checkup,
+        Finding,
+    )
     from ifap_twisted.core.values import (
         ABSENT,
         Entry,
@@ -109,10 +113,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ABSENT": "core.values",
+    "Checkup": "core.findings",
     "Collection": "core.collection",
     "Credentials": "secrecy",
     "Entry": "core.values",
     "Event": "core.values",
+    "Finding": "core.findings",
     "IFAPService": "service",
     "IFilesystem": "interfaces",
     "IMessageStore": "interfaces",
@@ -136,6 +142,7 @@ __all__ = [
     "BadSettings",
     "BasedirInUse",
     "CallerError",
+    "Checkup",
     "Collection",
     "Conflict",
     "Credentials",
@@ -145,6 +152,7 @@ __all__ = [
     "Entry",
     "Event",
     "Extended",
+    "Finding",
     "Forbidden",
     "ForeignFolder",
     "ForeignKey",

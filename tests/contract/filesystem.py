@@ -679,6 +679,28 @@ class FilesystemContract:
         self.assertTrue(fact())
 
     @promise
+    async def test_a_check_of_a_whole_folder_finds_no_damage(self) -> None:
+        """All contents are read, or a share; how far it is, is told."""
+        fs = await self.opened()
+        await fs.put("a", b"1")
+        await fs.put("b", b"23")
+        told: list[tuple[int, int]] = []
+        found = await fs.check(read_data=100, progress=lambda done, total: told.append((done, total)))
+        self.assertEqual((found.damaged, found.complete, found.share), (0, True, 100))
+        self.assertEqual(found.headers, found.bodies)
+        self.assertTrue(found.bytes >= len(b"123"))
+        self.assertTrue(all(0 <= done <= total for done, total in told))
+        found = await fs.check()
+        self.assertEqual((found.damaged, found.bodies, found.share), (0, 0, 0))
+
+    @promise
+    async def test_a_check_of_no_percentage_is_refused(self) -> None:
+        """0 to 100."""
+        fs = await self.opened()
+        for share in (-1, 100.5):
+            await self.refused(CallerError, fs.check(read_data=share))
+
+    @promise
     async def test_the_status_tells_the_state(self) -> None:
         """Connected, with nothing pending."""
         fs = await self.opened()

@@ -26,6 +26,7 @@ BODIES: Final[Mapping[str, dict[str, object]]] = {
     "Undelete": {"path": FILE},
     "Keep": {"path": FILE, "count": 3},
     "Collect": {"dry_run": True},
+    "Check": {"read_data": 100},
     "TakeLock": {"seconds": 60},
     "Resolve": {"path": FILE, "both": True},
 }
@@ -453,7 +454,7 @@ def bad_json(aim: Aim) -> Tries:
     for name in whole:
         key = json.dumps(name).encode()
         bodies += [b"{%b:1,%b:1}" % (key, key), b"{%b:NaN}" % key, b"{%b:%b}" % (key, b"9" * 5000)]
-        bodies += [json.dumps(whole | {name: value}).encode() for value in (None, [], {}, [1], 1.5, {"": ""})]
+        bodies += [json.dumps(whole | {name: value}).encode() for value in (None, [], {}, [1], -1.5, {"": ""})]
     for body in bodies:
         yield request(aim.method, aim.url, aim.fields, body)
 

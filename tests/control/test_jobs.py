@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.collection import COLLECTED, Collection, Verdict
+from ifap_twisted.core.findings import DAMAGE, Checkup, Finding
 from ifap_twisted.core.values import Notice
 from ifap_twisted.errors import Unavailable
 from tests.control.scripted import Held, Scripted, failing
@@ -187,3 +188,42 @@ class CollectTests(SynchronousTestCase):
         for body in ({"dry_run": "yes"}, {"dry_run": 1}, {"dryrun": True}):
             self.assertEqual(self.node.post("/v1/collect", body).status, 400)
         self.assertEqual(self.held.calls, [])
+
+
+class CheckTests(SynchronousTestCase):
+    """POST /v1/check."""
+
+    def setUp(self):
+        """A node on which a check does not end by itself."""
+        self.held = Held()
+        node = Node()
+        self.node = Node(filesystem=Scripted(node.filesystem, check=self.held), clock=node.clock)
+
+    def test_result(self):
+        """The result tells every finding, and how much was looked at."""
+        findings = tuple(
+            Finding("truncated", DAMAGE, "Cut.", f"f{number}", f"v{number}", 1)
+            for number in range(2 * limits.LIST_PIECE + 1)
+        )
+        url = self.node.post("/v1/check", {"read_data": 7.5})["Location"]
+        ((_nothing, wanted),) = self.held.calls
+        self.assertEqual(wanted["read_data"], 7.5)
+        wanted["progress"](3, 7)
+        found = self.node.ask("GET", url).json()
+        self.assertEqual((found["done"], found["total"], found["result"]), (3, 7, None))
+        self.held.results[0].callback(Checkup(findings=findings, headers=900, bodies=7, bytes=5, share=7.5))
+        result = self.node.ask("GET", url).json()["result"]
+        self.assertEqual(result["findings"], [finding.to_json() for finding in findings])
+        self.assertEqual((result["damaged"], result["counts"]), (len(findings), {"truncated": len(findings)}))
+        self.assertEqual((result["headers"], result["bodies"], result["bytes"]), (900, 7, 5))
+
+    def test_asked_wrongly(self):
+        """What is no percentage is refused before anything is done."""
+        for share in (-1, 100.5, True, "7", None):
+            self.assertEqual(self.node.post("/v1/check", {"read_data": share}).status, 400)
+        self.assertEqual(self.held.calls, [])
+
+    def test_asked_plainly(self):
+        """A whole number is a number."""
+        for share in (0, 100, 33):
+            self.assertEqual(self.node.post("/v1/check", {"read_data": share}).status, 202)

@@ -18,8 +18,7 @@ async def status(filesystem: IFilesystem, session: Session) -> None:
 
     With --json the Status is printed: state, account, folder, dialect, pending, failing, conflicts, locks, damaged,
     damage (how many of the damaged have which error), foreign, key (wrapped under a passphrase, clear, or none),
-    warnings (objects with code, text and path),
-    last_refresh.
+    warnings (objects with code, text and path), last_refresh.
 
     Example::
 

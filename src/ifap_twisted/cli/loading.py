@@ -40,6 +40,7 @@ VERBS: Final = (
     "sync",
     "gc",
     "snapshot",
+    "check",
     "passphrase",
     "recovery",
     "status",

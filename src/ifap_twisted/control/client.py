@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from ifap_twisted.control.client_link import Link, Question, Token
 from ifap_twisted.control.client_values import (
+    checkup_from,
     collection_from,
     entries_from,
     entry_from,
@@ -29,6 +30,7 @@ from ifap_twisted.control.problems import error_of
 from ifap_twisted.control.schemas import ABSENT_WORD
 from ifap_twisted.core import limits, paths
 from ifap_twisted.core.collection import Collection
+from ifap_twisted.core.findings import Checkup
 from ifap_twisted.core.values import ABSENT, JSON, Entry, Expect, Lock, Notice, Record, Status
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import IFAPError, InvalidPath, IsADirectory, ProtocolViolation
@@ -297,6 +299,11 @@ class HttpFilesystem:
     async def collect(self, *, dry_run: bool = False, progress: Progress = None) -> Collection:
         """Plan what retention lets go, and remove for good what was planned a grace ago."""
         return collection_from(await self._link.job("collect", {"dry_run": dry_run}, progress))
+
+    @deferred
+    async def check(self, *, read_data: float = 0.0, progress: Progress = None) -> Checkup:
+        """Look whether everything is whole, and read that percentage of the contents."""
+        return checkup_from(await self._link.job("check", {"read_data": read_data}, progress))
 
     @deferred
     async def snapshot(self) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from ifap_twisted.core.collection import Collection, Verdict
+from ifap_twisted.core.findings import Checkup
 from ifap_twisted.core.values import JSON, Entry, Event, Lock, Notice, Status
 from ifap_twisted.errors import ProtocolViolation
 
@@ -53,6 +54,11 @@ def status_from(found: JSON) -> Status:
 def collection_from(found: JSON) -> Collection:
     """The result of a job that collects."""
     return _understood(_collection, found)
+
+
+def checkup_from(found: JSON) -> Checkup:
+    """The result of a job that checks."""
+    return _understood(Checkup.from_json, found)
 
 
 def event_from(kind: str, found: JSON) -> Event:

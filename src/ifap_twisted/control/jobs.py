@@ -5,9 +5,9 @@ Jobs live in memory: a restart of the node forgets them. What a job does is not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as WaitedTooLong
@@ -15,11 +15,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ifap_twisted.control.answers import Answer, dump, json_answer, pieces_of
+from ifap_twisted.control.answers import Answer, HasJson, dump, json_answer, pieces_of
 from ifap_twisted.control.call import Call
 from ifap_twisted.control.problems import RequestProblem, bad_request, internal_problem, problem
 from ifap_twisted.core import limits
-from ifap_twisted.core.collection import Collection
 from ifap_twisted.core.values import JSON, Event
 from ifap_twisted.deferreds import Waiters
 from ifap_twisted.errors import IFAPError, Throttled
@@ -27,6 +26,16 @@ from ifap_twisted.interfaces import Listener
 
 RUNNING: Final = "running"
 Work: TypeAlias = Callable[[Mapping[str, JSON], Callable[[int, int], None]], Deferred[Any]]
+
+
+class Report(Protocol):
+    """A result that is long: a summary and a list."""
+
+    def summary(self) -> dict[str, JSON]:
+        """A JSON object of all but the list."""
+
+    def listed(self) -> tuple[str, Sequence[HasJson]]:
+        """The list, and its key beside the summary."""
 
 
 class Job:
@@ -41,7 +50,7 @@ class Job:
         self.state = RUNNING
         self.done = 0
         self.total: int | None = 1
-        self.result: Collection | None = None
+        self.result: Report | None = None
         self.error: JSON = None
         self.work: Deferred[Any] | None = None
         self._waiters = Waiters()
@@ -62,11 +71,12 @@ class Job:
         """All of it."""
         if self.result is None:
             return json_answer({**self.to_json(), "result": None}, status=status, headers=headers)
-        before = f'{dump(self.to_json())[:-1]},"result":{dump(self.result.summary())[:-1]},"verdicts":['
+        name, members = self.result.listed()
+        before = f'{dump(self.to_json())[:-1]},"result":{dump(self.result.summary())[:-1]},"{name}":['
         return Answer(
             status=status,
             headers={"Content-Type": "application/json", **(headers or {})},
-            body=pieces_of(before, self.result.verdicts, "]}}"),
+            body=pieces_of(before, members, "]}}"),
         )
 
     def ended(self) -> Deferred[None]:
@@ -159,7 +169,7 @@ class Jobs:
             raise RequestProblem(HTTPStatus.NOT_FOUND, "no-such-job", "There is no such job, or it is forgotten.")
         return self._jobs[number]
 
-    def _done(self, result: Collection | None, job: Job) -> None:
+    def _done(self, result: Report | None, job: Job) -> None:
         job.result = result
         job.end("done")
         self._announce(job)

@@ -52,6 +52,7 @@ def control_resource(
     kinds: dict[str, Work] = {
         "sync": lambda _wanted, _progress: filesystem.refresh(),
         "collect": lambda wanted, progress: filesystem.collect(**wanted, progress=progress),
+        "check": lambda wanted, progress: filesystem.check(**wanted, progress=progress),
         "snapshot": lambda _wanted, _progress: filesystem.snapshot(),
     }
     jobs = Jobs(kinds, new_id=new_id, tell=events.tell, clock=reactor)
@@ -104,6 +105,7 @@ def _job_actions(jobs: Jobs) -> dict[str, Action]:
     return {
         "sync": start,
         "collect": start,
+        "check": start,
         "snapshot": start,
         "job": lambda call, _route, id: jobs.get(call, id),  # noqa: A006 -- the name in the URL
         "cancel": lambda _call, _route, id: jobs.delete(id),  # noqa: A006 -- the name in the URL

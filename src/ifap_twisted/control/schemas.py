@@ -50,6 +50,18 @@ BODIES: Final[Mapping[str, Schema]] = {
     "Undelete": _body({"path": PATH}, {"expect": _EXPECT}),
     "Keep": _body({"path": PATH, "count": {"type": "integer", "minimum": 1}}, {"expect": _EXPECT}),
     "Collect": _body({}, {"dry_run": BOOLEAN}),
+    "Check": _body(
+        {},
+        {
+            "read_data": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": 100,
+                "default": 0,
+                "description": "The percentage of the messages whose contents are read, chosen at random.",
+            }
+        },
+    ),
     "TakeLock": _body(
         {},
         {
@@ -166,7 +178,12 @@ OBJECTS: Final[Mapping[str, Schema]] = {
     "Object": {"type": "object"},
 }
 
-_TYPES: Final[Mapping[str, type]] = {"string": str, "boolean": bool, "integer": int}
+_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+}
 
 
 def parse_body(data: bytes, schema: Schema) -> Mapping[str, JSON]:
@@ -193,11 +210,18 @@ def parse_body(data: bytes, schema: Schema) -> Mapping[str, JSON]:
 
 def _check(name: str, given: object, schema: Schema) -> None:
     expected = _TYPES[schema["type"]]
-    if not isinstance(given, expected) or (expected is int and isinstance(given, bool)):
+    if not isinstance(given, expected) or (expected is not bool and isinstance(given, bool)):
         raise bad_request(f"The key {name!r} must be a JSON {schema['type']}.")
+    if isinstance(given, int | float):
+        _check_bounds(name, given, schema)
+
+
+def _check_bounds(name: str, given: float, schema: Schema) -> None:
     minimum = schema.get("minimum")
-    if isinstance(given, int) and minimum is not None and given < minimum:
+    if minimum is not None and given < minimum:
         raise bad_request(f"The key {name!r} must be {minimum} or more.")
+    if schema["type"] == "number" and given > schema.get("maximum", given):
+        raise bad_request(f"The key {name!r} must be {schema['maximum']} or less.")
 
 
 def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:

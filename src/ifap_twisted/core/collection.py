@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -115,6 +115,10 @@ class Collection:
             "bytes": dict(self.sizes()),
             "messages": [message.to_json() for message in self.messages],
         }
+
+    def listed(self) -> tuple[str, Sequence[Verdict]]:
+        """The verdicts, and their key beside the summary."""
+        return "verdicts", self.verdicts
 
     def counts(self) -> Mapping[str, int]:
         """How many versions met each fate; every fate is a key."""

@@ -12,10 +12,12 @@ from zope.interface import implementer
 
 from ifap_twisted.core import limits, paths
 from ifap_twisted.core.collection import Collection
+from ifap_twisted.core.findings import Checkup
 from ifap_twisted.core.values import Entry, Event, Expect, Lock, Notice, Record, Status
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.filesystem import conflicts, keeping, removal, renaming, showing
 from ifap_twisted.filesystem.batches import Batch, present_batch
+from ifap_twisted.filesystem.checking import Checker
 from ifap_twisted.filesystem.collecting import Collector
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.files import Opening
@@ -39,6 +41,7 @@ T = TypeVar("T")
 class Filesystem:
     """An open folder.
 
+    :param random: gives that many random bytes.
     :param account: shown in the status; never holds a password.
     """
 
@@ -48,6 +51,7 @@ class Filesystem:
         *,
         watchers: Watchers,
         clock: IReactorTime,
+        random: Callable[[int], bytes],
         account: str = "",
         folder: str = "",
         warnings: Sequence[Notice] = (),
@@ -67,6 +71,7 @@ class Filesystem:
         self._snapshots = Snapshots(desk, clock=clock, begin=self.snapshot)
         unfinished = _none_unfinished if recovery is None else recovery.paths
         self._collector = Collector(desk, Surveyor(desk, clock=clock, unfinished=unfinished), self._snapshots.renew)
+        self._checker = Checker(desk, random=random)
         self._lasting = Lasting(self._snapshots.note_write)
         self._closings = Turns(self._close)
         self._closed = False
@@ -262,6 +267,12 @@ class Filesystem:
             return fail(closed_error())
         return self._collector.begin(dry_run=dry_run, progress=progress)
 
+    def check(self, *, read_data: float = 0.0, progress: Progress = None) -> Deferred[Checkup]:
+        """Look whether everything is whole, and read that percentage of the contents."""
+        if self._lasting.closed:
+            return fail(closed_error())
+        return self._checker.begin(read_data=read_data, progress=progress)
+
     def snapshot(self) -> Deferred[None]:
         """Write a snapshot, from a complete refresh only (FORMAT 6.2)."""
         return self._after_batch(self._snapshots.write)
@@ -309,6 +320,7 @@ class Filesystem:
         self._snapshots.stop()
         self._lasting.close()
         self._collector.stop()
+        self._checker.stop()
         if self._recovery is not None:
             self._recovery.stop()
         await self._lasting.when_idle()

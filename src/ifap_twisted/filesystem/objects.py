@@ -73,6 +73,15 @@ class Objects:
         placed = self._known.index.objects(RECORDS)
         return [(one, record) for one in placed if (record := self._records.found.get(one.version.vid)) is not None]
 
+    def unusable(self) -> list[Placed]:
+        """The plans and records that are there, were read, and say nothing that can be used."""
+        return [
+            one
+            for kept, kind in ((self._plans, PLANS), (self._records, RECORDS))
+            for one in self._known.index.objects(kind)
+            if one.version.vid in kept.found and kept.found[one.version.vid] is None
+        ]
+
     async def read_records(self) -> None:
         """Let the index know what is on record; before the home is known nobody can tell of which folder that is."""
         if self._known.home is None:

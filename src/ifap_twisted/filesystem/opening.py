@@ -262,6 +262,7 @@ class _Opening:
             desk,
             watchers=self.watchers,
             clock=self.surroundings.clock,
+            random=self.surroundings.random,
             account=self.account,
             folder=self.place.folder,
             warnings=decided.warnings,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 
 from twisted.internet.defer import Deferred
 
@@ -80,13 +81,36 @@ class Reader:
             raise NewerVersionNeeded("A newer version of ifap-twisted is needed to read this file.", path=version.path)
         if placed.missing:
             raise self._missing(placed)
-        self._reading[version.path] += 1
-        try:
+        with self._using(version.path):
             return await self._any_content(placed)
+
+    async def verify(self, uid: int, version: Version) -> DataError | None:
+        """Read one place, and no other; what is wrong with it, which is also kept for the status.
+
+        :raises Renumbered: the place means nothing any more.
+        :raises StoreError: it cannot be read now.
+        """
+        placed = Placed(version, (uid,))
+        with self._using(version.path):
+            try:
+                await self._content_at(uid, version)
+            except DataError as error:
+                error.path = version.path
+                self._note(placed, {uid: error})
+                return error
+        self._note(placed, {}, good=uid)
+        return None
+
+    @contextmanager
+    def _using(self, path: str) -> Iterator[None]:
+        """Its versions are being read."""
+        self._reading[path] += 1
+        try:
+            yield
         finally:
-            self._reading[version.path] -= 1
-            if not self._reading[version.path]:
-                del self._reading[version.path]
+            self._reading[path] -= 1
+            if not self._reading[path]:
+                del self._reading[path]
 
     def _missing(self, placed: Placed) -> IFAPError:
         """Why a version is missing; where its message is there and damaged, that."""

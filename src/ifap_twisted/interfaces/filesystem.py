@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from ifap_twisted.core.collection import Collection
+from ifap_twisted.core.findings import Checkup
 from ifap_twisted.core.values import Entry, Event, Expect, Lock, Record, Status
 from ifap_twisted.interfaces.blocks import IBatch, ILeasing, IOpening
 
@@ -173,6 +174,15 @@ class IFilesystem(Interface):
         """Plan what retention lets go, and remove for good what was planned a grace ago (FORMAT 5.3).
 
         :param dry_run: say what would be done, and write nothing. Cancelling ends it at once; it can be taken up again.
+        """
+
+    def check(*, read_data: float = 0.0, progress: Progress = None) -> Deferred[Checkup]:
+        """Look whether everything is whole: all headers, the objects of the folder, and contents; it changes nothing.
+
+        :param read_data: the percentage of the messages whose contents are read, 0 to 100; chosen at random.
+        :param progress: told how many contents of how many were read. Cancelling ends it after those under way.
+        :raises CallerError: it is no percentage.
+        :raises Renumbered: the mail server renumbered the folder meanwhile; try again.
         """
 
     def snapshot() -> Deferred[None]:

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from ifap_twisted.core.collection import Collection
+from ifap_twisted.core.findings import Checkup
 from ifap_twisted.core.limits import CONNECT_SECONDS, LEASE_SECONDS
 from ifap_twisted.core.values import Entry, Expect, Lock, Record, Status
 from ifap_twisted.deferreds import deferred, within
@@ -297,6 +298,11 @@ class Standby:
     def collect(self, *args: Any, **kwargs: Any) -> Deferred[Collection]:
         """Remove for good what retention does not keep."""
         work: Deferred[Collection] = self._call("collect", args, kwargs)
+        return work
+
+    def check(self, *args: Any, **kwargs: Any) -> Deferred[Checkup]:
+        """Look whether everything is whole."""
+        work: Deferred[Checkup] = self._call("check", args, kwargs)
         return work
 
     def snapshot(self, *args: Any, **kwargs: Any) -> Deferred[None]:
