@@ -22,6 +22,7 @@ from ifap_twisted.filesystem.opening import Membership
 from ifap_twisted.store.memory import Turnstile
 from ifap_twisted.testing import reference_writer
 from tests.filesystem.folders import KEY, START, Folder, result
+from tests.filesystem.machines import Machine
 from tests.messages import mail
 
 WRITER = "zzzzzz"
@@ -114,6 +115,15 @@ class HeaderTests(CheckCase):
         """A version that went without a word is damage."""
         self.folder.shelf.remove([self.a])
         found = self.found()["vanished"]
+        self.assertEqual((found.severity, found.path), (DAMAGE, "a"))
+
+    def test_rolled_back(self) -> None:
+        """An older state than this device has seen before is damage."""
+        machine = Machine(self.folder)
+        newest = self.put("a", b"newer")
+        machine.look()
+        self.folder.shelf.forget(newest)
+        found = self.found(machine.start())["rolled-back"]
         self.assertEqual((found.severity, found.path), (DAMAGE, "a"))
 
     def test_conflict(self) -> None:
