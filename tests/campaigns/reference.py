@@ -8,10 +8,14 @@ from contextlib import suppress
 from ifap_twisted.core import envelope
 from ifap_twisted.core.dialects import IFAP
 from ifap_twisted.core.keys import Key
+from ifap_twisted.core.mime import head_end
 from ifap_twisted.errors import DataError
 from ifap_twisted.store.headers import metadata_fields
 from ifap_twisted.testing.trace import Trace
 from tests.reference_reader import ReferenceFailure, ReferenceReader
+
+WINDOW = 1024
+"""Bytes of a message in which the reference looks for the header (WIRE-FORMAT 5.1)."""
 
 
 def unlike_reference(messages: Mapping[int, bytes], key: str, contents: Mapping[str, bytes]) -> list[str]:
@@ -47,7 +51,10 @@ def unread_by_reference(trace: Trace) -> list[str]:
 
 
 def undisputed(trace: Trace) -> Iterator[tuple[str, bytes]]:
-    """Files without conflict of whose current version the newest message is a place: the reference goes by that."""
+    """Files without conflict of whose current version the newest message is a place: the reference goes by that.
+
+    And by what it sees of a header, which a clock of dozens of writers exceeds: a status tells of these (FORMAT 1.6).
+    """
     seen = trace.observations[-1]
     conflicts = {path for path, _vid in seen.conflicts}
     newest = _newest(trace)
@@ -58,13 +65,16 @@ def undisputed(trace: Trace) -> Iterator[tuple[str, bytes]]:
 
 
 def _newest(trace: Trace) -> dict[str, str]:
-    """The version of each path whose message has the highest UID: an older one may be stored once more above it."""
+    """The version of each path whose message has the highest UID: an older one may be stored once more above it.
+
+    It is empty where the reference cannot see it.
+    """
     keys = (Key.from_text(trace.key),)
     found = {}
     for _uid, message in sorted(trace.messages.items()):
         with suppress(DataError):
             version = envelope.read_header(metadata_fields(message), dialect=IFAP, keys=keys, home=None)
-            found[version.path] = version.vid
+            found[version.path] = version.vid if head_end(message)[0] <= WINDOW else ""
     return found
 
 
