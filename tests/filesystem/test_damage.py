@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ifap_twisted.core import limits
 from ifap_twisted.errors import Oversized, ProtocolViolation, Spliced, Tampered, Truncated
 from ifap_twisted.filesystem.desk import Options
+from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import MemoryStore
 from tests.filesystem.folders import Folder, result
 
@@ -71,6 +72,27 @@ class DamageTests(SynchronousTestCase):
         self.folder.shelf.tamper(self.places["a"], before)
         self.assertEqual(result(self.device.get("a")), b"hello")
         self.assertEqual(self.damage(), {})
+
+    def test_nothing_of_the_file_is_collected(self) -> None:
+        """While the newest content is damaged the older ones may be all that there is."""
+        keeper = self.folder.device(options=Options(keep=1))
+        for content in (b"old", b"newer"):
+            result(keeper.put("c", content))
+        self.places["c"] = max(self.folder.shelf.messages)
+        before = self.spoil("c")
+        self.assertRaises(Truncated, result, keeper.get("c"))
+        self.collect(keeper)
+        self.assertEqual(len(result(keeper.versions("c"))), 2)
+        self.folder.shelf.tamper(self.places["c"], before)
+        self.assertEqual(result(keeper.get("c")), b"newer")
+        self.collect(keeper)
+        self.assertEqual(len(result(keeper.versions("c"))), 1)
+
+    def collect(self, keeper: Filesystem) -> None:
+        """Through several graces."""
+        for _ in range(3):
+            result(keeper.collect())
+            self.folder.clock.advance(8 * 86400.0)
 
     def test_gone(self) -> None:
         """What is gone is not damaged any more."""

@@ -35,6 +35,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "tombstone-over": "It is the removal of a file of which nothing is left, more than a year ago.",
         "in-use": "It is being read, or the file is being written.",
         "missing": "The newest version of the file is gone, and nobody has settled that yet.",
+        "damaged": "A content of the file is damaged: what is whole may be all that there is.",
         "not-told-apart": "Another version carries the same id.",
         "not-covered": "What it was replaced by is too new, or something has to go before it.",
         "superseded": "There is a newer snapshot.",

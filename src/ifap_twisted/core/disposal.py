@@ -25,6 +25,7 @@ ONE_BY_ONE: Final = 200
 """Versions of one path that are tried one after the other in one collection; the rest comes with the next."""
 
 IN_USE: Final = "in-use"
+DAMAGED: Final = "damaged"
 MISSING: Final = "missing"
 NOT_TOLD_APART: Final = "not-told-apart"
 NOT_COVERED: Final = "not-covered"
@@ -41,6 +42,7 @@ class Knowledge:
     :ivar in_use: paths that are being written, or read, on this device.
     :ivar snapshot: the path of the snapshots, of which only the newest is of use (FORMAT 6.2).
     :ivar unreadable: the highest UID of a message that cannot be read; 0: there is none.
+    :ivar damaged: UIDs of messages of which it is known that their contents cannot be used.
     :ivar objects: ids of plans and records that nothing needs any more, and why.
     """
 
@@ -53,6 +55,7 @@ class Knowledge:
     in_use: Collection[str] = ()
     snapshot: str = ""
     unreadable: int = 0
+    damaged: Collection[int] = ()
     objects: Mapping[str, str] = field(default_factory=dict)
 
     def date(self, placed: Placed) -> float | None:
@@ -125,7 +128,9 @@ def survey(histories: Mapping[str, History], known: Knowledge) -> Iterator[Dispo
             if any(placed.version.vid in known.objects for placed in history.versions):
                 yield _objects(path, history, known)
         elif any(placed.missing for placed in history.versions):
-            yield _unsettled(path, history)
+            yield _unsettled(path, history, MISSING)
+        elif any(uid in known.damaged for placed in history.versions for uid in placed.places):
+            yield _unsettled(path, history, DAMAGED)
         elif len(history.versions) == 1 and not history.versions[0].version.deleted and history.heads:
             yield Disposal(path, (Case(history.versions[0], KEPT, Reason.HEAD),))  # by far the most
         else:
@@ -133,9 +138,9 @@ def survey(histories: Mapping[str, History], known: Knowledge) -> Iterator[Dispo
             yield _settled(path, history, known, judged)
 
 
-def _unsettled(path: str, history: History) -> Disposal:
-    """While a head is missing nothing goes: what is left may be all that there is (FORMAT 5.5)."""
-    return Disposal(path, tuple(Case(placed, KEPT, MISSING) for placed in in_order(history) if not placed.missing))
+def _unsettled(path: str, history: History, reason: str) -> Disposal:
+    """While a head is missing, or a content is damaged, nothing goes: what is left may be all that there is (5.5)."""
+    return Disposal(path, tuple(Case(placed, KEPT, reason) for placed in in_order(history) if not placed.missing))
 
 
 def _not_heads(history: History) -> list[Judged]:

@@ -120,6 +120,7 @@ class Surveyor:
             in_use={*self._desk.in_use, *unfinished},
             snapshot=view.dialect.snapshot_path,
             unreadable=max(view.index.rejected(), default=0),
+            damaged=frozenset(view.rejected),
             objects={
                 **dict.fromkeys(idle_plans(planned, uidvalidity, self._vid_at), "done"),
                 **dict.fromkeys(redundant_records(recorded, now), "repeated"),
