@@ -26,6 +26,7 @@ VERBS = {
     "sync": {},
     "snapshot": {},
     "collect": {"dry_run": True},
+    "check": {},
 }
 
 
