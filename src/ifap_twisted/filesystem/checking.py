@@ -8,18 +8,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from math import ceil
-from typing import Any
-
-from twisted.internet.defer import Deferred
 
 from ifap_twisted.core import snapshot
 from ifap_twisted.core.findings import DAMAGE, SEVERITIES, WARNING, Checkup, Finding
 from ifap_twisted.core.values import Version
-from ifap_twisted.deferreds import Slots, deferred, settled
+from ifap_twisted.deferreds import deferred, settled
 from ifap_twisted.errors import CallerError, DataError, NewerVersionNeeded, SnapshotCorrupt, StoreError
 from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.inspecting import inspected
+from ifap_twisted.filesystem.onebyone import OneByOne
 from ifap_twisted.interfaces import Progress
 
 AT_ONCE = 4
@@ -35,31 +33,18 @@ class Checker:
     def __init__(self, desk: Desk, *, random: Callable[[int], bytes]) -> None:
         self._desk = desk
         self._random = random
-        self._slot = Slots(1)
-        self._running: set[Deferred[Checkup]] = set()
+        self._checks: OneByOne[Checkup] = OneByOne()
 
-    def begin(self, *, read_data: float, progress: Progress) -> Deferred[Checkup]:
+    @deferred
+    async def begin(self, *, read_data: float, progress: Progress) -> Checkup:
         """Look at everything, and read that percentage of the contents."""
-        work = self._in_turn(read_data, progress)
-        self._running.add(work)
-
-        def ended(result: Any) -> Any:
-            self._running.discard(work)
-            return result
-
-        return work.addBoth(ended)
+        if not 0 <= read_data <= 100:
+            raise CallerError("The share of the contents to be read is a percentage from 0 to 100.")
+        return await self._checks.begin(lambda: self._check(read_data, progress))
 
     def stop(self) -> None:
         """Give up what is under way."""
-        for work in list(self._running):
-            work.cancel()
-
-    @deferred
-    async def _in_turn(self, read_data: float, progress: Progress) -> Checkup:
-        if not 0 <= read_data <= 100:
-            raise CallerError("The share of the contents to be read is a percentage from 0 to 100.")
-        async with self._slot:
-            return await self._check(read_data, progress)
+        self._checks.stop()
 
     async def _check(self, share: float, progress: Progress) -> Checkup:
         """:raises Renumbered: the server renumbered the folder meanwhile; try again."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -22,10 +22,10 @@ from ifap_twisted.core.records import RECORDS, Gone
 from ifap_twisted.core.retention import Reason
 from ifap_twisted.core.upkeep import drawn_together, unrecorded
 from ifap_twisted.core.values import Notice
-from ifap_twisted.deferreds import Slots, deferred
 from ifap_twisted.errors import MarkedByOthers, NotSupported, ProtocolViolation, Renumbered, StoreError
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.expunging import Expunging
+from ifap_twisted.filesystem.onebyone import OneByOne
 from ifap_twisted.filesystem.surveying import Survey, Surveyor, date_of
 from ifap_twisted.interfaces import Progress
 
@@ -63,32 +63,21 @@ class Collector:
         self._desk = desk
         self._surveyor = surveyor
         self._written = written
-        self._slot = Slots(1)
-        self._running: set[Deferred[collection.Collection]] = set()
+        self._collections: OneByOne[collection.Collection] = OneByOne()
 
     def begin(self, *, dry_run: bool, progress: Progress) -> Deferred[collection.Collection]:
         """Plan what may go, and remove what was planned a grace ago and is still not needed."""
-        work = self._in_turn(dry_run=dry_run, progress=progress)
-        self._running.add(work)
-
-        def ended(result: Any) -> Any:
-            self._running.discard(work)
-            return result
-
-        return work.addBoth(ended)
+        return self._collections.begin(lambda: self._run(dry_run=dry_run, progress=progress))
 
     def stop(self) -> None:
         """Give up what is under way; it can be taken up anywhere."""
-        for work in list(self._running):
-            work.cancel()
+        self._collections.stop()
 
-    @deferred
-    async def _in_turn(self, *, dry_run: bool, progress: Progress) -> collection.Collection:
-        async with self._slot:
-            found = await self._settled(dry_run=dry_run, progress=progress)
-            if found.counts()[COLLECTED] and not dry_run:
-                await self._written()
-            return found
+    async def _run(self, *, dry_run: bool, progress: Progress) -> collection.Collection:
+        found = await self._settled(dry_run=dry_run, progress=progress)
+        if found.counts()[COLLECTED] and not dry_run:
+            await self._written()
+        return found
 
     async def _settled(self, *, dry_run: bool, progress: Progress) -> collection.Collection:
         try:
