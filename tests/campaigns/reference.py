@@ -8,9 +8,8 @@ from contextlib import suppress
 from ifap_twisted.core import envelope
 from ifap_twisted.core.dialects import IFAP
 from ifap_twisted.core.keys import Key
-from ifap_twisted.core.mime import head_end
 from ifap_twisted.errors import DataError
-from ifap_twisted.store.headers import metadata_fields
+from ifap_twisted.store.headers import fields, metadata_fields
 from ifap_twisted.testing.trace import Trace
 from tests.reference_reader import ReferenceFailure, ReferenceReader
 
@@ -53,7 +52,8 @@ def unread_by_reference(trace: Trace) -> list[str]:
 def undisputed(trace: Trace) -> Iterator[tuple[str, bytes]]:
     """Files without conflict of whose current version the newest message is a place: the reference goes by that.
 
-    And by what it sees of a header, which a clock of dozens of writers exceeds: a status tells of these (FORMAT 1.6).
+    And by what it sees of a header, which a clock of more than thirty writers exceeds: a status tells of these
+    (FORMAT 1.6).
     """
     seen = trace.observations[-1]
     conflicts = {path for path, _vid in seen.conflicts}
@@ -74,8 +74,14 @@ def _newest(trace: Trace) -> dict[str, str]:
     for _uid, message in sorted(trace.messages.items()):
         with suppress(DataError):
             version = envelope.read_header(metadata_fields(message), dialect=IFAP, keys=keys, home=None)
-            found[version.path] = version.vid if head_end(message)[0] <= WINDOW else ""
+            found[version.path] = version.vid if _metadata_end(message) <= WINDOW else ""
     return found
+
+
+def _metadata_end(message: bytes) -> int:
+    """Where the field with the metadata ends in a message of ours, which begins with it (FORMAT 1.6)."""
+    _name, field = next(fields(message))
+    return len(field)
 
 
 def _is_file(reader: ReferenceReader, path: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.testing.simulation import simulate
 from tests.campaigns import updates
+from tests.campaigns.tidying import unlike_tidied
 from tests.campaigns.updates import Campaign, draw, lost
 from tests.testing import plants
 
@@ -31,6 +33,7 @@ class SampleTests(SynchronousTestCase):
         self.assertGreaterEqual(campaign.outcomes["append done"], operations // 8)
         self.assertTrue(campaign.outcomes["append conflict"])
         self.assertGreater(campaign.troubles.total(), operations // 30)
+        self.assertGreaterEqual(campaign.tidied, 4)
 
     def test_nothing_is_lost(self) -> None:
         """On a shelf in memory."""
@@ -71,6 +74,37 @@ class CheckTests(SynchronousTestCase):
         read = next(call for call in trace.calls if call.verb == "read" and call.data)
         read.data = b"mixed"
         self.assertEqual(len(list(lost(trace))), 2)
+
+
+class TidyingTests(SynchronousTestCase):
+    """The folder that a history leaves, after conflicts were ended and old versions collected."""
+
+    def setUp(self) -> None:
+        self.trace = simulate(draw(5, 200, "memory"))
+
+    def test_the_reference_reads_all(self) -> None:
+        """Each file, also those that were in conflict."""
+        files, wrong = unlike_tidied(self.trace)
+        self.assertEqual([], wrong)
+        self.assertEqual(files, sum(kind == "file" for _path, kind, _vid in self.trace.observations[-1].listing))
+        self.assertTrue(self.trace.observations[-1].conflicts)
+
+    def test_a_file_that_is_lost(self) -> None:
+        """Tidying up takes no file away; here the folder lost one before."""
+        seen = self.trace.observations[-1]
+        extra = (*seen.listing, ("elsewhere", "file", "a version"))
+        self.trace.observations[-1] = replace(seen, listing=extra)
+        self.assertEqual(unlike_tidied(self.trace)[1], ["tidying up brings or takes ['elsewhere']"])
+
+    def test_another_content(self) -> None:
+        """Nor does it bring an older content back."""
+        seen = self.trace.observations[-1]
+        path = seen.listing[0][0]
+        other = tuple(replace(one, content=b"another") for one in seen.versions[path])
+        self.trace.observations[-1] = replace(seen, versions={**seen.versions, path: other})
+        self.assertEqual(
+            unlike_tidied(self.trace)[1], [f"tidying up gives /{path} a content that none of its heads had"]
+        )
 
 
 class CommandTests(SynchronousTestCase):

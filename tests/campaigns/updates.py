@@ -28,6 +28,7 @@ from ifap_twisted.testing.trace import CANCELLED, CRASHED, DONE, UNENDED, Call, 
 from ifap_twisted.testing.worlds import WORLDS
 from tests.campaigns.ground import write_state
 from tests.campaigns.reference import undisputed, unread_by_reference
+from tests.campaigns.tidying import unlike_tidied
 
 DEVICES = 8
 OPERATIONS = 10_200
@@ -42,7 +43,7 @@ LIFE = ("crash", "crash", "crash", "crash", "close", "renumber")
 PERHAPS = frozenset({CRASHED, CANCELLED, UNENDED, "outcome-unknown", "stored-as-conflict"})
 WRITES = frozenset(CHANGES)
 COUNTED = ("outcomes", "troubles")
-KEPT = ("following", "histories", "conflicts", "read", *COUNTED)
+KEPT = ("following", "histories", "conflicts", "read", "tidied", *COUNTED)
 """What a state file holds."""
 
 
@@ -220,7 +221,8 @@ class Campaign:
     """Histories of one seed after the other; the model of the reference reads the folder that each leaves.
 
     :ivar outcomes: operations by verb and outcome; ``troubles``: the faults that struck; ``read``: files that the
-        reference read.
+        reference read as they were left, ``tidied``: all that there are, after conflicts were ended and old versions
+        collected.
     :ivar plant: breaks every filesystem, so that the campaign can be seen to find it.
     """
 
@@ -233,6 +235,7 @@ class Campaign:
     histories: int = 0
     conflicts: int = 0
     read: int = 0
+    tidied: int = 0
 
     def run(self, count: int, go_on: Callable[[], bool]) -> list[str]:
         """Run so many histories, as long as ``go_on`` says; what was lost in the first that lost any."""
@@ -245,11 +248,19 @@ class Campaign:
             self.outcomes.update(f"{call.verb} {call.outcome}" for call in trace.calls)
             self.troubles.update(trace.troubles)
             self.conflicts += len(trace.observations[0].conflicts) if trace.observations else 0
-            found = list(dict.fromkeys(lost(trace))) or unread_by_reference(trace)
-            self.read += 0 if found else sum(1 for _file in undisputed(trace))
+            found = list(dict.fromkeys(lost(trace))) or self._read_by_reference(trace)
             if found:
                 return [f"seed {self.following - 1}: {line}" for line in found]
         return []
+
+    def _read_by_reference(self, trace: Trace) -> list[str]:
+        """What the reference reads otherwise of what is left."""
+        if wrong := unread_by_reference(trace):
+            return wrong
+        files, wrong = unlike_tidied(trace)
+        self.read += sum(1 for _file in undisputed(trace))
+        self.tidied += files
+        return wrong
 
     def lines(self) -> list[str]:
         """For a person."""
@@ -258,7 +269,7 @@ class Campaign:
         done = sum(count for name, count in self.outcomes.items() if name.split()[0] in {*WRITES, "read"})
         last = (
             f"{self.histories} histories, {done} operations of {DEVICES} devices, {self.conflicts} conflict heads, "
-            f"{self.read} files read by the reference"
+            f"{self.read} files read by the reference as they were left, {self.tidied} (all) after tidying up"
         )
         return [*counts, f"faults: {faults}", last]
 
