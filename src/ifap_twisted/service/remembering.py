@@ -27,6 +27,7 @@ from ifap_twisted.filesystem.opening import Membership
 from ifap_twisted.filesystem.unlocking import Unlock
 from ifap_twisted.interfaces import IJournal, ILockMemory, IMarks, IWriterIdentity
 from ifap_twisted.secrecy import Secret
+from ifap_twisted.service.access import Access
 from ifap_twisted.settings import Settings
 from ifap_twisted.workers import Worker
 
@@ -38,11 +39,7 @@ class Remembering:
     """The memory of one device for one folder; without a basedir it forgets with the process.
 
     :param basedir: held by whoever made this, for as long as it is used.
-    :param key: one that was given, which goes before those that are remembered.
-    :param passphrase: for the wrapped keys of the basedir, and where none are kept for the key slots of the folder;
-        without one that of the setting ``passphrase_file``.
-    :param recovery_code: for the key slots of the folder.
-    :param joining: somebody logs in: what is given counts, whatever is remembered.
+    :param access: what was given; a key goes before those that are remembered.
     :ivar in_force: the passphrase that was found; ``wraps``: the keys are kept under it.
     :ivar kept: how the key is kept here: ``wrapped`` under a passphrase, ``clear``, or ``none``.
     """
@@ -51,23 +48,19 @@ class Remembering:
         self,
         settings: Settings,
         basedir: Basedir | None,
-        key: Secret | None,
+        access: Access,
         worker: Worker,
         random: Random,
-        *,
-        passphrase: Secret | None = None,
-        recovery_code: Secret | None = None,
-        joining: bool = False,
     ) -> None:
         self._settings = settings
         self._basedir = basedir
         self._file = None if basedir is None else KeyFile(basedir)
-        self._given = key
+        self._given = access.key
         self._worker = worker
         self._random = random
-        self.passphrase = passphrase
-        self._recovery_code = recovery_code
-        self._joining = joining
+        self.passphrase = access.passphrase
+        self._recovery_code = access.recovery_code
+        self._joining = access.joining
         self._wrapping: Wrapping | None = None
         self.in_force: Secret | None = None
         self.wraps = False

@@ -16,28 +16,24 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ifap_twisted.basedir import Basedir
-from ifap_twisted.clocks import elapsed_seconds
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import Notice, Status
-from ifap_twisted.credentials import credentials_for
 from ifap_twisted.deferreds import deferred
-from ifap_twisted.errors import AuthenticationRefused, IFAPError, PassphraseRequired, Unavailable
-from ifap_twisted.filesystem.desk import Options
+from ifap_twisted.errors import AuthenticationRefused, IFAPError, Unavailable
 from ifap_twisted.filesystem.filesystem import Filesystem
-from ifap_twisted.filesystem.opening import Membership, Opened, Surroundings, open_folder
+from ifap_twisted.filesystem.opening import Opened
 from ifap_twisted.filesystem.recovery import Place
 from ifap_twisted.interfaces import IFilesystem, IMessageStore
-from ifap_twisted.platforms import user_and_host
 from ifap_twisted.secrecy import Credentials, Secret
-from ifap_twisted.server.service import EmbeddedServer
 from ifap_twisted.service import wrapping
 from ifap_twisted.service.accepting import Accepting
-from ifap_twisted.service.collecting import Schedule, policy_of
+from ifap_twisted.service.access import Access
+from ifap_twisted.service.attempts import Attempts, NobodyError, options_of
+from ifap_twisted.service.collecting import Schedule
 from ifap_twisted.service.remembering import Remembering
-from ifap_twisted.service.shelves import Means, is_reached, shelf_for
+from ifap_twisted.service.shelves import Means, is_reached
 from ifap_twisted.service.standby import Standby
 from ifap_twisted.settings import Settings
-from ifap_twisted.workers import ThreadWorker
 
 Random = Callable[[int], bytes]
 
@@ -82,42 +78,31 @@ class IFAPService(Service):
         random: Random = os.urandom,
     ) -> None:
         self.settings = settings
-        self._standby = Standby(self)
-        self._credentials = credentials
-        self._reactor = reactor
-        self._key = key
-        self._passphrase = passphrase
-        self._recovery_code = recovery_code
-        self._joining = joining
-        self._means = means or Means()
+        self._access = Access(
+            credentials=credentials,
+            key=key,
+            passphrase=passphrase,
+            recovery_code=recovery_code,
+            joining=joining,
+            make_key=make_key,
+            means=means or Means(),
+        )
         self._basedir = basedir
-        self._owns_basedir = basedir is None
-        self._make_key = make_key or settings.account.kind in {"embedded", "memory"}
+        self._reactor = reactor
         self._patient = patient
         self._random = random
-        self._worker: ThreadWorker | None = None
-        self._server: EmbeddedServer | None = None
-        self._store: IMessageStore | None = None
+        self._standby = Standby(self)
+        self._options = options_of(settings)
+        place = Place(account=settings.account.key, folder=settings.folder)
+        self.accepting = Accepting(self._standby.watchers, place, self._options)
+        self._attempts: Attempts | None = None
+        self._opening: Deferred[None] | None = None
         self._opened: Opened | None = None
         self._schedule: Schedule | None = None
-        self._opening: Deferred[None] | None = None
         self._error: IFAPError | None = None
         self._nobody = False
         self._stopped = False
         self._waiting: list[Deferred[IFilesystem]] = []
-        self._remembering: Remembering | None = None
-        self._options = Options(
-            max_file_size=settings.max_file_size,
-            keep=settings.retention_keep,
-            retention=policy_of(settings),
-            grace=settings.retention_grace,
-            expunges_plainly=settings.expunge == "plain",
-            compat=settings.compat,
-            require_bound=settings.require_bound,
-            holder=user_and_host(),
-        )
-        place = Place(account=settings.account.key, folder=settings.folder)
-        self.accepting = Accepting(self._standby.watchers, place, self._options)
 
     # For everybody
 
@@ -169,20 +154,21 @@ class IFAPService(Service):
     @property
     def store(self) -> IMessageStore | None:
         """The shelf below it, for what is told of the account."""
-        return self._store
+        return None if self._attempts is None else self._attempts.store
 
     @property
     def reached(self) -> bool:
         """The mail server answers, so that to open the folder is a matter of time."""
-        return self._store is not None and is_reached(self._store)
+        return self.store is not None and is_reached(self.store)
 
     @deferred
     async def status(self) -> Status:
         """The present state, at any time."""
         found = self._status_of_waiting() if self._opened is None else await self._opened.filesystem.status()
-        own = () if self._server is None else self._server.notices
-        kept = "none" if self._remembering is None else self._remembering.kept
-        return replace(found, key=kept, warnings=(*own, *found.warnings))
+        attempts = self._attempts
+        if attempts is None:
+            return found
+        return replace(found, key=attempts.kept, warnings=(*attempts.notices, *found.warnings))
 
     def _status_of_waiting(self) -> Status:
         trouble = () if self._error is None else (Notice(code=self._error.code, text=self._error.detail),)
@@ -205,11 +191,11 @@ class IFAPService(Service):
         """Use these from now on, what is None as before; ``when_ready`` tells what came of it."""
         await self._let_go()
         if credentials is not None:
-            self._credentials = credentials
+            self._access = replace(self._access, credentials=credentials)
         if passphrase is not None:
-            self._passphrase = passphrase
-            if self._remembering is not None:
-                self._remembering.passphrase = passphrase
+            self._access = replace(self._access, passphrase=passphrase)
+            if self._attempts is not None:
+                self._attempts.use_passphrase(passphrase)
         if self.running:
             self._begin()
 
@@ -217,7 +203,7 @@ class IFAPService(Service):
     async def logout(self) -> None:
         """Forget the credentials and close the account; what was accepted is finished first."""
         await self._let_go()
-        self._credentials = None
+        self._access = replace(self._access, credentials=None)
         self._error = AuthenticationRefused("Nobody is logged in.")
         self._nobody = True
 
@@ -228,7 +214,7 @@ class IFAPService(Service):
         :raises WeakPassphrase, NotSupported, ReadOnly, StoreError: the former one is as before.
         """
         removed = await wrapping.set_passphrase(*self._keys(), passphrase)
-        self._passphrase = passphrase
+        self._access = replace(self._access, passphrase=passphrase)
         return removed
 
     @deferred
@@ -240,9 +226,10 @@ class IFAPService(Service):
         return await wrapping.make_recovery_code(self._keys()[0], self._random, show)
 
     def _keys(self) -> tuple[Opened, Remembering]:
-        if self._opened is None or self._remembering is None:
+        remembering = None if self._attempts is None else self._attempts.remembering
+        if self._opened is None or remembering is None:
             raise self.problem or self.trouble or Unavailable("The folder is not open.")
-        return self._opened, self._remembering
+        return self._opened, remembering
 
     async def be_ready_to_accept(self) -> None:
         """Know what waits in the journal, for the status and for what comes after it."""
@@ -261,7 +248,14 @@ class IFAPService(Service):
             from twisted.internet import reactor  # noqa: PLC0415, TID251 -- the caller gave none
 
             self._reactor = reactor
-        self._worker = ThreadWorker(self._reactor)
+        self._attempts = Attempts(
+            self.settings,
+            self._options,
+            self.accepting,
+            basedir=self._basedir,
+            reactor=self._reactor,
+            random=self._random,
+        )
         self._begin()
 
     @deferred
@@ -271,45 +265,22 @@ class IFAPService(Service):
         self._stopped = True
         await self._let_go()
         self._fail(Unavailable("The service is stopped."))
-        if self._server is not None:
-            await self._server.stopService()
-            self._server = None
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
-        self._remembering = None
-        if self._owns_basedir and self._basedir is not None:
-            self._basedir.close()
-            self._basedir = None
+        if self._attempts is not None:
+            await self._attempts.close()
+            self._attempts = None
 
     # Opening
 
     def _begin(self) -> None:
+        assert self._attempts is not None  # it runs
         self._error = None
         self._nobody = False
-        self._opening = Deferred.fromCoroutine(self._open_until_it_is())
+        self._opening = Deferred.fromCoroutine(self._open_until_it_is(self._attempts))
 
-    async def _open_until_it_is(self) -> None:
+    async def _open_until_it_is(self, attempts: Attempts) -> None:
         try:
-            while True:
-                try:
-                    self._opened = await self._open()
-                except IFAPError as error:
-                    if self._nobody:
-                        self._log.info("the folder waits for somebody to log in")
-                    elif self._patient:
-                        self._log.warn("the folder cannot be opened: {error}", error=error.detail)
-                    self._error = error
-                    if error.retryable:
-                        await self.be_ready_to_accept()
-                    if not (error.retryable and self._patient):
-                        if not self._nobody:
-                            self._fail(error)
-                        return
-                    await deferLater(self._reactor, limits.RECONNECT_SECONDS, lambda: None)
-                else:
-                    self._succeed(self._opened)
-                    return
+            while await self._needs_another(attempts):
+                await deferLater(self._reactor, limits.RECONNECT_SECONDS, lambda: None)
         except CancelledError:
             return
         except Exception as bug:  # noqa: BLE001 -- the parent goes on; who waits is told
@@ -317,118 +288,32 @@ class IFAPService(Service):
             self._error = IFAPError(f"Opening the folder failed for an unexpected reason ({type(bug).__name__}).")
             self._fail(self._error)
 
-    async def _open(self) -> Opened:
-        assert self._worker is not None
-        basedir = await self._held_basedir()
-        await self._serve_embedded(basedir)
-        if self._remembering is None:
-            self._remembering = self._memory(basedir, self._worker)
-        remembering = self._remembering
-        membership = await self._recalled(remembering)
-        if self._store is None:
-            self._store = await self._shelf(basedir)
-        surroundings = await self._surroundings(remembering, self._worker)
-        self.accepting.prepare(self._store, membership, surroundings)
-        opened = await open_folder(
-            self._store,
-            membership,
-            surroundings,
-            options=self._options,
-            make_key=self._make_key,
-            remember=remembering.remember,
-            account=str(self.settings.account),
-            account_key=self.settings.account.key,
-            name=self.settings.folder,
-        )
-        if remembering.wraps and (opened.made_key or self._joining):
-            await self._set_where_none_is(opened, remembering)
-        if opened.made_key:
-            self._log.warn(
-                "A new key was made for this folder and is kept in the basedir. Without it nothing can be read: "
-                "keep a copy of what 'ifap info --show-key' prints."
-            )
-        return opened
-
-    async def _set_where_none_is(self, opened: Opened, remembering: Remembering) -> None:
+    async def _needs_another(self, attempts: Attempts) -> bool:
+        """Make an attempt; whether there has to be another one after it."""
         try:
-            await wrapping.set_where_none_is(opened, remembering)
-        except BaseException:
-            self._store = None  # it is closed with the filesystem
-            await opened.filesystem.close()
-            raise
-
-    def _memory(self, basedir: Basedir | None, worker: ThreadWorker) -> Remembering:
-        return Remembering(
-            self.settings,
-            basedir,
-            self._key,
-            worker,
-            self._random,
-            passphrase=self._passphrase,
-            recovery_code=self._recovery_code,
-            joining=self._joining,
-        )
-
-    async def _recalled(self, remembering: Remembering) -> Membership:
-        try:
-            return await remembering.recall()
-        except PassphraseRequired:
+            self._opened = await attempts.open(self._access)
+        except NobodyError as nobody:
             self._nobody = self._patient  # who waits, waits for a login
-            raise
+            return await self._tell(nobody.error)
+        except IFAPError as error:
+            return await self._tell(error)
+        self._succeed(self._opened)
+        return False
 
-    async def _surroundings(self, remembering: Remembering, worker: ThreadWorker) -> Surroundings:
-        return Surroundings(
-            clock=self._reactor,
-            worker=worker,
-            random=self._random,
-            identity=await remembering.identity(self._random),
-            journal=remembering.journal(self._random),
-            elapsed=elapsed_seconds,
-            locks=await remembering.locks(),
-            marks=remembering.marks(self._random),
-            backlog=remembering.backlog,
-        )
-
-    async def _held_basedir(self) -> Basedir | None:
-        if self._basedir is None and self.settings.basedir is not None:
-            basedir = Basedir(self.settings.basedir)
-            try:
-                await basedir.hold(0, self._reactor)
-            except BaseException:
-                basedir.close()
-                raise
-            self._basedir = basedir
-        return self._basedir
-
-    async def _serve_embedded(self, basedir: Basedir | None) -> None:
-        if self.settings.account.kind != "embedded" or self._server is not None:
-            return
-        from ifap_twisted.service.embedded import start_embedded  # noqa: PLC0415 -- only this account needs it
-
-        self._server = await start_embedded(self.settings, basedir, self._reactor, self._random, self._worker)
-
-    async def _shelf(self, basedir: Basedir | None) -> IMessageStore:
-        assert self._worker is not None
-        credentials = self._credentials
-        if credentials is None and self._means.authenticate is None:
-            credentials = await self._known_credentials(basedir)
-        return shelf_for(self.settings, basedir, credentials, self._means, self._reactor, self._worker, self._random)
-
-    async def _known_credentials(self, basedir: Basedir | None) -> Credentials | None:
-        assert self._worker is not None
-        try:
-            obtained = await credentials_for(
-                self.settings,
-                basedir,
-                processes=self._reactor,
-                clock=self._reactor,
-                worker=self._worker,
-                random=self._random,
-            )
-        except AuthenticationRefused:
-            self._nobody = self._patient  # who waits, waits for a login
-            raise
-        return obtained.credentials
+    async def _tell(self, error: IFAPError) -> bool:
+        """Tell why an attempt failed; whether the next one may succeed."""
+        if self._nobody:
+            self._log.info("the folder waits for somebody to log in")
+        elif self._patient:
+            self._log.warn("the folder cannot be opened: {error}", error=error.detail)
+        self._error = error
+        if error.retryable:
+            await self.be_ready_to_accept()
+        if error.retryable and self._patient:
+            return True
+        if not self._nobody:
+            self._fail(error)
+        return False
 
     # Letting go
 
@@ -440,7 +325,7 @@ class IFAPService(Service):
             self._schedule.stop()
             self._schedule = None
         opened, self._opened = self._opened, None
-        store, self._store = self._store, None
+        store = None if self._attempts is None else self._attempts.give_up_store()
         await self.accepting.close()
         if opened is not None:
             await opened.filesystem.close()
