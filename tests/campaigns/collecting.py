@@ -3,260 +3,38 @@
 Some devices and a reference program share one shelf in memory. Every call to it is held, and let go in an order that a
 seed decides, so that puts, removals, restores, moves, locks, changes of how much is kept, and collections meet in all
 ways. Devices die in the middle, answers are lost, calls fail, messages come late, twice, or once more after they were
-collected, the folder is renumbered, and days and years go by. An umpire that shares nothing with the collector but the
-decoding of messages looks at the shelf at each call that removes, before it is let through. Exit status: 1 when a rule
-was broken.
+collected, the folder is renumbered, and days and years go by. An umpire looks at the shelf at each call that removes,
+before it is let through. Exit status: 1 when a rule was broken.
 """
 
 from __future__ import annotations
 
 import random
-import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from ifap_twisted.basedir.writer import MemoryWriter
 from ifap_twisted.core import envelope, paths
 from ifap_twisted.core.dialects import IFAP
-from ifap_twisted.core.leases import PREFIX as LOCKS
-from ifap_twisted.core.plans import PLANS, Plan
-from ifap_twisted.core.records import RECORDS, Record
-from ifap_twisted.core.values import Version
-from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import IFAPError, Unavailable
-from ifap_twisted.filesystem import expunging
 from ifap_twisted.filesystem.desk import Options
-from ifap_twisted.filesystem.filesystem import Filesystem
-from ifap_twisted.store.headers import metadata_fields
-from ifap_twisted.store.memory import Fate, MemoryStore
-from ifap_twisted.testing.ancestry import Family
+from ifap_twisted.store.memory import Fate
 from ifap_twisted.testing.reference_writer import Stamp, encode
+from tests.campaigns.held import Device, watched_device
 from tests.campaigns.holders import Holders
 from tests.campaigns.reference import unlike_reference
 from tests.campaigns.seeded import command
+from tests.campaigns.umpire import DAY, GRACE, YEAR, Tally, Umpire
 from tests.filesystem.folders import KEY, Folder, result
 from tests.messages import mail
 
-DAY = 86400.0
-GRACE = 2 * DAY
 NAMES = ("a", "b", "d/c", "e")
 CHANGES = ("remove", "undelete", "restore", "keep", "move", "unlock")
 BUSY = (*["put"] * 6, *CHANGES, *["lock"] * 2, *["collect"] * 5)
 FADING = ("put", "remove", "remove", "remove", "undelete", "move", *["collect"] * 16)
 """How it goes on: most is removed, years go by, and the end of a file is reached (FORMAT 5.1)."""
-YEAR = 365 * DAY
-EXPUNGING = expunging.__file__
-"""Removals from here are a collector's; the others take back what a device wrote itself (FORMAT 4.4)."""
-
-
-class Loose:
-    """A gate that holds every call; whoever has it lets them go."""
-
-    def __init__(self) -> None:
-        self.held: list[Deferred[None]] = []
-        self.open = True
-
-    def __call__(self, _method: str) -> Deferred[None]:
-        """Hold a call, unless it is open."""
-        held: Deferred[None] = Deferred(self._forget)
-        if self.open:
-            held.callback(None)
-        else:
-            self.held.append(held)
-        return held
-
-    def _forget(self, held: Deferred[None]) -> None:
-        self.held = [one for one in self.held if one is not held]
-
-
-@dataclass(slots=True)
-class Device:
-    """One device: its session, its gate, the locks that it was given, and what it was asked for and has not ended."""
-
-    store: MemoryStore
-    gate: Loose
-    filesystem: Filesystem
-    names: set[str]
-    locks: dict[str, str] = field(default_factory=dict)
-    works: list[Deferred[Any]] = field(default_factory=list)
-    dead: bool = False
-
-
-@dataclass(slots=True)
-class Tally:
-    """What was covered, and what was wrong."""
-
-    done: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-
-
-class Named(MemoryWriter):
-    """The identity of a device that knows all the names it ever had."""
-
-    def __init__(self, random: Callable[[int], bytes]) -> None:
-        super().__init__(random)
-        self.names = {self.writer}
-
-    @deferred
-    async def renew(self) -> None:
-        """Draw another name."""
-        await super().renew()
-        self.names.add(self.writer)
-
-
-class Umpire:
-    """Looks at each removal by a collector before it is let through."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._decoded: dict[bytes, Version | None] = {}
-
-    def version(self, message: bytes) -> Version | None:
-        """What a message says; None for what is no version."""
-        if message not in self._decoded:
-            fields = metadata_fields(message)
-            try:
-                found = envelope.read_header(fields, dialect=IFAP, keys=[KEY], home=None)
-            except IFAPError:
-                self._decoded[message] = None
-            else:
-                self._decoded[message] = found
-        return self._decoded[message]
-
-    def shelf(self) -> dict[int, Version]:
-        """All versions that are there."""
-        messages = self._world.folder.shelf.messages
-        return {uid: found for uid in messages if (found := self.version(messages[uid])) is not None}
-
-    def objects(self, kind: str) -> dict[int, bytes]:
-        """The contents of the objects below a name."""
-        messages = self._world.folder.shelf.messages
-        return {
-            uid: envelope.read_message(messages[uid], dialect=IFAP, keys=[KEY], home=None)[1]
-            for uid, version in self.shelf().items()
-            if version.path.startswith(kind)
-        }
-
-    def look(self, uids: list[int]) -> None:
-        """Hold a removal against the rules."""
-        shelf = self.shelf()
-        on_record = {one.vid for content in self.objects(RECORDS).values() for one in Record.decode(content).gone}
-        for uid in uids:
-            if uid not in self._world.folder.shelf.messages:
-                continue
-            self._world.tally.done["removed"] += 1
-            version = shelf.get(uid)
-            if version is None:
-                self._wrong(uid, "is foreign")
-            elif not self._planned(uid, version):
-                self._wrong(uid, f"{version.path} was not planned a grace ago")
-            elif paths.is_reserved(version.path):
-                if not version.path.startswith((PLANS, RECORDS, "IFAP/metadata")):
-                    self._wrong(uid, f"{version.path} is nobody's to remove")
-            elif version.vid not in on_record:
-                self._wrong(uid, f"{version.path} is not on record")
-            else:
-                self._check_history(uid, version, shelf)
-
-    def look_at_withdrawal(self, uids: list[int], writers: set[str]) -> None:
-        """Hold against the rules that a device takes back what it wrote (FORMAT 4.4).
-
-        :param writers: the names that it had in the history.
-        """
-        shelf = self.shelf()
-        for uid in uids:
-            if uid not in self._world.folder.shelf.messages:
-                continue
-            version = shelf.get(uid)
-            if version is not None and version.path.startswith(LOCKS):
-                self._check_locks(uid, {at: one for at, one in shelf.items() if at not in uids}, writers)
-                continue
-            self._world.tally.done["withdrawn"] += 1
-            if version is None or version.writer not in writers:
-                self._wrong(uid, "is not from the device that withdraws it")
-            elif paths.is_reserved(version.path):
-                self._wrong(uid, f"{version.path} is nobody's to withdraw")
-            elif version.vid in self._world.stored:
-                self._wrong(uid, f"{version.path} {version.vid} was reported as stored, and is withdrawn")
-            elif not self._overtaken(uid, version, shelf):
-                self._wrong(uid, f"{version.path} {version.vid} is withdrawn, and nobody was faster")
-
-    def _check_locks(self, uid: int, left: dict[int, Version], writers: set[str]) -> None:
-        """Of each lock that another device surely holds something is left."""
-        self._world.tally.done["lock messages removed"] += 1
-        there = {one.lease.of for one in left.values() if one.lease is not None}
-        for hold in self._world.holders.all():
-            if hold.lock not in there and hold.names.isdisjoint(writers):
-                self._wrong(uid, f"the lock {hold.lock} of another device holds, and is removed")
-
-    def _overtaken(self, uid: int, version: Version, shelf: dict[int, Version]) -> bool:
-        """A content that it does not descend from came before it."""
-        places = {at: one for at, one in shelf.items() if one.path == version.path}
-        versions = {one.vid: one for one in places.values()}
-        family = Family(versions, {vid: min(at for at, one in places.items() if one.vid == vid) for vid in versions})
-        return any(
-            at < uid and one.vid != version.vid and not one.deleted and not family.descends(version.vid, one.vid)
-            for at, one in places.items()
-        )
-
-    def _planned(self, uid: int, version: Version) -> bool:
-        """A plan of these numbers names it, and is a grace older than the newest message."""
-        dates = self._world.folder.shelf.dates
-        now = max(dates.values())
-        for at, content in self.objects(PLANS).items():
-            plan = Plan.decode(content)
-            named = any(one.uid == uid and one.vid == version.vid for one in plan.collect)
-            if named and plan.uidvalidity == self._world.folder.shelf.uidvalidity and now - dates[at] >= GRACE:
-                return True
-        return False
-
-    def _check_history(self, uid: int, version: Version, shelf: dict[int, Version]) -> None:
-        """It is no head, and as many as are kept are newer, or written at the same time."""
-        if version.vid in self._world.collected:
-            self._world.tally.done["collected again"] += 1
-            return
-        places = {
-            at: one for at, one in shelf.items() if one.path == version.path and one.vid not in self._world.collected
-        }
-        versions = {one.vid: one for one in places.values()}
-        ranks = {one.vid: min(at for at, other in places.items() if other.vid == one.vid) for one in versions.values()}
-        family = Family(versions, ranks)
-        heads = family.heads()
-        if version.vid in heads:
-            sole = version.deleted and (len(versions) == 1 or self._was_sole(version))
-            age = max(self._world.folder.shelf.dates.values()) - self._world.folder.shelf.dates[uid]
-            if not sole or age < YEAR:
-                self._wrong(uid, f"{version.path} {version.vid} is a head of {len(heads)}")
-            self._world.tally.done["ended"] += 1
-            return
-        current = family.current()
-        live = [one for one in versions.values() if not one.deleted]
-        over = current is not None and versions[current].deleted and self._age(ranks[current]) >= YEAR
-        newer = [one for one in live if one.vid != version.vid and not family.descends(version.vid, one.vid)]
-        kept = max([self._world.keep, *(versions[vid].keep for vid in heads if not versions[vid].ours)])
-        kept = max((versions[vid].keep for vid in heads if versions[vid].ours), default=kept)
-        if not version.deleted and not over and len(newer) < kept:
-            self._wrong(uid, f"{version.path} {version.vid} is one of the last {kept}")
-
-    def _was_sole(self, version: Version) -> bool:
-        """A grace ago its end was put on record: what came since was written by who did not need it any more."""
-        return any(
-            one.vid == version.vid and one.end
-            for at, content in self.objects(RECORDS).items()
-            if self._age(at) >= GRACE
-            for one in Record.decode(content).gone
-        )
-
-    def _age(self, uid: int) -> float:
-        dates = self._world.folder.shelf.dates
-        return max(dates.values()) - dates[uid]
-
-    def _wrong(self, uid: int, text: str) -> None:
-        self._world.tally.wrong.append(f"UID {uid}: {text}")
 
 
 class World:
@@ -269,37 +47,16 @@ class World:
         self.keep = self.random.choice((1, 2, 3))
         self.verbs = BUSY
         self.holders = Holders(self.folder.clock.seconds, tally.wrong.append)
-        self.umpire = Umpire(self)
+        self.umpire = Umpire(self.folder.shelf, self.keep, self.holders, tally)
         self.devices = [self.device() for _ in range(3)]
-        self.collected: set[str] = set()
+        self.died: list[Device] = []
         self.removed: dict[str, bytes] = {}
-        self.stored: dict[str, tuple[str, Device]] = {}
         self.foreign: set[int] = set()
         self.over = False
-        self.claimed: set[tuple[int, int]] = set()
 
     def device(self) -> Device:
-        """Another device; its removals are looked at."""
-        store = self.folder.store()
-        gate = Loose()
-        store.gate = gate
-        remove = store.remove
-        identity = Named(self.folder.random)
-
-        def watched(uids: Any, uidvalidity: int, due: Any = None) -> Any:
-            listed = sorted(uids)
-            if any(frame.filename == EXPUNGING for frame in traceback.extract_stack()):
-                self.umpire.look(listed)
-                self.claimed.update((self.folder.shelf.uidvalidity, uid) for uid in listed)
-            else:
-                self.umpire.look_at_withdrawal(listed, identity.names)
-            return remove(listed, uidvalidity, due)
-
-        store.remove = watched  # type: ignore[method-assign]
-        options = Options(keep=self.keep, grace=GRACE)
-        filesystem = self.folder.device(store=store, options=options, identity=identity)
-        gate.open = False
-        return Device(store, gate, filesystem, identity.names)
+        """Another device."""
+        return watched_device(self.folder, self.umpire, Options(keep=self.keep, grace=GRACE))
 
     # What happens
 
@@ -313,6 +70,7 @@ class World:
         self.judge()
         self.tally.done["locks held"] += self.holders.count
         self.over = True
+        self.bury()
 
     def _take_turns(self, kinds: Sequence[Callable[[], None]], turns: int) -> None:
         for _ in range(turns):
@@ -337,7 +95,7 @@ class World:
                 self.tally.wrong.append(f"{verb}: {outcome!r} {outcome.getTraceback()}")
             self.tally.done[f"{verb} {'failed' if failed else 'done'}"] += 1
             if verb == "put" and not failed:
-                self.stored[outcome.version] = (outcome.path, device)
+                self.umpire.stored[outcome.version] = outcome.path
 
         device.works.append(work.addBoth(ended))
 
@@ -417,9 +175,8 @@ class World:
     def trouble_death(self) -> None:
         """A device dies, and another takes its place."""
         number = self.random.randrange(len(self.devices))
-        self.devices[number].dead = True
-        self.folder.shelf.detach(self.devices[number].store)
-        self.devices[number].filesystem.desk.view.following._enter = lambda _state: None  # type: ignore[method-assign]
+        self.devices[number].die()
+        self.died.append(self.devices[number])
         self.devices[number] = self.device()
 
     def trouble_failure(self) -> None:
@@ -491,13 +248,20 @@ class World:
         if pending:
             self.tally.wrong.append(f"{pending} calls never ended")
 
+    def bury(self) -> None:
+        """Let what is left of the devices run out."""
+        for device in (*self.died, *self.devices):
+            device.bury()
+        for _ in range(40):
+            self.folder.clock.advance(30.0)
+
     def judge(self) -> None:
         """What was stored is there, or was collected; what is there can be read."""
         fresh = self.folder.device()
         index = fresh.desk.view.index
         present = {version.vid for version in self.umpire.shelf().values()}
-        for vid, (path, _device) in self.stored.items():
-            if vid not in present and vid not in self.collected:
+        for vid, path in self.umpire.stored.items():
+            if vid not in present and vid not in self.umpire.collected:
                 self.tally.wrong.append(f"{path} {vid} is lost")
         for path in list(index.paths()):
             history = index.history(path)
@@ -563,8 +327,8 @@ def run(tally: Tally, seed: int, turns: int = 600, plant: Callable[[World], None
             if version is not None and not paths.is_reserved(version.path):
                 world.removed[version.vid] = shelf.messages[uid]
                 tally.done["versions removed"] += 1
-                if (shelf.uidvalidity, uid) in world.claimed:
-                    world.collected.add(version.vid)
+                if (shelf.uidvalidity, uid) in world.umpire.claimed:
+                    world.umpire.collected.add(version.vid)
         remove(listed, by)
 
     shelf.remove = remembering  # type: ignore[method-assign]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,9 +15,14 @@ from ifap_twisted.core import disposal
 from ifap_twisted.core.disposal import Knowledge
 from ifap_twisted.errors import Conflict
 from ifap_twisted.filesystem.collecting import Collector
+from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.locking import Locking
 from ifap_twisted.filesystem.withdrawing import Withdrawal
-from tests.campaigns.collecting import Tally, World, run
+from tests.campaigns.collecting import World, run
+from tests.campaigns.held import watched_device
+from tests.campaigns.holders import Holders
+from tests.campaigns.umpire import Tally, Umpire
+from tests.filesystem.folders import Folder, result
 
 
 class SampleTests(SynchronousTestCase):
@@ -33,6 +40,44 @@ class SampleTests(SynchronousTestCase):
         least = {"move done": 8, "undelete done": 5, "restore done": 5, "ended": 3, "withdrawn": 1}
         least |= {"locks held": 25, "lock messages removed": 50}
         self.assertEqual({}, {what: tally.done[what] for what, count in least.items() if tally.done[what] < count})
+
+
+class DeathTests(SynchronousTestCase):
+    """Devices that die in the middle of something."""
+
+    def dead_in_a_write(self, calls: int) -> bool:
+        """A device dies after so many calls of a write under a lock that it takes; whether it had ended by then."""
+        folder, tally = Folder(), Tally()
+        umpire = Umpire(folder.shelf, 1, Holders(folder.clock.seconds, tally.wrong.append), tally)
+        other, device = (watched_device(folder, umpire, Options()) for _ in range(2))
+        other.gate.open = device.gate.open = True
+        result(other.filesystem.put("a", b"first"))
+        result(other.filesystem.lock("a", seconds=30))
+        folder.clock.advance(100.0)  # it runs out, and who writes takes one (FORMAT 10.2)
+        device.gate.open = False
+        work = device.filesystem.put("a", b"second")
+        work.addErrback(lambda _failure: None)
+        for _ in range(calls):
+            if device.gate.held:
+                device.gate.held.pop(0).callback(None)
+        ended = bool(work.called)
+        device.die()
+        folder.clock.advance(100.0)
+        for one in (other, device):
+            one.bury()
+        folder.clock.advance(1000.0)
+        return ended
+
+    def test_nothing_is_left_half_run(self) -> None:
+        """Wherever a write was, Python finds nothing of it that cannot be ended."""
+        found: list[str] = []
+        self.patch(sys, "unraisablehook", lambda unraisable: found.append(repr(unraisable.object)))
+        calls = 0
+        while not self.dead_in_a_write(calls):
+            calls += 1
+            gc.collect()
+        self.assertLess(10, calls)
+        self.assertEqual([], found)
 
 
 class UmpireTests(SynchronousTestCase):
