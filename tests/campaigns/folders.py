@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,7 +14,8 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
 
 from ifap_twisted import connect
-from ifap_twisted.core import paths
+from ifap_twisted.core import limits, paths
+from ifap_twisted.core.index import Index
 from ifap_twisted.errors import StoreError
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.interfaces import IFilesystem
@@ -37,8 +39,21 @@ CUT_WITHIN = 60_000
 """Bytes."""
 FETCHED = {"embedded": b"UID FETCH completed", "dovecot": b"Fetch completed"}
 """How each server ends its answer to a FETCH."""
+AGAIN = 3
+"""Rounds after which one device is started again; the others run on, so that what they hold on to is seen."""
 REST_SECONDS = 180
 """In which everything that was begun has ended."""
+
+
+def unbounded(index: Index) -> Iterator[str]:
+    """What of the memory for each path exceeds its bound: versions that are gone, clocks (FORMAT 3.6)."""
+    for path, history in index.histories().items():
+        gone = index.gone(path)
+        if len(gone) > limits.GONE_KEPT + len(history.heads):
+            yield f"{len(gone)} versions of {path} are remembered that are gone"
+        longest = max(len(version.clock) for version in (*gone, *(placed.version for placed in history.versions)))
+        if longest > limits.CLOCK_ENTRIES + KEPT:
+            yield f"a clock of {path} has {longest} entries"
 
 
 class Device:
@@ -199,8 +214,8 @@ class World:
         for device in self._devices:
             if not await self._at_rest(device):
                 return [f"{self.name}: {await device.filesystem.status()} does not come to rest"]
-        if self._rounds % 3 == 0:
-            await self._devices[self._rounds % DEVICES].again()
+        if self._rounds % AGAIN == 0:
+            await self._devices[0].again()
         await self._resolve()
         for device in self._devices:
             await device.filesystem.refresh()
@@ -241,6 +256,7 @@ class World:
             for number, device in enumerate(self._devices):
                 if await device.filesystem.list("/", recursive=True) != shown:
                     wrong.append(f"device {number} does not show what a fresh one shows")
+                wrong += [f"device {number}: {what}" for what in unbounded(device.opened.desk.view.index)]
             wrong += [f"{entry.path} is in conflict" for entry in await files.conflicts()]
             store = fresh.filesystem._service.store
             messages = {uid: await store.message(uid) for uid in await store.uids(1)}

@@ -7,18 +7,21 @@ import os
 import threading
 from collections import Counter, deque
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from ifap_twisted.core.values import Version
 
 CONTAINERS = (dict, list, set, frozenset, deque, tuple)
 MOST = 5.0
 """Per cent by which nothing may grow."""
 FEW = 3
 """Handles, threads and delayed calls that may be there at one look only: a connection that just ends."""
-COMPARED = 5
-"""Looks at either end of a run that are compared, by their medians."""
+COMPARED = 6
+"""Looks at either end of a run that are compared, by their medians: whole turns of what happens every third round."""
+JUDGED = ("rss", "handles", "threads", "calls", "objects", "entries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,8 @@ class Look:
     """What a process holds at one moment.
 
     :ivar rss: resident memory in KiB; ``handles`` open files; ``calls`` delayed calls.
-    :ivar objects: that the garbage collector knows; ``entries`` of all containers.
+    :ivar objects: that the garbage collector knows; ``entries`` of all containers but the clocks of versions.
+    :ivar versions: and the entries of their ``clocks``, which have a bound of their own (FORMAT 3.6).
     """
 
     operations: int
@@ -36,6 +40,8 @@ class Look:
     calls: int
     objects: int
     entries: int
+    versions: int
+    clocks: int
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
@@ -49,6 +55,8 @@ def look(operations: int, calls: int) -> Look:
     gc.collect()
     found = gc.get_objects()
     entries = sum(len(one) for one in found if isinstance(one, CONTAINERS)) + _untracked(found)
+    versions = [one for one in found if type(one) is Version]
+    clocks = sum(map(len, {id(one.clock): one.clock for one in versions}.values()))
     return Look(
         operations,
         _resident(),
@@ -56,7 +64,9 @@ def look(operations: int, calls: int) -> Look:
         threading.active_count(),
         calls,
         len(found),
-        entries,
+        entries - clocks,
+        len(versions),
+        clocks,
     )
 
 
@@ -87,7 +97,7 @@ def growth(looks: Sequence[Look], names: Collection[str] | None = None) -> dict[
     """
     ends = looks[:COMPARED], looks[-COMPARED:]
     found = {}
-    for name in names or [field.name for field in fields(Look) if field.name != "operations"]:
+    for name in names or JUDGED:
         before, after = (median(getattr(one, name) for one in end) for end in ends)
         few = name in {"handles", "threads", "calls"} and after - before <= FEW
         found[name] = 0.0 if few else 100.0 * (after - before) / before

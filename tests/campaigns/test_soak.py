@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import replace
 from random import Random
 
 from twisted.internet import reactor  # noqa: TID251 -- real connections
@@ -11,9 +11,11 @@ from twisted.internet.task import Clock, deferLater
 from twisted.logger import globalLogBeginner, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from ifap_twisted.core import index, limits
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import NotFound, OutcomeUnknown, Unavailable
-from tests.campaigns.gauges import FEW, Look, grown, growth, look
+from tests.campaigns.folders import KEPT, unbounded
+from tests.campaigns.gauges import COMPARED, FEW, JUDGED, Look, grown, growth, look
 from tests.campaigns.lanes import Lane, content_of, is_whole
 from tests.campaigns.soak import Coverage, Soak
 from tests.filesystem.folders import Folder, result
@@ -45,27 +47,35 @@ class SampleTests(TestCase):
         self.assertLess(second.objects, first.objects * 1.02)
 
 
-LOOK = Look(operations=1, rss=100_000, handles=40, threads=9, calls=10, objects=70_000, entries=250_000)
+LOOK = Look(
+    1, rss=100_000, handles=40, threads=9, calls=10, objects=70_000, entries=250_000, versions=5_000, clocks=9_000
+)
 
 
 class GaugeTests(SynchronousTestCase):
     """What is called growth."""
 
     def looks(self, **last):
-        """Ten looks; the last five are others."""
-        return [LOOK] * 5 + [replace(LOOK, **last)] * 5
+        """Looks, of which the last half are others."""
+        return [LOOK] * COMPARED + [replace(LOOK, **last)] * COMPARED
 
     def test_steady(self):
         """Nothing grew, or by less than 5 per cent, or by a connection that just ends."""
-        for last in ({}, {"rss": 104_000, "objects": 73_000}, {"handles": 40 + FEW}, {"calls": 10 + FEW}):
+        for last in (
+            {},
+            {"clocks": 20_000},
+            {"rss": 104_000, "objects": 73_000},
+            {"handles": 40 + FEW},
+            {"calls": 10 + FEW},
+        ):
             self.assertEqual(grown(self.looks(**last)), [])
 
     def test_grown(self):
         """Each thing that grew is told."""
-        for name, value in asdict(LOOK).items():
-            if name != "operations":
-                (told,) = grown(self.looks(**{name: value + max(FEW + 1, value // 10)}))
-                self.assertTrue(told.startswith(f"{name} grew by "), told)
+        for name in JUDGED:
+            value = getattr(LOOK, name)
+            (told,) = grown(self.looks(**{name: value + max(FEW + 1, value // 10)}))
+            self.assertTrue(told.startswith(f"{name} grew by "), told)
 
     def test_one_look_is_none(self):
         """A single high look, while something was under way, is no growth."""
@@ -78,6 +88,39 @@ class GaugeTests(SynchronousTestCase):
         before = look(0, 0).entries
         held[0].update((number, number) for number in range(50_000))
         self.assertGreater(look(0, 0).entries, before + 45_000)
+
+
+class BoundTests(SynchronousTestCase):
+    """What a device may remember of a path."""
+
+    def told(self) -> list[str]:
+        """Of a device that wrote a file over and over, while another hand expunged every old version."""
+        folder = Folder()
+        device = folder.device()
+        for number in range(2 * limits.GONE_KEPT):
+            result(device.put("a", b"%d" % number))
+        folder.shelf.remove(list(folder.shelf.messages)[1:-1])
+        result(device.refresh())
+        return list(unbounded(device.desk.view.index))
+
+    def test_kept(self) -> None:
+        """It forgets the oldest of those that are gone."""
+        self.assertEqual([], self.told())
+
+    def test_more_versions(self) -> None:
+        """Were they remembered, that would be told."""
+        self.patch(index, "remembered", lambda found, _heads: list(found))
+        (told,) = self.told()
+        self.assertIn("versions of a are remembered that are gone", told)
+
+    def test_long_clock(self) -> None:
+        """So would a clock that nobody shortens."""
+        folder = Folder()
+        for number in range(limits.CLOCK_ENTRIES + KEPT + 1):
+            device = folder.device()
+            result(device.put("a", b"%d" % number))
+        (told,) = unbounded(device.desk.view.index)
+        self.assertIn("a clock of a has 12 entries", told)
 
 
 class Files:
