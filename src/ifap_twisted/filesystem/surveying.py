@@ -5,7 +5,7 @@ It writes and removes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from twisted.internet.interfaces import IReactorTime
@@ -15,12 +15,15 @@ from ifap_twisted.core import limits, paths
 from ifap_twisted.core.collection import KEPT, PLANNED
 from ifap_twisted.core.disposal import Case, Disposal, Knowledge, survey
 from ifap_twisted.core.history import History, Placed
-from ifap_twisted.core.plans import PLANS, Planned, standing
-from ifap_twisted.core.records import RECORDS
+from ifap_twisted.core.plans import PLANS, Plan, Planned, standing
+from ifap_twisted.core.records import RECORDS, Record
 from ifap_twisted.core.retention import Reason
 from ifap_twisted.core.upkeep import idle_plans, redundant_records
 from ifap_twisted.errors import Renumbered
 from ifap_twisted.filesystem.desk import Desk
+
+Plans = Sequence[tuple[Placed, Plan | None]]
+"""The plans that are there; None: what one says is not known."""
 
 MANY_OBJECTS = 20
 """Objects that nothing needs are planned along with versions of files; alone only when there are so many."""
@@ -102,18 +105,10 @@ class Surveyor:
         dates = await self._dated(histories)
         if now is None:
             now = max([date_by(self._clock), *dates.values()])
-        dated = [
-            (placed.places[0], now, None)
-            if (date := date_of(placed, dates)) is None
-            else (placed.places[0], date, plan)
-            for placed, plan in plans
-        ]
-        planned = ((one.version.vid, plan) for one, plan in plans if plan is not None)
-        recorded = ((one.places[0], one.version.vid, record) for one, record in records)
         known = Knowledge(
             now=now,
             dates=dates,
-            standing=standing(dated, uidvalidity),
+            standing=standing(_dated_plans(plans, dates, now), uidvalidity),
             records=view.records,
             policy=replace(options.retention, keep=options.keep),
             grace=max(options.grace, limits.LEAST_GRACE_SECONDS),
@@ -121,14 +116,22 @@ class Surveyor:
             snapshot=view.dialect.snapshot_path,
             unreadable=max(view.index.rejected(), default=0),
             damaged=frozenset(view.rejected),
-            objects={
-                **dict.fromkeys(idle_plans(planned, uidvalidity, self._vid_at), "done"),
-                **dict.fromkeys(redundant_records(recorded, now), "repeated"),
-            },
+            objects=self._of_no_use(plans, records, now, uidvalidity),
         )
         disposals = await self._desk.worker(lambda: tuple(survey(histories, known)))
         view.check_generation(generation)
         return Survey(histories, known, disposals, generation, uidvalidity)
+
+    def _of_no_use(
+        self, plans: Plans, records: Sequence[tuple[Placed, Record]], now: float, uidvalidity: int
+    ) -> Mapping[str, str]:
+        """The plans and records that say nothing any more that others do not say, by vid, and why."""
+        planned = ((one.version.vid, plan) for one, plan in plans if plan is not None)
+        recorded = ((one.places[0], one.version.vid, record) for one, record in records)
+        return {
+            **dict.fromkeys(idle_plans(planned, uidvalidity, self._vid_at), "done"),
+            **dict.fromkeys(redundant_records(recorded, now), "repeated"),
+        }
 
     def _vid_at(self, uid: int) -> str | None:
         version = self._desk.view.index.at(uid)
@@ -147,6 +150,14 @@ class Surveyor:
             raise Renumbered
         self._dates = {uid: date for uid, date in {**self._dates, **found}.items() if uid in wanted}
         return self._dates
+
+
+def _dated_plans(plans: Plans, dates: Mapping[int, float], now: float) -> list[tuple[int, float, Plan | None]]:
+    """UID, date and content of each plan; of one without a date it is not known what it says."""
+    return [
+        (placed.places[0], now, None) if (date := date_of(placed, dates)) is None else (placed.places[0], date, plan)
+        for placed, plan in plans
+    ]
 
 
 def date_of(placed: Placed, dates: Mapping[int, float]) -> float | None:

@@ -122,25 +122,7 @@ class Device:
     async def _open(
         self, line: Line, clock: Lifetime, worker: Threads, accepting: Accepting, random: Callable[[int], bytes]
     ) -> Filesystem:
-        basedir, disk = cast("Basedir", self.disk), self.disk
-        drawn = Random(f"marks {self._seed} {self.number} {self.incarnation}")  # noqa: S311 -- repeatable
-        self._marking = marking = Threads(clock, drawn, disk)
-
-        def marks(keys: Sequence[Key], home: str, dialect: Dialect) -> IMarks:
-            return DiskMarks(disk, keys, home=home, dialect=dialect.name, random=drawn.randbytes, worker=marking)
-
-        journal = FileJournal(basedir, (), random=random, worker=worker)
-        surroundings = Surroundings(
-            clock=clock,
-            elapsed=clock.elapsed,
-            worker=worker,
-            random=random,
-            identity=await FileWriter.open(basedir, random, worker),
-            journal=NotedJournal(journal, line.note).use,
-            locks=await FileLocks.open(basedir, worker),
-            marks=marks,
-            backlog=line.backlog,
-        )
+        surroundings = await self._surroundings(line, clock, worker, random)
         if self._keyring.key is not None and self._membership.keys != (self._keyring.key,):
             self._membership = self._keyring.membership()  # the user was told that it is another, and gives it
         accepting.prepare(line, self._membership, surroundings)
@@ -161,6 +143,29 @@ class Device:
         self._keyring.opened_with(opened.membership.keys[0])
         self.filesystem = line.filesystem = opened.filesystem
         return opened.filesystem
+
+    async def _surroundings(
+        self, line: Line, clock: Lifetime, worker: Threads, random: Callable[[int], bytes]
+    ) -> Surroundings:
+        basedir, disk = cast("Basedir", self.disk), self.disk
+        drawn = Random(f"marks {self._seed} {self.number} {self.incarnation}")  # noqa: S311 -- repeatable
+        self._marking = marking = Threads(clock, drawn, disk)
+
+        def marks(keys: Sequence[Key], home: str, dialect: Dialect) -> IMarks:
+            return DiskMarks(disk, keys, home=home, dialect=dialect.name, random=drawn.randbytes, worker=marking)
+
+        journal = FileJournal(basedir, (), random=random, worker=worker)
+        return Surroundings(
+            clock=clock,
+            elapsed=clock.elapsed,
+            worker=worker,
+            random=random,
+            identity=await FileWriter.open(basedir, random, worker),
+            journal=NotedJournal(journal, line.note).use,
+            locks=await FileLocks.open(basedir, worker),
+            marks=marks,
+            backlog=line.backlog,
+        )
 
     async def _remember(self, membership: Membership) -> None:
         if not self.lifetime.dead:
