@@ -41,16 +41,10 @@ class Mailbox:
             return [part[0].replace(b"\\Recent", b"") + part[1] for part in parts if isinstance(part, tuple)]
 
 
-class Relay:
-    """Passes on what comes to a port; the first connection that sends more than ``cut_after`` bytes is cut, once.
+class Listener:
+    """A port of this machine at which each that comes is met in a thread."""
 
-    :ivar was_cut: set when that happened.
-    """
-
-    def __init__(self, host: str, port: int, cut_after: int) -> None:
-        self._target = (host, port)
-        self._cut_after = cut_after
-        self.was_cut = threading.Event()
+    def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -64,10 +58,33 @@ class Relay:
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # closed
             while True:
-                client, _address = self._listener.accept()
-                server = socket.create_connection(self._target)
-                for source, sink, counted in ((client, server, True), (server, client, False)):
-                    threading.Thread(target=self._pass, args=(source, sink, counted), daemon=True).start()
+                self.meet(self._listener.accept()[0])
+
+    def meet(self, client: socket.socket) -> None:
+        """Serve one in threads of its own.
+
+        :raises OSError: no more can be served.
+        """
+        raise NotImplementedError
+
+
+class Relay(Listener):
+    """Passes on what comes to a port; the first connection that sends more than ``cut_after`` bytes is cut, once.
+
+    :ivar was_cut: set when that happened.
+    """
+
+    def __init__(self, host: str, port: int, cut_after: int) -> None:
+        self._target = (host, port)
+        self._cut_after = cut_after
+        self.was_cut = threading.Event()
+        super().__init__()
+
+    def meet(self, client: socket.socket) -> None:
+        """Connect it with the target."""
+        server = socket.create_connection(self._target)
+        for source, sink, counted in ((client, server, True), (server, client, False)):
+            threading.Thread(target=self._pass, args=(source, sink, counted), daemon=True).start()
 
     def _pass(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
         passed = 0
@@ -84,27 +101,17 @@ class Relay:
         source.close()  # the other direction closes the other one
 
 
-class TlsServer:
+class TlsServer(Listener):
     """Shows a certificate to whoever comes, and says nothing more."""
 
     def __init__(self, certificate: Path) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def stop(self) -> None:
-        """Take no more connections."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # or accept() would go on
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):  # closed
-            while True:
-                client, _address = self._listener.accept()
-                threading.Thread(target=self._shake_hands, args=(client,), daemon=True).start()
+    def meet(self, client: socket.socket) -> None:
+        """Shake hands with it."""
+        threading.Thread(target=self._shake_hands, args=(client,), daemon=True).start()
 
     def _shake_hands(self, client: socket.socket) -> None:
         client.settimeout(30)

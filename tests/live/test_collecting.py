@@ -5,13 +5,10 @@ from __future__ import annotations
 import imaplib
 import os
 from collections.abc import Mapping
-from pathlib import Path
-from random import Random
 from types import MappingProxyType
 from typing import Any
 
 from twisted.internet import reactor  # noqa: TID251 -- real connections
-from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.trial.unittest import TestCase
 
 from ifap_twisted.basedir.writer import MemoryWriter
@@ -20,14 +17,10 @@ from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.opening import Membership, Surroundings, open_folder
-from ifap_twisted.imap.connector import Connector
 from ifap_twisted.imap.removing import Removing
-from ifap_twisted.imap.sasl import password
-from ifap_twisted.imap.security import Security
-from ifap_twisted.server.service import EmbeddedServer
-from ifap_twisted.store.imap import ImapStore
 from ifap_twisted.workers import InlineWorker
 from tests.filesystem.folders import KEY
+from tests.live.embedded import EmbeddedCase
 from tests.live.servers import fresh_folder, server
 from tests.live.stores import imap_store
 from tests.messages import mail
@@ -282,36 +275,12 @@ class DovecotPlainTests(PlainCollecting, TestCase):
     settings = MappingProxyType({"IFAP_DOVECOT_CAPABILITY": "IMAP4rev1 LITERAL+ SASL-IR ID IDLE NAMESPACE"})
 
 
-class EmbeddedTests(CollectingContract, TestCase):
+class EmbeddedTests(CollectingContract, EmbeddedCase):
     """Our own server, over its UNIX socket."""
-
-    def directory(self) -> Path:
-        """A directory that nobody else can read."""
-        base = Path(self.mktemp())
-        base.mkdir(mode=0o700)
-        return base
-
-    async def setUp(self) -> None:
-        """Start it."""
-        base = self.directory()
-        self.socket = base / "socket"
-        self.service = EmbeddedServer(base / "embedded.sqlite", reactor, socket_path=self.socket)
-        self.service.startService()
-        self.addCleanup(self.service.stopService)
-        await self.service.when_ready()
-        await self.service.add_user("me", "secret")
 
     async def store_of(self) -> Any:
         """Another connection."""
-        connector = Connector(
-            reactor,
-            UNIXClientEndpoint(reactor, str(self.socket)),
-            security=Security.plain(),
-            authenticate=password("me", "secret"),
-            folder="IFAP_DATA",
-            random=Random(0).random,
-        )
-        store = ImapStore(connector)
+        store = self.embedded_store("IFAP_DATA")
         self.addCleanup(store.close)
         return store
 

@@ -6,11 +6,9 @@ How the servers differ is data. mailutils removes nothing (no UIDPLUS) and is th
 from __future__ import annotations
 
 import imaplib
-from pathlib import Path
 from random import Random
 
 from twisted.internet import reactor  # noqa: TID251 -- real connections
-from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
@@ -20,9 +18,9 @@ from ifap_twisted.errors import AuthenticationRefused, NotTrusted, QuotaExceeded
 from ifap_twisted.imap.connector import Connector
 from ifap_twisted.imap.sasl import password
 from ifap_twisted.imap.security import Security, client_tls
-from ifap_twisted.server.service import EmbeddedServer
 from ifap_twisted.store.imap import ImapStore
 from tests.contract.message_store import MessageStoreContract, Quirks
+from tests.live.embedded import EmbeddedCase
 from tests.live.servers import fresh_folder, server
 from tests.live.stores import imap_store
 from tests.messages import letter, mail
@@ -125,45 +123,21 @@ class MailutilsTests(LiveContract, TestCase):
         return store
 
 
-class EmbeddedTests(MessageStoreContract, TestCase):
+class EmbeddedTests(MessageStoreContract, EmbeddedCase):
     """Our own server, over its UNIX socket."""
 
-    def directory(self):
-        """A directory that nobody else can read."""
-        base = Path(self.mktemp())
-        base.mkdir(mode=0o700)
-        return base
-
     async def setUp(self):
-        """Start it."""
-        base = self.directory()
-        self.socket = base / "socket"
-        self.service = EmbeddedServer(base / "embedded.sqlite", reactor, socket_path=self.socket)
-        self.service.startService()
-        self.addCleanup(self.service.stopService)
-        await self.service.when_ready()
-        await self.service.add_user("me", "secret")
-        await super().setUp()
+        """Start it before the contract opens a store."""
+        await EmbeddedCase.setUp(self)
+        await MessageStoreContract.setUp(self)
 
     def make_store(self):
         """Another connection to the folder."""
-        return self.on("IFAP_DATA")
+        return self.embedded_store("IFAP_DATA")
 
     def make_elsewhere(self):
         """A connection to another folder."""
-        return self.on("OTHER")
-
-    def on(self, folder):
-        """A connection to a folder."""
-        connector = Connector(
-            reactor,
-            UNIXClientEndpoint(reactor, str(self.socket)),
-            security=Security.plain(),
-            authenticate=password("me", "secret"),
-            folder=folder,
-            random=Random(0).random,
-        )
-        return ImapStore(connector)
+        return self.embedded_store("OTHER")
 
 
 class ConnectionTests(TestCase):
