@@ -60,6 +60,12 @@ class CollectingCase(SynchronousTestCase):
         found: Collection = result((fs or self.fs).collect(**how))
         return found
 
+    def collect_after_grace(self) -> None:
+        """Twice: what the first one plans, the second one finds due."""
+        self.collect()
+        self.later(8)
+        self.collect()
+
     def collect_for_long(self, *, anew: bool = False) -> None:
         """Five times, each when the grace of the one before is over; ``anew``: by a process of its own each time."""
         for _ in range(5):
@@ -275,9 +281,7 @@ class NeededAgainTests(CollectingCase):
         result(self.fs.undelete("a"))
         result(self.fs.restore("a", vids[0]))
         self.later(8)
-        self.collect()
-        self.later(8)
-        self.collect()
+        self.collect_after_grace()
         self.assertEqual(b"1", result(self.folder.device().get("a")))
 
 
@@ -365,9 +369,7 @@ class HeadTests(CollectingCase):
         for _ in range(4):
             self.put("a", b"1", b"2", b"3")
             self.later(31)
-        self.collect()
-        self.later(8)
-        self.collect()
+        self.collect_after_grace()
         fresh = self.folder.device()
         history = fresh.desk.view.index.history("a")
         self.assertEqual(4, len(history.versions))
@@ -417,15 +419,11 @@ class RecordTests(CollectingCase):
         """Nor a conflict; and it is collected again, a grace later."""
         vids = self.put("a", b"1", b"2")
         self.remember()
-        self.collect()
-        self.later(8)
-        self.collect()
+        self.collect_after_grace()
         self.replay(vids[0])
         self.assertEqual([], result(self.fs.conflicts()))
         self.assertEqual(b"2", result(self.fs.get("a")))
-        self.collect()
-        self.later(8)
-        self.collect()
+        self.collect_after_grace()
         self.assertEqual(vids[1:], self.versions("a"))
 
     def test_a_removed_file_does_not_come_back(self) -> None:
@@ -439,9 +437,7 @@ class RecordTests(CollectingCase):
         for fs in (self.fs, self.folder.device()):
             self.assertEqual([], [entry.path for entry in result(fs.list())])
             self.assertRaises(NotFound, result, fs.get("a"))
-        self.collect()
-        self.later(8)
-        self.collect()
+        self.collect_after_grace()
         self.assertRaises(NotFound, self.versions, "a")
 
     def test_a_new_file_of_that_name_is_a_file(self) -> None:
@@ -485,14 +481,10 @@ class RecordTests(CollectingCase):
         """A copy that turns up when its record is gone from the folder is removed only when a new one says so."""
         vids = self.put("a", b"1", b"2")
         self.remember()
-        self.collect()
-        self.later(8)
-        self.collect()
+        self.collect_after_grace()
         self.folder.shelf.remove([placed.places[0] for placed in self.fs.desk.view.index.objects(RECORDS)])
         self.replay(vids[0])
-        self.collect()
-        self.later(8)
-        self.collect()
+        self.collect_after_grace()
         self.assertEqual(vids[1:], self.versions("a"))
         self.assertTrue(self.folder.device().desk.view.records.is_collected(vids[0]))
 
@@ -987,14 +979,10 @@ class TidyingTests(CollectingCase):
         self.put("a", b"1", b"2")
         for _ in range(3):
             result(self.fs.snapshot())
-        self.collect()
-        self.later(8)
-        self.collect()
+        self.collect_after_grace()
         self.later(8)
         self.put("a", b"3")
-        self.collect()
-        self.later(8)
-        self.collect()
+        self.collect_after_grace()
         self.assertEqual(1, len(self.fs.desk.view.index.history("IFAP/metadata").heads))
         self.assertGreater(4, len(self.fs.desk.view.index.history("IFAP/metadata").versions))
 
@@ -1002,9 +990,7 @@ class TidyingTests(CollectingCase):
         """It names what is there and nothing that is gone (FORMAT 6.2)."""
         self.put("a", b"1", b"2")
         result(self.fs.snapshot())
-        self.collect()
-        self.later(8)
-        self.collect()
+        self.collect_after_grace()
         content = result(self.fs.get("IFAP/metadata"))
         named = {uid for _uid, _metadata, uids in dict(snapshot.entries(content)).values() for uid in uids}
         self.assertLessEqual(named, set(self.folder.shelf.messages))
@@ -1012,7 +998,5 @@ class TidyingTests(CollectingCase):
     def test_without_a_snapshot_none_is_written(self) -> None:
         """Who does not want one does not get one by collecting."""
         self.put("a", b"1", b"2")
-        self.collect()
-        self.later(8)
-        self.collect()
+        self.collect_after_grace()
         self.assertFalse(self.fs.desk.view.index.history("IFAP/metadata"))
