@@ -12,34 +12,52 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.campaigns.kills import STARTS
+from tests.campaigns.killing import STARTS
 from tests.campaigns.scenarios import SCENARIOS, Shown, mixed, thinned
 from tests.examples.programs import environment
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 300
 PLANTED = """
-from tests.campaigns import kills, scenarios
+from tests.campaigns import killing, scenarios
 
 async def torn(filesystem):
     await filesystem.remove("one")
     await filesystem.put("one", b"new")
 
 scenarios.SCENARIOS["put one"] = torn
-steps = kills.known("maildir", "put one").steps
+steps = killing.known("maildir", "put one").steps
 second = [number for number, step in enumerate(steps, 1) if step == "store append"][1]
-print(kills.judged(kills.Case("maildir", "put one", second)))
+print(killing.judged(killing.Case("maildir", "put one", second)))
+"""
+HASTY = """
+from twisted.internet.defer import succeed
+from ifap_twisted.filesystem.filesystem import Filesystem
+from tests.campaigns import killing
+
+put = Filesystem.put
+
+def hasty(self, path, *args, **more):
+    putting = put(self, path, *args, **more)
+    if path != "new":
+        return putting
+    putting.addErrback(lambda failure: None)
+    return succeed(None)
+
+Filesystem.put = hasty
+steps = killing.known("maildir", "put new").steps
+print(killing.judged(killing.Case("maildir", "put new", steps.index("store append") + 1)))
 """
 COLLECTING = """
-from tests.campaigns import kills
+from tests.campaigns import killing
 
 for account in ("embedded", "plain"):
-    found = kills.known(account, kills.REMOVING)
+    found = killing.known(account, killing.REMOVING)
     assert found.before.files == found.after.files
     assert len(found.before.versions["three"]) == 3 and len(found.after.versions["three"]) == 1, found
     changes = [number for number, step in enumerate(found.steps, 1) if step == "imap change"]
     for step in changes[:2]:
-        print(kills.judged(kills.Case(account, kills.REMOVING, step)))
+        print(killing.judged(killing.Case(account, killing.REMOVING, step)))
 """
 FAILING = """
 from tests.campaigns.victims import in_process
@@ -76,6 +94,11 @@ class SampleTests(SynchronousTestCase):
         """A change that is not whole is found."""
         done = run("-c", PLANTED)
         self.assertIn("one is neither old nor new in its files", done.stdout, done.stderr)
+
+    def test_told_too_early(self):
+        """A change that is told as done before it is on the server is found."""
+        done = run("-c", HASTY)
+        self.assertIn("killed after it was done: new is neither old nor new in its files", done.stdout, done.stderr)
 
     def test_collecting(self):
         """A collection that is killed before it marks or before it expunges is completed by the next one."""

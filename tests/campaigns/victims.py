@@ -129,9 +129,9 @@ def make_steps(fate: Fate) -> None:
     os.fdopen = _stepping_fdopen(os.fdopen, fate)
     from ifap_twisted.imap.removing import Removing
     from ifap_twisted.server import database
-    from ifap_twisted.service import service
+    from ifap_twisted.service import attempts
 
-    shelf_for, open_database = service.shelf_for, database.open_database
+    shelf_for, open_database = attempts.shelf_for, database.open_database
 
     def opened(*args: Any) -> sqlite3.Connection:
         connection = open_database(*args)
@@ -143,7 +143,7 @@ def make_steps(fate: Fate) -> None:
         if verb not in READING:
             fate.step(f"sql {verb}")
 
-    service.shelf_for = lambda *args: Store(shelf_for(*args), fate)  # type: ignore[assignment,return-value]
+    attempts.shelf_for = lambda *args: Store(shelf_for(*args), fate)  # type: ignore[assignment,return-value]
     database.open_database = opened
     Removing._change = _stepping(Removing._change, "imap change", fate)  # type: ignore[method-assign]
 
