@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError
 from zope.interface.verify import verifyObject
 
+from ifap_twisted.basedir import writer as writing
 from ifap_twisted.basedir.writer import FileWriter, MemoryWriter, new_writer
 from ifap_twisted.core import limits
 from ifap_twisted.errors import BadSettings, IFAPError, NewerVersionNeeded
@@ -167,6 +168,62 @@ class FileWriterTests(WriterPromises, PlacedTestCase):
                 self.assertGreater(first, last)
                 last = first + count - 1
                 self.assertGreater(self.stored()["next"], last)
+
+    def test_settled(self) -> None:
+        """After a process that settled, the next goes on with the very next number, and knows all that was written."""
+        writer = self.make()
+        self.assertFalse(writer.has_past or writer.unsettled)
+        last = self.take(writer, 3) + 2
+        self.assertTrue(writer.has_past and writer.unsettled)
+        self.successResultOf(writer.settle())
+        again = self.make()
+        self.assertTrue(again.has_past)
+        self.assertFalse(again.unsettled)
+        self.assertEqual(self.take(again), last + 1)
+
+    def test_unsettled_by_the_next_number(self) -> None:
+        """Before a number is given that is on the disk, in the process that settled and in the next one."""
+        writer = self.make()
+        for _ in range(3):
+            self.take(writer)
+            self.assertTrue(self.make().unsettled)
+            self.successResultOf(writer.settle())
+            self.assertFalse(self.make().unsettled)
+        self.take(self.make())
+        self.assertTrue(self.make().unsettled)
+
+    def test_settling_nothing(self) -> None:
+        """Where nothing was taken nothing is stored."""
+        writer = self.make()
+        self.successResultOf(writer.settle())
+        self.assertFalse(self.path.exists())
+        self.take(writer)
+        raw = self.path.read_bytes()
+        self.path.write_bytes(raw.replace(b"false", b"true"))
+        self.assertFalse(self.make().unsettled)
+        self.successResultOf(self.make().settle())
+        self.assertIn(b"true", self.path.read_bytes())
+
+    def test_of_an_earlier_release(self) -> None:
+        """A file that says nothing of that is not settled."""
+        self.take(self.make())
+        content = self.stored()
+        del content["settled"]
+        self.path.write_text(json.dumps(content))
+        self.assertTrue(self.make().unsettled)
+
+    def test_another_machine(self) -> None:
+        """An image of a whole disk has the inodes of the original; the id of the machine tells it, if that is new."""
+        writer = self.make()
+        self.take(writer)
+        self.random = Drawing("another")
+        self.patch(writing, "MACHINE", self.place / "machine-id")
+        (self.place / "machine-id").write_text("0123456789abcdef\n")
+        other = self.make()
+        self.assertNotEqual(other.writer, writer.writer)
+        self.take(other)
+        self.assertNotIn(b"0123456789abcdef", self.path.read_bytes())
+        self.assertEqual(self.make().writer, other.writer)
 
     def test_one_write_buys_a_block(self) -> None:
         """The disk is written once for a block of numbers, not once for each."""

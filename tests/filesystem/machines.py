@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 
-from ifap_twisted.basedir.writer import MemoryWriter
+from ifap_twisted.basedir.basedir import Basedir
+from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.keys import Key
 from ifap_twisted.filesystem.filesystem import Filesystem
@@ -29,7 +30,6 @@ class Machine:
         self.folder = folder
         self.disk = Disk(name)
         self.membership = Membership(keys=tuple(keys), **facts)
-        self.identity = MemoryWriter(folder.random)
 
     async def remember(self, membership: Membership) -> None:
         """As ``key.json`` does."""
@@ -47,8 +47,10 @@ class Machine:
 
     def opening(self, **more: Any) -> Deferred[Opened]:
         """The same, as it happens."""
+        base = cast("Basedir", self.disk)
+        identity = result(FileWriter.open(base, self.folder.random, InlineWorker()))
         more = {"marks": self.marks, **more}
-        return self.folder.opening(self.membership, identity=self.identity, remember=self.remember, **more)
+        return self.folder.opening(self.membership, identity=identity, remember=self.remember, **more)
 
     def look(self, seconds: float = 0.0) -> None:
         """Let a process see the folder, and end after a while."""

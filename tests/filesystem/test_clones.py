@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import given, settings
@@ -13,7 +14,10 @@ from twisted.internet.task import Clock
 
 from ifap_twisted.basedir.basedir import Basedir
 from ifap_twisted.basedir.journal import FileJournal
+from ifap_twisted.basedir.marks import FileMarks
 from ifap_twisted.basedir.writer import FileWriter, MemoryWriter
+from ifap_twisted.core.dialects import Dialect
+from ifap_twisted.core.keys import Key
 from ifap_twisted.core.values import ABSENT
 from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem.desk import Options
@@ -52,7 +56,13 @@ class Machine:
             store=self.store,
             identity=self.identity,
             journal=lambda keys: FileJournal(self.base, keys, random=Drawing(), worker=InlineWorker()),
+            marks=self.marks,
         )
+
+    def marks(self, keys: Sequence[Key], home: str, dialect: Dialect) -> FileMarks:
+        """Those of the basedir."""
+        worker = InlineWorker()
+        return FileMarks(self.base, keys, home=home, dialect=dialect.name, random=Drawing(), worker=worker)
 
     def put(self, path: str, content: bytes) -> str:
         """Write a version, and note what was known of the path before."""

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ifap_twisted.basedir.journal import FileJournal
+from ifap_twisted.basedir.marks import FileMarks
 from ifap_twisted.basedir.writer import FileWriter
+from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.keys import Key
 from ifap_twisted.errors import BadSettings, Conflict, IFAPError, OutcomeUnknown, QuotaExceeded
 from ifap_twisted.filesystem.filesystem import Filesystem
@@ -66,7 +68,13 @@ class Recovering(PlacedTestCase):
     def device(self, store: MemoryStore | None = None, **more: Any) -> Filesystem:
         """The device, started (again): of an earlier process only what is on the disk and on the server is left."""
         identity = result(FileWriter.open(self.base, self.folder.random, InlineWorker()))
+        more = {"marks": self.marks, **more}
         return self.folder.device(store=store, journal=self.journal, identity=identity, **more)
+
+    def marks(self, keys: Sequence[Key], home: str, dialect: Dialect) -> FileMarks:
+        """Those of the basedir."""
+        worker = InlineWorker()
+        return FileMarks(self.base, keys, home=home, dialect=dialect.name, random=Drawing(), worker=worker)
 
     def crash(self, store: MemoryStore) -> None:
         """The process is gone: what it was waiting for never comes, and nothing of it acts any more."""

@@ -2,17 +2,20 @@
 
 Numbers are reserved on the disk in blocks: one durable write buys many, and after a crash the next start begins above
 the block, so that no number is ever used twice. A copy of a basedir, restored or cloned, is told by a file that nobody
-ever writes to, and draws a new name at its first start: the numbers in it may be used by the original. When else a
-device has to draw a new name is not decided here.
+ever writes to, and draws a new name at its first start: the numbers in it may be used by the original. Whether the last
+process knew and left behind all that it wrote is kept beside the numbers; when else a device has to draw a new name is
+not decided here.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 import threading
 from functools import partial
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
@@ -32,6 +35,7 @@ __all__ = ["FileWriter", "MemoryWriter", "new_writer", "place_of"]
 NAME: Final = "writer.json"
 MARK: Final = "writer.mark"
 """Never written to after it was made: its inode and change time are the place's own."""
+MACHINE: Final = Path("/etc/machine-id")
 FORMAT: Final = 1
 UPGRADES: Final[Upgrades] = {}
 WRITER: Final = re.compile(r"[A-Za-z0-9_-]{6}", re.ASCII)
@@ -58,9 +62,23 @@ def _first_of(count: int, following: int, above: int) -> int:
     return first
 
 
+class Stored(NamedTuple):
+    """What the disk says.
+
+    :ivar following: the first number that is not reserved.
+    :ivar settled: the last process said that the next one will know all that was written under this name.
+    """
+
+    writer: str
+    following: int
+    settled: bool
+
+
 @implementer(IWriterIdentity)
 class MemoryWriter:
     """The identity of a connection without a basedir: a new writer each time, nothing is kept."""
+
+    has_past = unsettled = False
 
     def __init__(self, random: Random) -> None:
         self.writer = new_writer(random)
@@ -82,11 +100,24 @@ class MemoryWriter:
         self.writer = _other_writer(self._random, self.writer)
         self._following = 1
 
+    def settle(self) -> Deferred[None]:
+        """There is no next process."""
+        return succeed(None)
 
-def place_of(directory: Directory) -> list[int]:
-    """What tells this place from every copy of it."""
+
+def place_of(directory: Directory) -> list[int | str]:
+    """What tells this place from every copy of it, and from an image of the disk in another machine."""
     directory.write_new(MARK, b"")
-    return list(directory.identity(MARK) or ())
+    return [*(directory.identity(MARK) or ()), _machine()]
+
+
+def _machine() -> str:
+    """A hash of the machine's id, which shall be known to nobody else (machine-id(5)); empty where it has none."""
+    try:
+        found = MACHINE.read_bytes()
+    except OSError:
+        return ""
+    return hashlib.blake2b(found.strip(), digest_size=12, person=b"ifap-twisted").hexdigest()
 
 
 class _Shelf:
@@ -97,8 +128,8 @@ class _Shelf:
         self._guard = threading.Lock()
         self._latest = 0
 
-    def read(self) -> tuple[str, int] | None:
-        """The writer and the first number that is not reserved; None before the first write, and in a copy."""
+    def read(self) -> Stored | None:
+        """What was stored last; None before the first write, and in a copy."""
         content = read_versioned(self._directory, NAME, FORMAT, UPGRADES)
         if content is None:
             return None
@@ -106,15 +137,21 @@ class _Shelf:
         following: JSON = content.get("next")
         named = isinstance(writer, str) and WRITER.fullmatch(writer)
         if named and type(following) is int and 1 <= following <= limits.WRITER_NUMBER + 1:
-            return (writer, following) if content.get("place") == place_of(self._directory) else None
+            here = content.get("place") == place_of(self._directory)
+            return Stored(str(writer), following, content.get("settled") is True) if here else None
         place = self._directory.path / NAME
         raise BadSettings(f"{place} is damaged: move it away, and this device gets a new name in the history.")
 
-    def write(self, ticket: int, writer: str, following: int) -> None:
+    def write(self, ticket: int, stored: Stored) -> None:
         """Store durably what the ticket's owner decided, unless somebody with a later ticket has."""
         with self._guard:
             if ticket > self._latest:
-                content = {"writer": writer, "next": following, "place": place_of(self._directory)}
+                content = {
+                    "writer": stored.writer,
+                    "next": stored.following,
+                    "settled": stored.settled,
+                    "place": place_of(self._directory),
+                }
                 write_versioned(self._directory, NAME, content, FORMAT)
                 self._latest = ticket
 
@@ -123,13 +160,15 @@ class _Shelf:
 class FileWriter:
     """The identity of the device that a basedir belongs to; made by :meth:`open`."""
 
-    def __init__(self, shelf: _Shelf, writer: str, following: int, random: Random, worker: Worker) -> None:
-        self.writer = writer
+    def __init__(self, shelf: _Shelf, stored: Stored, random: Random, worker: Worker, *, has_past: bool) -> None:
+        self.writer = stored.writer
+        self.has_past = has_past
+        self.unsettled = not stored.settled
         self._shelf = shelf
         self._random = random
         self._worker = worker
-        self._following = following
-        self._reserved = following
+        self._following = stored.following
+        self._reserved = stored.following
         self._tickets = 0
         self._storing = False
         self._waiting: list[Deferred[None]] = []
@@ -144,8 +183,8 @@ class FileWriter:
         basedir.require_hold()
         shelf = await worker(lambda: _Shelf(basedir.journal))
         stored = await worker(shelf.read)
-        writer, following = (new_writer(random), 1) if stored is None else stored
-        return cls(shelf, writer, following, random, worker)
+        new = Stored(new_writer(random), 1, settled=True)
+        return cls(shelf, stored or new, random, worker, has_past=stored is not None)
 
     def take(self, count: int, above: int = 0) -> Deferred[int]:
         """Reserve ``count`` numbers greater than ``above`` and than all taken before; fires with the first.
@@ -167,7 +206,7 @@ class FileWriter:
         following = first + count
         if following > self._reserved:
             reserved = min(following + limits.WRITER_BLOCK, limits.WRITER_NUMBER + 1)
-            await self._store(self.writer, following, reserved)
+            await self._store(Stored(self.writer, reserved, settled=False), following)
         else:
             self._following = following
         return first
@@ -176,7 +215,14 @@ class FileWriter:
     async def renew(self) -> None:
         """Draw a new writer, which is stored durably before this fires; its numbers begin anew."""
         await self._my_turn()
-        await self._store(_other_writer(self._random, self.writer), 1, 1)
+        await self._store(Stored(_other_writer(self._random, self.writer), 1, settled=True), 1)
+
+    @deferred
+    async def settle(self) -> None:
+        """Let the next process go on with this name, and the numbers that are left."""
+        await self._my_turn()
+        if self.unsettled:
+            await self._store(Stored(self.writer, self._following, settled=True), self._following)
 
     async def _my_turn(self) -> None:
         """Wait until nothing is being stored.
@@ -188,13 +234,14 @@ class FileWriter:
             self._waiting.append(waiter)
             await waiter
 
-    async def _store(self, writer: str, following: int, reserved: int) -> None:
-        """Store the name and the first number that is not reserved; then those who waited go on."""
+    async def _store(self, stored: Stored, following: int) -> None:
+        """Store the name and what is reserved, and have a first number that is not taken; then who waited goes on."""
         self._tickets += 1
         self._storing = True
         try:
-            await self._worker(partial(self._shelf.write, self._tickets, writer, reserved))
-            self.writer, self._following, self._reserved = writer, following, reserved
+            await self._worker(partial(self._shelf.write, self._tickets, stored))
+            self.writer, self._reserved, self.unsettled = stored.writer, stored.following, not stored.settled
+            self._following, self.has_past = following, True
         finally:
             self._storing = False
             waiting, self._waiting = self._waiting, []

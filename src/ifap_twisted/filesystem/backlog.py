@@ -37,7 +37,8 @@ class Backlog:
     """What waits, oldest first.
 
     :ivar turns: one write to a path at a time, also while the folder is being opened.
-    :ivar unclean: an earlier life of this device may have messages on their way that nobody can tell of (FORMAT 3.2).
+    :ivar unclean: an earlier life of this device may have written, or have on its way, what this one does not know of:
+        it takes another name before it writes (FORMAT 3.2).
     :ivar added: called when something begins to wait.
     """
 

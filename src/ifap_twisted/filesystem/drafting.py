@@ -159,7 +159,7 @@ class Drafting:
     async def _number(self) -> int:
         """This device's next number; of a new writer when the folder knows a greater one (FORMAT 3.2)."""
         if self._backlog.unclean:
-            await self._identity.renew()  # what an earlier life sent and nobody sees may arrive yet
+            await self._identity.renew()  # what an earlier life wrote and nobody shows may turn up yet
             self._backlog.unclean = False
         number = await self._identity.take(1)
         if number > self._view.index.greatest(self._identity.writer):

@@ -27,7 +27,7 @@ from ifap_twisted.errors import IFAPError, NewerVersionNeeded
 from ifap_twisted.filesystem.known import Known, do_nothing
 from ifap_twisted.filesystem.slices import Slices
 from ifap_twisted.filesystem.turns import Turns
-from ifap_twisted.interfaces import IMarks
+from ifap_twisted.interfaces import IMarks, IWriterIdentity
 
 SHOWN_OF_A_VID: Final = 8
 MOST: Final = 20
@@ -45,13 +45,17 @@ class Marking:
     """The marks of one open folder.
 
     :param expected: there should be marks, because this device has kept some before.
+    :ivar whole: all that this device knew when it ended was recalled.
     """
 
     _log = Logger()
 
-    def __init__(self, known: Known, marks: IMarks, *, clock: IReactorTime, expected: bool) -> None:
+    def __init__(
+        self, known: Known, marks: IMarks, identity: IWriterIdentity, *, clock: IReactorTime, expected: bool
+    ) -> None:
         self._known = known
         self._marks = marks
+        self._identity = identity
         self._clock = clock
         self._expected = expected
         self._slices = Slices(clock)
@@ -64,7 +68,7 @@ class Marking:
         self._index = known.index
         self._soon: IDelayedCall | None = None
         self._later: IDelayedCall | None = None
-        self._begun = self._closed = self._given_up = False
+        self._begun = self._closed = self._given_up = self.whole = False
         self._told: list[Notice] = []
         self._failure: IFAPError | None = None
 
@@ -82,6 +86,7 @@ class Marking:
             self._failure = error
             return
         await self._take(kept)
+        self.whole = kept is not None and not self._told
         self._begun = True
         self._known.changed = self._changed
         self._changed()
@@ -224,8 +229,17 @@ class Marking:
         """Keep what is left to keep, and let go; while the view is still open."""
         self._closed = True
         await self._keeping.next()
+        if self._begun and self._failure is None and not (self._waiting or self._known.renumbering):
+            await self._settle()
         self._stop()
         await self._marks.close()
+
+    async def _settle(self) -> None:
+        """The next process will know all that this one wrote, and may go on under its name (FORMAT 3.2)."""
+        try:
+            await self._identity.settle()
+        except IFAPError as error:  # it draws another name
+            self._log.warn("the name of this device could not be kept: {why}", why=str(error))
 
     def notices(self) -> list[Notice]:
         """What a person should know of the marks themselves."""

@@ -184,6 +184,8 @@ class _Opening:
         """Listen from here on, whatever fails afterwards."""
         journal = None if self.surroundings.journal is None else self.surroundings.journal(decided.keys)
         desk = self._desk(decided, journal)
+        has_past = self.surroundings.identity.has_past
+        desk.writer.backlog.unclean |= self.surroundings.identity.unsettled
         marking: Marking | None = None
         try:
             await desk.view.load(*listing, early)
@@ -192,6 +194,7 @@ class _Opening:
             await desk.objects.read_records()
             if marking is not None:
                 await marking.recall()
+            desk.writer.backlog.unclean |= has_past and not (marking is not None and marking.whole)
             detach(desk.view.following.look_for_marks(), _log, "looking for marks that a removal left")
             recovery = None if journal is None else await self._recovery(journal, desk)
         except BaseException:
@@ -230,7 +233,7 @@ class _Opening:
             return None
         marks = self.surroundings.marks(view.keys, membership.home, view.dialect)
         expected = membership.marked == view.dialect.name
-        return view.marking(marks, clock=self.surroundings.clock, expected=expected)
+        return view.marking(marks, self.surroundings.identity, clock=self.surroundings.clock, expected=expected)
 
     async def _recovery(self, journal: IJournal, desk: Desk) -> Recovery:
         """Take over what an earlier process left.

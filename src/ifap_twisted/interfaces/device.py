@@ -17,6 +17,8 @@ class IWriterIdentity(Interface):
     """The name of this device in the folder's history, and its ascending numbers (FORMAT 3.1, 3.2)."""
 
     writer: str = Attribute("36 random bits in 6 characters")
+    has_past: bool = Attribute("something may have been written under this name")
+    unsettled: bool = Attribute("the same, and a process that begins may not know of it")
 
     def take(count: int, above: int = 0) -> Deferred[int]:
         """Reserve ``count`` numbers, greater than ``above`` and than all taken before; fires with the first.
@@ -26,6 +28,14 @@ class IWriterIdentity(Interface):
 
     def renew() -> Deferred[None]:
         """Draw a new writer, because the old one may be used by a copy of this device (FORMAT 3.2)."""
+
+    def settle() -> Deferred[None]:
+        """All that was written under this name is known to the next process: it may go on with it.
+
+        Until the next number is taken; durable when this fires.
+
+        :raises IFAPError: it cannot be stored.
+        """
 
 
 class ILockMemory(Interface):
