@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.deferreds import Slots, Waiters, deferred
+from ifap_twisted.deferreds import Slots, Waiters, deferred, undivided
 
 
 class WaitersTests(SynchronousTestCase):
@@ -45,6 +45,50 @@ class WaitersTests(SynchronousTestCase):
         self.failureResultOf(early, CancelledError)
         self.failureResultOf(second, CancelledError)
         self.successResultOf(last)
+
+
+class UndividedTests(SynchronousTestCase):
+    """Work that is done to its end, or not at all."""
+
+    def setUp(self):
+        """Work that waits, and what was undone."""
+        self.until = Deferred()
+        self.undone = []
+
+    @deferred
+    async def run_it(self):
+        """Run it."""
+
+        async def work():
+            return await self.until
+
+        async def undo(outcome):
+            self.undone.append(outcome)
+
+        return await undivided(work(), undo)
+
+    def test_done(self):
+        """Nobody gives up: its result is the result, and its error the error."""
+        running = self.run_it()
+        self.assertNoResult(running)
+        self.until.callback("done")
+        self.assertEqual((self.successResultOf(running), self.undone), ("done", []))
+        self.until = Deferred()
+        running = self.run_it()
+        self.until.errback(ZeroDivisionError())
+        self.failureResultOf(running, ZeroDivisionError)
+
+    def test_given_up(self):
+        """It goes on, however often that is said, and then is undone; what failed has nothing to undo."""
+        for outcome, undone in (("done", ["done"]), (ZeroDivisionError(), [])):
+            self.setUp()
+            running = self.run_it()
+            running.cancel()
+            running.cancel()
+            self.assertFalse(self.until.called)
+            self.until.errback(outcome) if isinstance(outcome, Exception) else self.until.callback(outcome)
+            self.failureResultOf(running, CancelledError, ZeroDivisionError)
+            self.assertEqual(self.undone, undone)
 
 
 class SlotsTests(SynchronousTestCase):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ifap_twisted.errors import TimedOut
 
@@ -59,6 +60,34 @@ async def settled(works: list[Deferred[T]]) -> list[T]:
     if failure is not None:
         raise failure
     return outcomes
+
+
+async def undivided(work: Coroutine[Deferred[Any], Any, T], undo: Callable[[T], Awaitable[None]]) -> T:
+    """Wait for work that is done to its end or not at all: when it is cancelled it goes on, and is undone.
+
+    :param undo: takes its result back, before the cancelling is raised.
+    """
+    outcomes: list[T | Failure] = []
+    end = Waiters()
+    given_up: CancelledError | None = None
+
+    def ended(outcome: T | Failure) -> None:
+        outcomes.append(outcome)
+        end.tell()
+
+    Deferred.fromCoroutine(work).addBoth(ended)  # type: ignore[unused-awaitable]
+    while not outcomes:
+        try:
+            await end.wait()
+        except CancelledError as error:
+            given_up = error
+    outcome = outcomes[0]
+    if isinstance(outcome, Failure):
+        outcome.raiseException()
+    if given_up is not None:
+        await undo(outcome)
+        raise given_up
+    return outcome
 
 
 class Waiters:

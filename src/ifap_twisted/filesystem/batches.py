@@ -38,7 +38,8 @@ class Batch:
     def __init__(self, owner: Owner) -> None:
         self.owner = owner
         self.ended = False
-        self._works: list[Deferred[Entry]] = []
+        self._works: dict[Deferred[Entry], Deferred[Entry]] = {}
+        """What was put and has not ended, in order, each with what its caller has."""
         self._failure: Failure | None = None
         self._waiting: list[tuple[set[Deferred[Entry]], Deferred[None]]] = []
         self._token: Token[Batch | None] | None = None
@@ -77,8 +78,9 @@ class Batch:
     async def abort(self) -> None:
         """Give up what has not gone out yet, and wait for the rest."""
         self._end()
-        for work in list(self._works):
-            work.cancel()
+        for work, early in list(self._works.items()):
+            if not early.called:
+                work.cancel()
         await self.arrived()
 
     def _begin(self) -> None:
@@ -111,10 +113,10 @@ class Batch:
 
         :param early: what the caller gets: fires when the message is on its way.
         """
-        self._works.append(work)
+        self._works[work] = early
 
         def ended(result: Entry | Failure) -> None:
-            self._works.remove(work)
+            del self._works[work]
             if isinstance(result, Failure):
                 if early.called:
                     self._failure = self._failure or result

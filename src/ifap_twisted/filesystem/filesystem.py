@@ -174,12 +174,13 @@ class Filesystem:
         renew: str | None = None,
     ) -> Leasing:
         """Take or renew a lock; see :mod:`ifap_twisted.filesystem.leasing`."""
-        taking = Taking(
-            lambda: self._lock(path, seconds, holder, renew),
-            lambda lock: self.desk.locking.unlock(lock.path, force=False),
-        )
+
+        def take() -> Coroutine[Deferred[Any], Any, Lock]:
+            return self._lock(path, seconds, holder, renew)
+
+        taking = Taking(take, lambda lock: self.desk.locking.unlock(lock.path, force=False))
         return Leasing(
-            self._lasting.begin(taking.run, taking.give_up),
+            self._lasting.begin(taking.run, taking.give_up) if renew is None else self._lasting.begin(take),
             renew=lambda lock: self.lock(path, seconds=seconds, renew=lock.id),
             give_back=lambda _lock: self.unlock(path),
             clock=self._clock,

@@ -22,7 +22,7 @@ RENEWALS = 3
 
 
 class Taking:
-    """A lock on its way: what nobody waits for any more is given back.
+    """A lock on its way, not a renewal of one: what nobody waits for any more is given back.
 
     :param take: takes the lock. ``give_back`` ends it.
     """

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from functools import partial
 
 from twisted.logger import Logger
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.leases import Claim, Locks, may_go
 from ifap_twisted.core.values import Lease, Lock
+from ifap_twisted.deferreds import undivided
 from ifap_twisted.errors import CallerError, IFAPError, LeaseLost, Locked, NotFound, NotSupported, Renumbered
 from ifap_twisted.filesystem.drafting import Random, new_vid
 from ifap_twisted.filesystem.guarding import Admission
@@ -121,6 +123,9 @@ class Locking:
         own = self._book.own(path)
         if own is None and not self._book.at(path).open:  # by far the most
             return _NOTHING
+        return await undivided(self._admitted(path, own, adding=adding), partial(self.leave, path))
+
+    async def _admitted(self, path: str, own: Own | None, *, adding: bool) -> Admission:
         if own is not None and self._find_open(path, own.id) is None:
             raise await self._lost_before(path)
         if own is not None and own.sent is not None:
