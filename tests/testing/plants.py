@@ -246,6 +246,11 @@ def forgets_what_it_accepted(filesystem: Any) -> None:
     filesystem.desk.writer.sending.accepted = forgetting
 
 
+def goes_on_under_the_old_name(filesystem: Any) -> None:
+    """Whatever an earlier process wrote that is not shown now."""
+    filesystem.desk.writer.backlog.unclean = False
+
+
 PLANTS = [
     forgets_what_was_journalled,
     loses_what_it_acknowledged,

@@ -32,6 +32,7 @@ from tests.testing.plants import (
     PLANTS,
     collects_what_hides_an_older_one,
     gives_a_lock_to_two,
+    goes_on_under_the_old_name,
     lets_no_lock_end,
     loses_what_it_acknowledged,
     serves_another_file,
@@ -196,6 +197,22 @@ class JudgementTests(SynchronousTestCase):
         self.assertLessEqual(len(found.scenario.steps), 12)
         again = judge(simulate(found.scenario, serves_another_file))
         self.assertTrue({one.promise for one in again} & {one.promise for one in found.violations})
+
+    def test_a_name_that_is_kept(self) -> None:
+        """A process that goes on under the name of one that was killed, and whose last version it is not shown."""
+        steps = (
+            Step(0.0, 0, "open"),
+            Step(1.0, 0, "put", "a"),
+            Step(10.0, 0, "put", "a"),
+            Step(10.4, 0, "hide", "", "", 41),
+            Step(10.5, 0, "crash", "", "", 2),
+            Step(16.0, 0, "put", "a"),
+        )
+        for world in WORLDS:
+            script = Scenario(1, world, (Place(),), steps)
+            self.assertEqual([], judge(simulate(script)))
+            broken = judge(simulate(script, goes_on_under_the_old_name))
+            self.assertEqual(["no write hides one that it did not know"], [one.promise for one in broken])
 
     def test_what_others_delivered_is_watched(self) -> None:
         """A foreign message that goes is told."""

@@ -59,6 +59,16 @@ class Session:
             return succeed(None)
         return deferLater(self._clock, min(self._random.expovariate(1 / mean), 20.0), lambda: None)
 
+    def hide(self, uids: Collection[int]) -> None:
+        """Leave messages out of its listings."""
+        self.store.hide(*uids)
+        self.hiding = bool(uids)
+
+    def reveal(self) -> None:
+        """Leave out nothing any more."""
+        self.store.reveal()
+        self.hiding = False
+
     def slow_down(self, seconds: float) -> None:
         """Let every answer take seconds for a while."""
         self._slow_until = self._clock.seconds() + seconds
@@ -99,6 +109,7 @@ class MemoryWorld:
         self._seed = seed
         self._clock = clock
         self._sessions: dict[int, Session] = {}
+        self._hidden: dict[int, Collection[int]] = {}
         self._count = 0
 
     @property
@@ -116,6 +127,7 @@ class MemoryWorld:
         self._count += 1
         seed = f"session {self._seed} {device} {self._count}"
         self._sessions[device] = session = Session(self.shelf, place, self._clock, seed)
+        session.hide(self._hidden.get(device, ()))  # no process is shown more than the one before, because it is new
         return session.store
 
     def hang_up(self, device: int, *, before: bool) -> None:
@@ -165,11 +177,12 @@ class MemoryWorld:
             error = ERRORS[step.number % len(ERRORS)]()
             session.store.fail_next(METHODS[step.number % len(METHODS)], error, 1 + step.number % 3)
         else:
-            self._hide(session, step.number)
+            self._hide(step.who, session, step.number)
         return True
 
     def heal(self) -> None:
         """From now on the server behaves."""
+        self._hidden.clear()
         self.shelf.deliver_late()
         for session in self._sessions.values():
             session.store.pardon()
@@ -186,6 +199,7 @@ class MemoryWorld:
         if number % 3 == 0:
             Random(number).shuffle(order)  # noqa: S311 -- repeatable on purpose
         self.shelf.renumber(order)
+        self._hidden.clear()
         for session in self._sessions.values():
             session.hiding = session.hiding and not session.store.online
 
@@ -201,14 +215,16 @@ class MemoryWorld:
         if not (session.gone or session.store.online):
             session.store.go_online()
 
-    def _hide(self, session: Session, number: int) -> None:
+    def _hide(self, device: int, session: Session, number: int) -> None:
+        """Some messages, or the newest, as on a copy of the mailbox that is behind."""
+        uids = list(self.shelf.messages)
         random = Random(number)  # noqa: S311 -- repeatable on purpose
-        hidden = [uid for uid in self.shelf.messages if random.random() < 0.3]
-        session.store.hide(*hidden)
-        session.hiding = True
-        self._clock.callLater(1.0 + number % 50, self._reveal, session)
+        hidden = uids[-1 - number % 4 :] if number % 2 else [uid for uid in uids if random.random() < 0.3]
+        self._hidden[device] = hidden
+        session.hide(hidden)
+        self._clock.callLater(1.0 + number % 50, self._reveal, device)
 
-    @staticmethod
-    def _reveal(session: Session) -> None:
-        session.store.reveal()
-        session.hiding = False
+    def _reveal(self, device: int) -> None:
+        self._hidden.pop(device, None)
+        if device in self._sessions:
+            self._sessions[device].reveal()

@@ -316,6 +316,7 @@ class Simulation:
         if call.verb == "open" and call.outcome == DONE:
             if self.world.is_hiding(device.number):
                 self.trace.blind.add((device.number, device.incarnation))
+                self.trace.situations["messages are withheld from the next process"] += device.incarnation > 1
             if self._plant is not None:
                 self._plant(device.filesystem)
         elif call.verb == "open" or (call.verb == "close" and device.filesystem is not None):

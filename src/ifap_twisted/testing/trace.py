@@ -35,6 +35,7 @@ SITUATIONS: Final = (
     "collected while somebody did something else",
     "died with a write in the journal",
     "died with an accepted write",
+    "messages are withheld from the next process",
     "renumbered while somebody wrote",
     "two devices at their first login",
     "versions were collected",

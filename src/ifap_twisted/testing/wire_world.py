@@ -103,6 +103,7 @@ class WireWorld:
         self._quirks = quirks
         self._record = Record()
         self._sessions: dict[int, Session] = {}
+        self._treated: dict[int, Treatment] = {}
         self._all: list[Session] = []
 
     @property
@@ -122,6 +123,9 @@ class WireWorld:
         road = Road(self._clock, random, self._record, f"device {device}", latency=place.latency, shatters=shatters)
         session = self._sessions[device] = Session(self.server, place, self._quirks, road, clock)
         self._all.append(session)
+        if before := self._treated.get(device):  # no process is shown more than the one before, because it is new
+            session.treatment.hidden, session.treatment.lag = before.hidden, before.lag
+        self._treated[device] = session.treatment
         return session.store
 
     def hang_up(self, device: int, *, before: bool) -> None:
@@ -179,8 +183,8 @@ class WireWorld:
         order = list(self.messages)
         if number % 3 == 0:
             Random(number).shuffle(order)  # noqa: S311 -- repeatable on purpose
-        for session in self._sessions.values():
-            session.treatment.hidden = frozenset()
+        for treatment in self._treated.values():
+            treatment.hidden = frozenset()
         self.server.renumber(order)
 
     def _deliver(self, _number: int) -> None:
@@ -252,17 +256,20 @@ class WireWorld:
         return self._later(session, number)
 
     def _some(self, number: int) -> frozenset[int]:
+        """Some, or the newest, as on a copy of the mailbox that is behind."""
+        if number % 2:
+            return frozenset(list(self.messages)[-1 - number % 4 :])
         random = Random(number)  # noqa: S311 -- repeatable on purpose
         return frozenset(uid for uid in self.messages if random.random() < 0.3)
 
     def _later(self, session: Session, number: int) -> bool:
-        self._clock.callLater(1.0 + number % 50, self._show_all, session)
+        device = next(device for device, one in self._sessions.items() if one is session)
+        self._clock.callLater(1.0 + number % 50, self._show_all, device)
         return True
 
-    @staticmethod
-    def _show_all(session: Session) -> None:
-        session.treatment.hidden = frozenset()
-        session.treatment.lag = 0.0
+    def _show_all(self, device: int) -> None:
+        self._treated[device].hidden = frozenset()
+        self._treated[device].lag = 0.0
 
     _SERVER: Mapping[str, Callable[[WireWorld, int], None]] = {
         "renumber": _renumber,
