@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from ifap_twisted.core.values import Event
 from ifap_twisted.errors import Conflict, NotFound, Refused, UnknownVersion
 from ifap_twisted.store.memory import Turnstile
-from tests.filesystem.folders import Folder, result
+from ifap_twisted.testing.reference_writer import encode
+from tests.filesystem.folders import KEY, Folder, result
 
 
 class ConflictTests(SynchronousTestCase):
@@ -90,6 +91,21 @@ class ConflictTests(SynchronousTestCase):
         self.assertEqual(list(result(device.conflicts())), [])
         contents = {result(device.get(entry.path)) for entry in result(device.list("d"))}
         self.assertEqual(contents, {b"1", b"2", b"3"})
+
+    def test_keeping_that_of_a_reference_program_can_be_tried_again(self) -> None:
+        """Its head tells no digest of its content; another content under the name that it would get is left alone."""
+        ours = result(self.one.stat("d/report.txt")).version
+        self.folder.shelf.add(encode("d/report.txt", b"theirs", {"ts": 1_573_400_000}, key=KEY.text))
+        result(self.one.refresh())
+        theirs = result(self.one.conflicts())[0].version
+        name = f"d/report~{theirs[:8]}.txt"
+        result(self.one.put(name, b"others"))
+        self.assertRaises(Conflict, result, self.one.resolve("d/report.txt", version=ours, both=True))
+        result(self.one.put(name, b"theirs"))
+        result(self.one.resolve("d/report.txt", version=ours, both=True))
+        self.assertEqual(list(result(self.one.conflicts())), [])
+        contents = {entry.path: result(self.one.get(entry.path)) for entry in result(self.one.list("d"))}
+        self.assertEqual(contents, {"d/report.txt": b"base", name: b"theirs"})
 
     def test_any_put_after_seeing_all_heads_ends_it(self) -> None:
         """The next write descends from them all."""
