@@ -14,11 +14,17 @@ from typing import Any
 from twisted.internet.endpoints import UNIXClientEndpoint
 
 from ifap_twisted import connect
+from ifap_twisted.accounts import parse_account
 from ifap_twisted.basedir import Basedir
 from ifap_twisted.basedir.passwords import PasswordFile
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.interfaces import IFilesystem
+from ifap_twisted.secrecy import Credentials, Secret
 from ifap_twisted.server.service import EmbeddedServer
+from ifap_twisted.service import IFAPService
+from ifap_twisted.service.joining import _ready
+from ifap_twisted.service.shelves import Means
+from ifap_twisted.settings import Settings
 from tests.campaigns.ground import KEY, in_memory
 from tests.live.servers import fresh_folder, server
 
@@ -76,6 +82,26 @@ class Place:
         filesystem = await self._connected(fast, self._url, basedir=self._base / "node", password=self._password)
         if self._later and self._account != "embedded":
             self._date_back(filesystem)
+        try:
+            yield filesystem
+        finally:
+            await filesystem.close()
+
+    @asynccontextmanager
+    async def cut_off(self, reactor: Any) -> AsyncIterator[IFilesystem]:
+        """The device that has the basedir, as ``ifap put --queue`` opens it while nobody answers at its server."""
+        account = parse_account(self._url)
+        assert account.user is not None
+        assert self._password is not None
+        service = IFAPService(
+            Settings(account=account, folder=self._folder, basedir=self._base / "node", retention_keep=1),
+            credentials=Credentials(account.user, Secret(self._password)),
+            reactor=reactor,
+            key=Secret(KEY.text),
+            means=Means(endpoint=UNIXClientEndpoint(reactor, str(self._base / "nobody"))),
+            patient=False,
+        )
+        filesystem = await _ready(service, away=True)
         try:
             yield filesystem
         finally:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.campaigns.killing import STARTS
-from tests.campaigns.scenarios import SCENARIOS, Shown, mixed, thinned
+from tests.campaigns.killing import STARTS, Case, Known, right_after
+from tests.campaigns.scenarios import FIRST, SCENARIOS, Shown, mixed, thinned
 from tests.examples.programs import environment
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +58,14 @@ for account in ("embedded", "plain"):
     changes = [number for number, step in enumerate(found.steps, 1) if step == "imap change"]
     for step in changes[:2]:
         print(killing.judged(killing.Case(account, killing.REMOVING, step)))
+"""
+QUEUED = """
+from tests.campaigns import killing
+
+for scenario in ("queue one", killing.AGAIN + "queue one"):
+    steps = killing.known("dovecot", scenario).steps
+    last = steps.index("store append answered") + 1 if "store append answered" in steps else len(steps)
+    print(killing.judged(killing.Case("dovecot", scenario, last)))
 """
 FAILING = """
 from tests.campaigns.victims import in_process
@@ -105,6 +113,11 @@ class SampleTests(SynchronousTestCase):
         done = run("-c", COLLECTING)
         self.assertEqual(done.stdout.splitlines(), ["(True, [])"] * 4, done.stderr)
 
+    def test_queued(self):
+        """What was accepted without the server is there after a kill, and after one while it is sent."""
+        done = run("-c", QUEUED)
+        self.assertEqual(done.stdout.splitlines(), ["(True, [])"] * 2, done.stderr)
+
     def test_a_failure_is_told(self):
         """What goes wrong in a process is not taken for a kill."""
         done = run("-c", FAILING)
@@ -112,8 +125,8 @@ class SampleTests(SynchronousTestCase):
         self.assertIn("this is told", done.stderr)
 
     def test_scenarios(self):
-        """Starts that are killed are of changes that there are."""
-        for name in STARTS:
+        """Starts that are killed, and what is done first, are of changes that there are."""
+        for name in (*STARTS, *FIRST):
             self.assertIn(name.removeprefix("start after "), SCENARIOS)
 
 
@@ -138,6 +151,29 @@ class JudgementTests(SynchronousTestCase):
         before, after = Shown({"a": b"x"}, {"a": (b"x",)}), Shown({"a": b"y"}, {"a": (b"y", b"x")})
         found = Shown({"a": b"y"}, {"a": (b"y", b"y", b"x")})
         self.assertEqual(list(mixed(found, before, after, "now")), ["now: a is neither old nor new in its versions"])
+
+    def test_what_was_told(self):
+        """What was told as done is right at once; what was accepted, after the next start and not before."""
+        old, new = Shown({"a": b"old"}, {}), Shown({"a": b"new"}, {})
+        found = Known((), old, new)
+        either, before, after = (old, new), (old, old), (new, new)
+        for scenario, done, *right in (
+            ("put one", False, either, either),
+            ("put one", True, after, after),
+            ("queue one", False, before, either),
+            ("queue one", True, before, after),
+            ("start after queue one", False, either, after),
+            ("start after queue one", True, after, after),
+            ("start after put one", True, either, either),
+        ):
+            told = right_after(Case("dovecot", scenario, 1), found, done=done)
+            self.assertEqual([(one.before, one.after) for one in told], right, scenario)
+
+    def test_locks_and_conflicts(self):
+        """They are judged as files are."""
+        before, after = Shown({}, {}, {"a": (b"1", b"2")}, {}), Shown({}, {}, {}, {"a": 60})
+        self.assertEqual(list(mixed(before, before, after, "now")), [])
+        self.assertEqual(len(list(mixed(Shown({}, {}, {"a": (b"1",)}, {"a": 30}), before, after, "now"))), 2)
 
     def test_lost_in_a_move(self):
         """A content that is at neither end of a move."""
