@@ -31,6 +31,7 @@ from ifap_twisted.errors import (
 )
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.filesystem.locking import Locking
 from ifap_twisted.store.memory import FULL_TRAITS, Fate, MemoryStore, Turnstile
 from ifap_twisted.workers import InlineWorker
 from tests.basedir.places import PlacedTestCase
@@ -745,6 +746,65 @@ class ProcessTests(PlacedTestCase, LockCase):
         self.assertTrue(self.done(self.verb(renewed=True).unlock("a")).mine)
         self.refused(self.verb().unlock("a"), NotFound)
         self.assertEqual(self.objects(), 0)
+
+    def test_a_lock_whose_end_was_cut_is_still_its_own(self) -> None:
+        """It can be ended again; nobody is locked out by a lock of its own, or told of the loss of what it ended."""
+        for method in ("remove", "answer to remove"):
+            for again in (False, True):
+                for name in ("a", "b"):
+                    fs = self.verb()
+                    self.done(fs.put(name, b"0"))
+                    self.done(fs.lock(name, seconds=7 * 86400))
+                    self.store_of(fs).fail_next(method, Unavailable())
+                    self.refused(fs.unlock(name), Unavailable)
+                    result(fs.desk.writer.sending._identity.renew())  # as after an outcome that nobody knows
+                    then = self.verb() if again else fs
+                    if name == "a" and method == "remove":
+                        self.assertTrue(self.done(then.unlock(name)).mine)
+                    elif name == "a":
+                        self.refused(then.unlock(name), NotFound)
+                    self.done(then.put(name, b"1"))
+                    self.refused_or_done(then.unlock(name))
+                    self.assertEqual(self.objects(), 0)
+
+    def test_a_lock_that_may_have_been_taken_is_its_own(self) -> None:
+        """The answer to it was lost, and the device has another name now: it can write, and end it."""
+        fs = self.verb()
+        self.done(fs.put("a", b"0"))
+        self.store_of(fs).fail_next("dates", Unavailable())
+        self.refused(fs.lock("a", seconds=7 * 86400), Unavailable)
+        result(fs.desk.writer.sending._identity.renew())
+        self.refused(self.two.fs.put("a", b"other"), Locked)
+        self.done(fs.put("a", b"1"))
+        self.done(self.verb().put("a", b"2"))
+        self.assertTrue(self.done(self.verb().unlock("a")).mine)
+        self.done(self.two.fs.put("a", b"other"))
+
+    def test_a_lock_for_one_write_that_could_not_be_given_back(self) -> None:
+        """It keeps the others out until it runs out, never its own device."""
+        fs = self.verb()
+        self.done(self.two.fs.lock("a"))
+        self.pass_time(LEASE + 1)
+        cut = self.patch(Locking, "_withdraw", lambda *_args: fail(Unavailable()))
+        self.done(fs.put("a", b"1"))
+        cut.restore()
+        result(fs.desk.writer.sending._identity.renew())
+        self.done(fs.put("a", b"2"))
+        self.done(self.verb().put("a", b"3"))
+        self.refused(Device(self.folder).fs.put("a", b"other"), Locked)
+
+    def store_of(self, fs: Filesystem) -> MemoryStore:
+        """Its session."""
+        store = fs.desk.view.store
+        assert isinstance(store, MemoryStore)
+        return store
+
+    def refused_or_done(self, unlocking: Deferred[Any]) -> None:
+        """An end of what may be over already."""
+        try:
+            self.done(unlocking)
+        except NotFound:
+            return
 
     def test_a_copy_of_the_basedir_holds_nothing(self) -> None:
         """Cloned or restored: two machines never hold one lock."""

@@ -27,6 +27,7 @@ class Own:
     """A lock that this device took.
 
     :ivar sent: when its last renewal was sent, on the elapsed clock; None when an earlier process took it.
+    :ivar seconds: of its lease; 0 when nobody knows whether it is there: taking or ending it failed.
     """
 
     id: str
@@ -110,6 +111,19 @@ class LockBook:
         self._own[path] = own
         if self._memory is not None:
             await self._memory.keep(self._name(path), own.id, own.seconds)
+
+    def held(self, path: str) -> Own | None:
+        """The same; not one of which it is unknown whether it is there, and which is not."""
+        own = self.own(path)
+        known = own is not None and (own.seconds or any(claim.id == own.id for claim in self.at(path).open))
+        return own if known else None
+
+    async def doubt(self, path: str, lock: str) -> None:
+        """This device took a lock, or ended it, and nobody knows whether it is there: if it is, it is its own."""
+        try:
+            await self.remember(path, Own(lock, None, 0))
+        except IFAPError as error:  # the next process finds it locked by another device, until the lease runs out
+            self._log.warn("whose a lock is could not be kept: {why}", why=str(error))
 
     async def forget(self, path: str) -> None:
         """This device has no lock any more."""

@@ -17,7 +17,16 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.leases import Claim, Locks, may_go
 from ifap_twisted.core.values import Lease, Lock
 from ifap_twisted.deferreds import undivided
-from ifap_twisted.errors import CallerError, IFAPError, LeaseLost, Locked, NotFound, NotSupported, Renumbered
+from ifap_twisted.errors import (
+    CallerError,
+    IFAPError,
+    LeaseLost,
+    Locked,
+    NotFound,
+    NotSupported,
+    Renumbered,
+    StoreError,
+)
 from ifap_twisted.filesystem.drafting import Random, new_vid
 from ifap_twisted.filesystem.guarding import Admission
 from ifap_twisted.filesystem.lockbook import LockBook, Own
@@ -76,15 +85,11 @@ class Locking:
         try:
             await self._view.current()
             await self._book.ask_dates([path])
-            own = self._book.own(path)
-            mine = [
-                claim
-                for claim in self._book.at(path).open
-                if self._book.is_mine(claim) or (own is not None and claim.id == own.id)
-            ]
-            await self._book.forget(path)
+            own = self._book.held(path)
+            mine = [claim for claim in self._book.at(path).open if self._book.is_mine(claim)]
             if mine:
                 return await self._ended(path, mine)
+            await self._book.forget(path)
             if own is not None and not force:
                 raise await self._lost_before(path)
             return await self._broken(path, force=force)
@@ -120,7 +125,7 @@ class Locking:
 
     async def admit(self, path: str, *, adding: bool) -> Admission:
         """Let a write begin: under this device's own lock, or where no other device holds one."""
-        own = self._book.own(path)
+        own = self._book.held(path)
         if own is None and not self._book.at(path).open:  # by far the most
             return _NOTHING
         return await undivided(self._admitted(path, own, adding=adding), partial(self.leave, path))
@@ -147,7 +152,7 @@ class Locking:
 
     def admit_away(self, path: str, *, adding: bool) -> Admission:
         """Let a write be accepted while the server is away: under a lock of this device, or where none is known."""
-        own, holding = self._book.own(path), self._book.holding(path)
+        own, holding = self._book.held(path), self._book.holding(path)
         if own is not None:
             return Admission(lock=own.id)
         if holding is None or adding:
@@ -172,8 +177,7 @@ class Locking:
             await self._view.current()
             claim = next((one for one in self._book.at(path).open if one.id == admission.lock), None)
             if claim is not None and claim.number == admission.taken:
-                await self._book.forget(path)
-                await self._withdraw(path, claim)
+                await self._end(path, [claim])
         finally:
             self._turns.leave(path)
 
@@ -211,13 +215,16 @@ class Locking:
         if holding is not None and (self._book.is_mine(holding) or self._book.surely_lasts(holding)):
             raise self._locked_error(path, holding)
         lease = Lease(path=path, of=new_vid(self._random), seconds=seconds, holder=holder)
-        sent = await self._add(lease, vid=lease.of)
-        claim = await self._settled(path, lease)
+        try:
+            sent = await self._add(lease, vid=lease.of)
+            claim = await self._settled(path, lease)
+        except StoreError:
+            await self._book.doubt(path, lease.of)
+            raise
         try:
             await self._book.remember(path, Own(claim.id, sent, seconds))
         except IFAPError:
-            await self._book.forget(path)
-            await self._withdraw(path, claim)
+            await self._end(path, [claim])
             raise
         await self._clean(path, claim)
         return claim
@@ -278,9 +285,19 @@ class Locking:
 
     async def _ended(self, path: str, mine: Collection[Claim]) -> Lock:
         lock = replace(self._book.lock_of(path, next(iter(mine))), mine=True)
-        for claim in mine:
-            await self._withdraw(path, claim)
+        await self._end(path, mine)
         return lock
+
+    async def _end(self, path: str, mine: Collection[Claim]) -> None:
+        """End locks of this device; what this fails for is still its own, by its id: its name may be another soon."""
+        own = self._book.own(path)
+        try:
+            for claim in mine:
+                await self._withdraw(path, claim)
+        except IFAPError:
+            await self._book.doubt(path, next(iter(mine)).id if own is None else own.id)
+            raise
+        await self._book.forget(path)
 
     async def _withdraw(self, path: str, claim: Claim) -> None:
         """End a lock of one's own: remove its messages, or where they are needed or cannot be removed, say so.

@@ -42,7 +42,7 @@ class ILockMemory(Interface):
     """The locks that this device took, kept over the end of the process (FORMAT 10)."""
 
     def find(name: str) -> tuple[str, int] | None:
-        """The id of the lock that is kept under a name, and its seconds; None when there is none."""
+        """The id of the lock that is kept under a name, and its seconds, 0 when it may be over; None: none is."""
 
     def keep(name: str, lock: str, seconds: int) -> Deferred[None]:
         """Keep a lock under a name that tells nobody the path; durable when this fires.
