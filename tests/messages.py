@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable, Collection
+
+from ifap_twisted.core.values import HeaderBlock
 
 CRLF = b"\r\n"
 
@@ -42,6 +45,17 @@ def letter(
 def metadata_of(name: str, *, header: bytes = b"X-IFAP", lines: int = 5) -> bytes:
     """The value of the metadata header of such a message, without white space."""
     return _token(name, 77 * lines)
+
+
+def anything(_block: object) -> bool:
+    """Whatever lies at a place may be removed."""
+    return True
+
+
+def is_letter(names: Collection[str]) -> Callable[[HeaderBlock], bool]:
+    """Whether a header is that of one of these messages."""
+    expected = {metadata_of(name) for name in names}
+    return lambda block: b"".join(block.fields.partition(b":")[2].split()) in expected
 
 
 def mail(text: bytes = b"Hello\r\n") -> bytes:

@@ -25,6 +25,7 @@ from tests.campaigns.lanes import Lane
 from tests.campaigns.reference import unlike_reference
 from tests.campaigns.servers import Servers
 from tests.live.servers import fresh_folder
+from tests.messages import anything
 
 DEVICES = 3
 LANES = 2
@@ -276,6 +277,6 @@ class World:
             for uid in placed.places
         ]
         if old:
-            await self._devices[0].filesystem._service.store.remove(old, index.validity)
+            await self._devices[0].filesystem._service.store.remove(old, index.validity, anything)
         for device in self._devices:
             await device.filesystem.refresh()

@@ -90,13 +90,13 @@ def watched_device(folder: Folder, umpire: Umpire, options: Options) -> Device:
     remove = store.remove
     identity = Named(folder.random)
 
-    def watched(uids: Any, uidvalidity: int, due: Any = None) -> Any:
+    def watched(uids: Any, uidvalidity: int, is_expected: Any, due: Any = None) -> Any:
         listed = sorted(uids)
         if any(frame.filename == EXPUNGING for frame in traceback.extract_stack()):
             umpire.look(listed)
         else:
             umpire.look_at_withdrawal(listed, identity.names)
-        return remove(listed, uidvalidity, due)
+        return remove(listed, uidvalidity, is_expected, due)
 
     store.remove = watched  # type: ignore[method-assign]
     filesystem = folder.device(store=store, options=options, identity=identity)

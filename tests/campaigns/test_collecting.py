@@ -114,7 +114,8 @@ class UmpireTests(SynchronousTestCase):
 
         def change(withdrawal: Withdrawal) -> None:
             async def hasty(_sealed: Any, own: Any, *_facts: Any, **_more: Any) -> None:
-                await withdrawal._view.remove(own.places, withdrawal._view.generation)
+                view = withdrawal._view
+                await view.remove(view.index.sealed_ids(own.places), view.generation)
                 raise Conflict("Somebody changed the file at the same time.")
 
             withdrawal.check = hasty  # type: ignore[method-assign]

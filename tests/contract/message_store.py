@@ -22,7 +22,7 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt, Traits
 from ifap_twisted.errors import MessageGone, NotFound, NotSupported, OutcomeUnknown, Renumbered, Unavailable
 from ifap_twisted.interfaces import IFolderListener, IMessageStore
-from tests.messages import letter, mail, metadata_of
+from tests.messages import anything, is_letter, letter, mail, metadata_of
 
 
 async def places_of(store, name):
@@ -39,7 +39,7 @@ SIGNATURES = {
     "message": "(uid)",
     "dates": "(uids)",
     "append": "(message)",
-    "remove": "(uids, uidvalidity, due=None)",
+    "remove": "(uids, uidvalidity, is_expected, due=None)",
     "marked": "()",
     "unmark": "(uids, uidvalidity)",
     "listen": "(listener)",
@@ -166,10 +166,10 @@ class MessageStoreContract:
         store = store or self.store
         validity = (await store.poll()).uidvalidity
         if self.quirks.removes:
-            await store.remove(uids, validity)
+            await store.remove(uids, validity, anything)
             return True
         before = await store.uids(1)
-        await self.fails(store.remove(uids, validity), NotSupported)
+        await self.fails(store.remove(uids, validity, anything), NotSupported)
         await store.poll(thorough=True)
         self.assertEqual(await store.uids(1), before)
         return False
@@ -620,19 +620,43 @@ class MessageStoreContract:
         """Where plain EXPUNGE may be used, any shelf removes, and exactly the named messages (FORMAT 5.4)."""
         uids = await self.put_all("a", "b", "c")
         foreign = await self.put(mail())
-        await self.store.headers(1)
-        await self.store.remove([uids[0], uids[1]], (await self.store.poll()).uidvalidity, [uids[2]])
+        validity = (await self.store.poll()).uidvalidity
+        await self.store.remove([uids[0], uids[1]], validity, is_letter("ab"), [uids[2]])
         await self.store.poll(thorough=True)
         self.assertEqual(await self.store.uids(1), [uids[2], foreign])
 
     async def test_remove_under_another_numbering(self) -> None:
         """UIDs of another UIDVALIDITY name nothing here: nothing is removed (FORMAT 2.5)."""
         uids = await self.put_all("a", "b", "c")
-        await self.store.headers(1)
         another = (await self.store.poll()).uidvalidity - 1
-        await self.fails(self.store.remove([uids[0], uids[2]], another, []), Renumbered)
+        await self.fails(self.store.remove([uids[0], uids[2]], another, anything, []), Renumbered)
         await self.store.poll(thorough=True)
         self.assertEqual(await self.store.uids(1), uids)
+
+    async def test_remove_what_is_another_message(self) -> None:
+        """Where one of the UIDs is that of another message than was expected, nothing is removed or left marked."""
+        uids = await self.put_all("a", "b", "c")
+        foreign = await self.put(mail())
+        validity = (await self.store.poll()).uidvalidity
+        for wrong in ([uids[0], uids[1]], [uids[0], foreign], [foreign]):
+            await self.fails(self.store.remove(wrong, validity, is_letter("ac"), []), Renumbered)
+        await self.store.poll(thorough=True)
+        self.assertEqual((await self.store.uids(1), list(await self.store.marked())), ([*uids, foreign], []))
+
+    async def test_remove_looks_at_what_is_removed(self) -> None:
+        """The headers of the named messages that are there are looked at, and no others."""
+        uids = await self.put_all("a", "b", "c", "d")
+        seen: list[int] = []
+        validity = (await self.store.poll()).uidvalidity
+
+        def look(block: HeaderBlock) -> bool:
+            seen.append(block.uid)
+            return is_letter("ac")(block)
+
+        await self.store.remove([uids[2], uids[0], uids[3] + 1], validity, look, [])
+        self.assertEqual(sorted(seen), [uids[0], uids[2]])
+        await self.store.poll(thorough=True)
+        self.assertEqual(await self.store.uids(1), [uids[1], uids[3]])
 
     async def test_nothing_is_marked_after_removing(self) -> None:
         """Whether it was removed or not (FORMAT 5.4)."""
@@ -659,7 +683,7 @@ class MessageStoreContract:
         """UIDs may come as a set, in any order."""
         uids = await self.put_all("a", "b", "c")
         if await self.removed(uids[2]):
-            await self.store.remove({uids[1], uids[0]}, (await self.store.poll()).uidvalidity)
+            await self.store.remove({uids[1], uids[0]}, (await self.store.poll()).uidvalidity, anything)
             self.assertEqual(list(await self.store.uids(1)), [])
 
     # listen

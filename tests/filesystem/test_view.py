@@ -13,6 +13,7 @@ from ifap_twisted.filesystem.refreshing import LOOK_AGAIN_SECONDS
 from ifap_twisted.store.memory import Turnstile
 from ifap_twisted.workers import InlineWorker
 from tests.filesystem.folders import Folder, result
+from tests.messages import anything
 
 
 class ViewTests(SynchronousTestCase):
@@ -101,7 +102,7 @@ class ViewTests(SynchronousTestCase):
         """The server said so, but nobody is known to have removed it (FORMAT 5.5)."""
         other = self.folder.store()
         result(other.open())
-        result(other.remove([2], 1))
+        result(other.remove([2], 1, anything))
         self.assertEqual((self.missing(), self.codes()), (["a"], ["vanished"]))
 
     def test_a_bad_copy_never_hides_a_good_one(self) -> None:
@@ -296,16 +297,20 @@ class ViewTests(SynchronousTestCase):
         generation = view.generation
         self.store.gate = turnstile = Turnstile("poll")
         self.folder.shelf.renumber()
-        self.assertRaises(Renumbered, result, Deferred.fromCoroutine(view.remove([2], view.generation)))
+        self.assertRaises(
+            Renumbered, result, Deferred.fromCoroutine(view.remove(view.index.sealed_ids([2]), view.generation))
+        )
         turnstile.release()
-        self.assertRaises(Renumbered, result, Deferred.fromCoroutine(view.remove([2], generation)))
+        self.assertRaises(
+            Renumbered, result, Deferred.fromCoroutine(view.remove(view.index.sealed_ids([2]), generation))
+        )
         self.assertEqual((self.names(), self.missing(), len(self.folder.shelf.messages)), (["a", "b", "c"], [], 4))
 
     def test_a_removal_during_which_the_server_renumbers_forgets_no_other_message(self) -> None:
         """What was removed had another number by then."""
         view, answered = self.filesystem.desk.view, Deferred[None]()
         self.patch(self.store, "remove", lambda *_call: answered)
-        removing = Deferred.fromCoroutine(view.remove([2], view.generation))
+        removing = Deferred.fromCoroutine(view.remove(view.index.sealed_ids([2]), view.generation))
         self.folder.shelf.renumber(sorted(self.folder.shelf.messages, reverse=True))
         answered.callback(None)
         result(removing)

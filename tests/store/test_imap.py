@@ -23,6 +23,7 @@ from ifap_twisted.interfaces import IMessageStore
 from ifap_twisted.store.imap import ImapStore
 from tests.contract.message_store import Ear
 from tests.imap.serving import REFUSED, SILENT, Scene
+from tests.messages import anything
 
 
 class ImapStoreTests(SynchronousTestCase):
@@ -59,7 +60,7 @@ class ImapStoreTests(SynchronousTestCase):
             self.scene.result(self.store.poll()), FolderState(uidvalidity=7, uidnext=100, exists=1, read_only=False)
         )
         self.assertEqual(self.scene.result(self.store.open()).exists, 1)
-        self.assertIsNone(self.scene.result(self.store.remove([], 7)))
+        self.assertIsNone(self.scene.result(self.store.remove([], 7, anything)))
         self.assertIsNone(self.scene.result(self.store.close()))
         self.assertEqual(self.scene.clock.getDelayedCalls(), [])
 
@@ -258,7 +259,7 @@ class ImapStoreTests(SynchronousTestCase):
         """Another UIDVALIDITY on a new connection is told, and old UIDs are not used there (FORMAT 2.5)."""
         self.server.messages = {1: b"one"}
         self.opened()
-        reading, removing, polling = self.store.message(1), self.store.remove([1], 7), self.store.poll()
+        reading, removing, polling = self.store.message(1), self.store.remove([1], 7, anything), self.store.poll()
         self.server.uidvalidity = 8
         self.lose("UID FETCH", "NOOP")
         self.failureResultOf(reading, Renumbered)

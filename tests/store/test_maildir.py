@@ -31,7 +31,7 @@ from ifap_twisted.store.maildir import MaildirStore
 from ifap_twisted.store.maildir_numbers import load, save
 from ifap_twisted.workers import InlineWorker, ThreadWorker
 from tests.contract.message_store import Ear, MessageStoreContract, Quirks
-from tests.messages import letter, mail, metadata_of
+from tests.messages import anything, letter, mail, metadata_of
 
 
 class MaildirContractTests(MessageStoreContract, TestCase):
@@ -161,7 +161,7 @@ class LayoutTests(Folder):
         (self.folder / "tmp" / "1700000000.M1P2.host").write_bytes(mail())
         self.assertEqual(self.now(self.store.uids(1)), [1, 2, 3])
         self.now(self.store.append(letter("d")))
-        self.now(self.store.remove([1, 2, 3], self.first.uidvalidity))
+        self.now(self.store.remove([1, 2, 3], self.first.uidvalidity, anything))
         self.now(self.store.open())
         self.assertEqual(sorted(os.listdir(self.folder / "cur")), sorted([*foreign, "eml-00000004:2,"]))
         self.assertEqual(os.listdir(self.folder / "tmp"), ["1700000000.M1P2.host"])
@@ -228,7 +228,7 @@ class NumberTests(Folder):
 
     def test_counter_survives(self):
         """After the newest messages were removed, another process goes on above them."""
-        self.now(self.store.remove([2, 3], self.first.uidvalidity))
+        self.now(self.store.remove([2, 3], self.first.uidvalidity, anything))
         self.now(self.store.close())
         store = self.make()
         self.assertEqual(self.now(store.open()).uidnext, 4)
@@ -257,7 +257,7 @@ class NumberTests(Folder):
 
     def test_reference_uses_our_number_again(self):
         """When we removed the newest and the reference uses its number again, UIDVALIDITY changes."""
-        self.now(self.store.remove([3], self.first.uidvalidity))
+        self.now(self.store.remove([3], self.first.uidvalidity, anything))
         self.assertEqual(self.reference_appends(letter("d")), 3)
         state = self.now(self.other.poll())
         self.assertNotEqual(state.uidvalidity, self.first.uidvalidity)
@@ -266,7 +266,7 @@ class NumberTests(Folder):
 
     def test_reference_is_still_writing_under_our_number(self):
         """A file with a number that was given again is not shown before it is complete either."""
-        self.now(self.store.remove([3], self.first.uidvalidity))
+        self.now(self.store.remove([3], self.first.uidvalidity, anything))
         for uid in (1, 2):
             self.make_older(self.path(uid), 60)
         self.reference_appends(letter("d")[:100], age=0)
@@ -310,7 +310,7 @@ class NumberTests(Folder):
             lambda: self.other.message(3),
             lambda: self.other.headers(1),
             lambda: self.other.uids(1),
-            lambda: self.other.remove([3], self.first.uidvalidity),
+            lambda: self.other.remove([3], self.first.uidvalidity, anything),
         ):
             self.path(3).unlink()
             self.reference_appends(letter("d"))
@@ -376,7 +376,7 @@ class NumberTests(Folder):
         (self.folder / "new").rmdir()
         store = self.make()
         self.assertEqual(self.now(store.open(create=False)).exists, 3)
-        self.now(store.remove([1], self.first.uidvalidity))
+        self.now(store.remove([1], self.first.uidvalidity, anything))
         self.assertEqual(self.now(store.append(letter("d"))).uid, 4)
 
     def test_no_number_left(self):
@@ -609,7 +609,7 @@ class WaitingTests(Folder):
     def test_removed_while_reading(self):
         """A message that is removed while it is being read is ``MessageGone``."""
         call = self.slow.message(2)
-        self.now(self.store.remove([2], self.first.uidvalidity))
+        self.now(self.store.remove([2], self.first.uidvalidity, anything))
         self.worker.run_all()
         self.failureResultOf(call, MessageGone)
 

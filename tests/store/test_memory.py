@@ -20,7 +20,7 @@ from ifap_twisted.errors import (
 )
 from ifap_twisted.store.memory import Fate, MemoryShelf, MemoryStore, Turnstile, Visibility
 from tests.contract.message_store import Ear, MessageStoreContract, Quirks
-from tests.messages import letter
+from tests.messages import anything, letter
 
 
 class MemoryContractTests(MessageStoreContract, TestCase):
@@ -175,7 +175,7 @@ class HostileShelfTests(Faults):
     def test_hidden_messages_are_not_removed(self):
         """What this session is not shown it does not remove either."""
         self.store.hide(1)
-        self.now(self.store.remove([1, 2], 1))
+        self.now(self.store.remove([1, 2], 1, anything))
         self.assertEqual(sorted(self.shelf.messages), [1, 3])
 
     def test_tamper(self):
@@ -186,7 +186,7 @@ class HostileShelfTests(Faults):
 
     def test_renumber(self):
         """After a renumbering the messages have UIDs from 1 in their order, and listeners are told at once."""
-        self.now(self.store.remove([1], 1))
+        self.now(self.store.remove([1], 1, anything))
         self.store.hide(2)
         self.shelf.renumber()
         self.assertEqual(self.ear.heard[-1], ("renumbered", 2))
@@ -215,7 +215,7 @@ class HostileShelfTests(Faults):
         store = MemoryStore(self.shelf, read_only=True)
         self.assertIs(self.now(store.open()).read_only, True)
         self.failureResultOf(store.append(letter("d")), ReadOnly)
-        self.failureResultOf(store.remove([1], 1), ReadOnly)
+        self.failureResultOf(store.remove([1], 1, anything), ReadOnly)
         self.assertEqual(sorted(self.shelf.messages), [1, 2, 3])
         self.assertEqual(self.now(store.message(1)), letter("a"))
 
@@ -380,7 +380,7 @@ class OfflineTests(Faults):
         self.now(store.open())
         message = b"Message-ID: <one@b.example>\r\n\r\n"
         self.now(store.append(message))
-        self.now(store.remove([1], 1))
+        self.now(store.remove([1], 1, anything))
         self.assertEqual(self.now(store.append(message)).uid, 2)
         self.assertEqual(dict(shelf.messages), {})
         self.now(store.append(message.replace(b"one", b"two")))
@@ -452,7 +452,7 @@ class AnnouncementTests(Faults):
     def test_own_changes_are_told_too(self):
         """As on a real server, a session hears of its own appends and removals."""
         self.now(self.store.append(letter("d")))
-        self.now(self.store.remove([1], 1))
+        self.now(self.store.remove([1], 1, anything))
         self.assertEqual(self.ear.words(), ["arrived", "vanished"])
 
     def test_a_listener_that_raises(self):

@@ -12,7 +12,7 @@ from ifap_twisted.store.memory import Fate, MemoryShelf, MemoryStore, Turnstile
 from ifap_twisted.store.pace import DayUse
 from ifap_twisted.store.polite import Politeness, PoliteStore
 from tests.contract.message_store import MessageStoreContract
-from tests.messages import letter
+from tests.messages import anything, letter
 
 DAY = 24 * 3600.0
 
@@ -235,13 +235,13 @@ class BoundTests(Polite):
         store = self.polite(calls=1)
         gate = self.hold("append")
         first = store.append(letter("d"))
-        removing = store.remove([1], 1)
+        removing = store.remove([1], 1, anything)
         self.shelf.renumber()
         gate.release()
         self.now(first)
         self.failureResultOf(removing, Renumbered)
         self.assertEqual(len(self.shelf.messages), 4)
-        self.now(store.remove([1], 2))
+        self.now(store.remove([1], 2, anything))
         self.assertEqual(len(self.shelf.messages), 3)
 
 

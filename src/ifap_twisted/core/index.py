@@ -217,6 +217,10 @@ class Index:
         found = self._places.get(uid)
         return found if isinstance(found, Version) else None
 
+    def sealed_ids(self, uids: Iterable[int]) -> dict[int, str]:
+        """What the messages at these UIDs are known by (FORMAT 2.1), of those at which there is a version."""
+        return {uid: found.sealed_id for uid in uids if (found := self.at(uid)) is not None}
+
     def rejected(self) -> Mapping[int, DataError]:
         """Why the messages that cannot be used cannot be used, by UID."""
         found = ((uid, self._places[uid]) for uid in sorted(self.useless))

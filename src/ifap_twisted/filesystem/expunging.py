@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from ifap_twisted.core import envelope
 from ifap_twisted.core.disposal import Disposal
 from ifap_twisted.core.history import History, Placed
-from ifap_twisted.core.values import HeaderBlock
-from ifap_twisted.deferreds import settled
-from ifap_twisted.errors import DataError, Tampered
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.interfaces import Progress
 
 TRIES = 5
 PORTION = 500
-"""Versions that are looked at once more, and then removed, at a time."""
-GAP = 16
-"""Headers in between that are read along, to ask for a range rather than for two."""
+"""Versions that are removed at a time."""
 
 _State: TypeAlias = tuple[frozenset[tuple[str, tuple[int, ...]]], frozenset[str]]
 """The versions of a path with their places, and the heads among them."""
@@ -49,7 +43,7 @@ class Expunging:
         """Remove them.
 
         :param histories: those that the disposals were made of.
-        :raises Renumbered: the numbers mean nothing any more. :raises Tampered: a place holds something else.
+        :raises Renumbered: the numbers mean nothing any more, or a place holds something else.
         :raises NotSupported, MarkedByOthers, StoreError: the rest stays.
         """
         self._expected = {path: _state(histories[path]) for path in self._disposals}
@@ -64,15 +58,16 @@ class Expunging:
         """Those that are as they were when everything that the server told of was read; none in a busy folder."""
         view = self._desk.view
         for _ in range(TRIES):
-            await self._check_headers(placed)
+            await view.refresh()
+            view.check_generation(self._generation)
             if not (view.unread or view.incomplete):
                 return self._as_seen(placed)
-            await view.refresh()
         return ()
 
     async def _remove(self, placed: Sequence[Placed]) -> None:
-        uids = [uid for one in placed for uid in one.places]
-        await self._desk.view.remove(uids, self._generation, self._due() if self._plainly else None)
+        view = self._desk.view
+        expected = view.index.sealed_ids(uid for one in placed for uid in one.places)
+        await view.remove(expected, self._generation, self._due() if self._plainly else None)
         for one in placed:
             versions, heads = self._expected[one.version.path]
             gone = (one.version.vid, one.places)
@@ -96,29 +91,6 @@ class Expunging:
         same = {name for name in names if _state(index.history(name)) == self._expected[name]}
         return [one for one in placed if one.version.path in same]
 
-    async def _check_headers(self, placed: Sequence[Placed]) -> None:
-        """Each place still holds what it held."""
-        view = self._desk.view
-        uids = sorted(uid for one in placed for uid in one.places)
-        readings = [view.store.headers(first, last) for first, last in _spans(uids)]
-        blocks: dict[int, HeaderBlock] = {}
-        for found in await settled(readings):
-            blocks.update(found)
-        view.check_generation(self._generation)
-        for uid in uids:
-            if uid in blocks and not self._is_same(blocks[uid]):
-                raise Tampered(
-                    "The mail server shows another message at a place than before; nothing of it is removed."
-                )
-
-    def _is_same(self, block: HeaderBlock) -> bool:
-        view = self._desk.view
-        try:
-            found = envelope.read_header(block.fields, dialect=view.dialect, keys=view.keys, home=view.home)
-        except DataError:
-            return False
-        return found == view.index.at(block.uid)
-
 
 def _state(history: History) -> _State:
     versions = frozenset((placed.version.vid, placed.places) for placed in history.versions)
@@ -136,15 +108,3 @@ def _portions(disposals: Collection[Disposal]) -> Iterator[Sequence[Placed]]:
 def _sliced(placed: Sequence[Placed]) -> Iterator[Sequence[Placed]]:
     for start in range(0, len(placed), PORTION):
         yield placed[start : start + PORTION]
-
-
-def _spans(uids: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Ranges that hold ascending numbers, over small gaps."""
-    first = last = 0
-    for uid in uids:
-        if last and uid - last > GAP:
-            yield first, last
-            first = 0
-        first, last = first or uid, uid
-    if last:
-        yield first, last

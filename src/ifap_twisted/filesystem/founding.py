@@ -107,15 +107,15 @@ async def _make_object(
         folder.check_faithful(sealed, blocks.get(uid) if uid is not None else None, body, view.dialect)
     except (ProtocolViolation, DataError):
         if own is not None:  # what only the server calls ours may be anybody's mail (P6)
-            await _withdraw(view, uid, generation)
+            await _withdraw(view, sealed, uid, generation)
         raise
     if own is not None and folder.folder_objects(view.index)[0].version.vid != own.version.vid:
-        await _withdraw(view, uid, generation)
+        await _withdraw(view, sealed, uid, generation)
     try:
         folder.check_alone(view.index, listed, before=uid)
     except WrongKey:
         if own is not None:
-            await _withdraw(view, uid, generation)
+            await _withdraw(view, sealed, uid, generation)
         raise
 
 
@@ -161,16 +161,16 @@ async def _give_up(view: View, sealed: Sealed) -> NoReturn:
     """
     own = _own_object(view, sealed)
     if own is not None and any(isinstance(error, ForeignKey) for error in view.index.rejected().values()):
-        await _withdraw(view, own.places[0], view.generation)
+        await _withdraw(view, sealed, own.places[0], view.generation)
     raise Renumbered("The mail server renumbered the folder while it was set up.")
 
 
-async def _withdraw(view: View, uid: int | None, generation: int) -> None:
+async def _withdraw(view: View, sealed: Sealed, uid: int | None, generation: int) -> None:
     """Remove one's own folder object; where that cannot be done it stays, and the lower UID wins all the same."""
     if uid is None:
         return
     try:
-        await view.remove([uid], generation)
+        await view.remove({uid: sealed.sealed_id}, generation)
     except (NotSupported, StoreError):
         return
 

@@ -9,7 +9,7 @@ from ifap_twisted.clocks import date_by
 from ifap_twisted.core import envelope
 from ifap_twisted.core.derivation import Derivation
 from ifap_twisted.core.slots import PASSPHRASE, Slot, Unwrapped, wrap
-from ifap_twisted.core.values import Draft, Sealed
+from ifap_twisted.core.values import Draft, HeaderBlock, Sealed
 from ifap_twisted.errors import (
     DataError,
     MarkedByOthers,
@@ -115,8 +115,8 @@ class KeySlots:
 
         :raises StoreError:
         """
-        found = [await self._announced(uid) for uid in self._view.index.key_slots()]
-        return any(one is not None and (one.kind, one.home) == (kind, self._view.home) for one in found)
+        blocks = [await self._block(uid) for uid in self._view.index.key_slots()]
+        return any(block is not None and self._is_ours(announced(block), kind) for block in blocks)
 
     async def retire(self, kind: str, newest: int) -> bool:
         """Remove the slots of a kind that are older than the newest; False when some may be left.
@@ -125,22 +125,25 @@ class KeySlots:
         """
         view, generation = self._view, self._view.generation
         try:
-            uids = [
-                uid
-                for uid in sorted(view.index.key_slots())
-                if uid < newest
-                and (found := await self._announced(uid)) is not None
-                and (found.kind, found.home) == (kind, view.home)
-            ]
-            if uids:
-                await view.remove(uids, generation)
+            older = [uid for uid in sorted(view.index.key_slots()) if uid < newest]
+            blocks = [block for uid in older if (block := await self._block(uid)) is not None]
+            expected = {
+                block.uid: envelope.sealed_id_of(block.fields, view.dialect)
+                for block in blocks
+                if self._is_ours(announced(block), kind)
+            }
+            if expected:
+                await view.remove(expected, generation)
         except (NotSupported, MarkedByOthers, ReadOnly, StoreError):
             return False
         return True
 
-    async def _announced(self, uid: int) -> Announced | None:
-        blocks = await self._view.store.headers(uid, uid)
-        return announced(blocks[uid]) if uid in blocks else None
+    async def _block(self, uid: int) -> HeaderBlock | None:
+        return (await self._view.store.headers(uid, uid)).get(uid)
+
+    def _is_ours(self, slot: Announced | None, kind: str) -> bool:
+        own = (kind, self._view.home, self._view.dialect)
+        return slot is not None and (slot.kind, slot.home, slot.dialect) == own
 
 
 def _unfaithful() -> ProtocolViolation:

@@ -357,19 +357,18 @@ class Locking:
         """Remove messages of locks, unless something that came too late would not count as late without them.
 
         :param generation: under which their UIDs were learnt.
+        :raises Renumbered: there is something else at one of them.
         """
         self._view.check_generation(generation)
         if not may_go(self._book.at(path), uids, self._view.index.history(path).versions):
             return False
-        return await self._remove_uids(uids, generation)
-
-    async def _remove_uids(self, uids: Collection[int], generation: int) -> bool:
-        if not uids:
+        known = self._view.index.sealed_ids(uids)
+        if not known:
             return True
         if not self._view.store.traits.expunges_by_uid:
             return False
         try:
-            await self._view.remove(uids, generation)
+            await self._view.remove(known, generation)
         except NotSupported:
             return False
         return True

@@ -7,10 +7,12 @@ read (:mod:`.intake`), reading it (:mod:`.refreshing`), and what the shelf tells
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
+from ifap_twisted.core import envelope
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
@@ -197,23 +199,36 @@ class View:
 
     # Removing
 
-    async def remove(self, uids: Collection[int], generation: int, due: Collection[int] | None = None) -> None:
+    async def remove(self, expected: Mapping[int, str], generation: int, due: Collection[int] | None = None) -> None:
         """Remove messages on purpose: nothing is missing afterwards (FORMAT 5.5).
 
+        :param expected: the sealed id of each, by UID: a message of another one is never removed (FORMAT 2.1).
         :param generation: under which the UIDs were learnt.
         :param due: as for ``IMessageStore.remove``.
-        :raises Renumbered: they are those of other messages now.
+        :raises Renumbered: one of the UIDs is that of another message now; none was removed, and everything is read
+            anew, even where UIDVALIDITY is the same.
         :raises NotSupported, MarkedByOthers, StoreError: as ``IMessageStore.remove``.
         """
         self._known.check_generation(generation)
+        uids = frozenset(expected)
         removing = self._known.removing
         removing.update(uids)
         try:
-            await self.store.remove(uids, self.uidvalidity, due)
+            await self.store.remove(uids, self.uidvalidity, partial(self._is_known_as, expected), due)
             if generation == self.generation:
                 self.following.vanished(uids)
+        except Renumbered:
+            if generation == self.generation:
+                self.following.renumbered(self.uidvalidity)
+            raise
         finally:
             removing.difference_update(uids)
+
+    def _is_known_as(self, expected: Mapping[int, str], block: HeaderBlock) -> bool:
+        try:
+            return envelope.sealed_id_of(block.fields, self.dialect) == expected[block.uid]
+        except DataError:
+            return False
 
     async def unmark(self) -> None:
         """Take marks as deleted off what stays (FORMAT 5.4).

@@ -59,7 +59,8 @@ class Withdrawal:
         :raises OutcomeUnknown:
         """
         try:
-            await self._view.remove(own.places, generation)
+            expected = dict.fromkeys(own.places, sealed.sealed_id) | self._view.index.sealed_ids(own.places)
+            await self._view.remove(expected, generation)
         except (NotSupported, ReadOnly):
             return False
         except StoreError:

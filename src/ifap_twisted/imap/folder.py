@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt
 from ifap_twisted.errors import TooLarge
@@ -40,7 +40,7 @@ class Folder:
         self.max_message: int | None = None
         self._appends = Appends(wire.perform, self.mailbox, clock=wire.clock, together=multiappend)
         self._selected = Selected(observer)
-        self.reading = Reading(wire, self._selected, remember=not uidplus)
+        self.reading = Reading(wire, self._selected)
         self._selecting = Selecting(wire, self.mailbox, self._selected, self.reading)
         self.removing = Removing(wire, self._selected, self.reading, self._selecting, uidplus=uidplus)
 
@@ -106,9 +106,15 @@ class Folder:
         self.reading.unseen = True
         return receipt  # UIDNEXT stays as it was shown: what is stored need not be visible yet
 
-    async def remove(self, uids: Iterable[int], uidvalidity: int, due: Collection[int] | None = None) -> None:
+    async def remove(
+        self,
+        uids: Iterable[int],
+        uidvalidity: int,
+        is_expected: Callable[[HeaderBlock], bool],
+        due: Collection[int] | None = None,
+    ) -> None:
         """Expunge exactly these of the messages that are there now: see :meth:`Removing.remove`."""
-        await self.removing.remove(uids, uidvalidity, due)
+        await self.removing.remove(uids, uidvalidity, is_expected, due)
 
     async def marked(self) -> set[int]:
         """The UIDs of all messages that are marked as deleted, whoever marked them."""

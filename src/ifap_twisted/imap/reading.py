@@ -32,25 +32,20 @@ _SPARSE: Final = 2
 class Reading:
     """The commands that change nothing.
 
-    :param remember: keep in mind whose headers were read, for a removal without UID EXPUNGE.
     :ivar most_uids: what a listing holds at most: two million.
     :ivar unseen: something was appended that the server may not show before a NOOP (Courier).
-    :ivar looked_at: the UIDs whose headers were read since the folder was selected.
     """
 
     most_uids = limits.RESPONSE_BACKLOG // 64
 
-    def __init__(self, wire: Wire, selected: Selected, *, remember: bool) -> None:
+    def __init__(self, wire: Wire, selected: Selected) -> None:
         self._wire = wire
-        self._remember = remember
         self._selected = selected
         self.unseen = False
-        self.looked_at: set[int] = set()
 
     def begin(self) -> None:
-        """The folder was selected: nothing in it was looked at yet."""
+        """The folder was selected: all of it is shown."""
         self.unseen = False
-        self.looked_at.clear()
 
     async def noop(self) -> None:
         """Let the server say what is new."""
@@ -146,9 +141,20 @@ class Reading:
             *[Request(text, what="read headers", overlap=Overlap.FREE, receive=headers.receive) for text in texts],
             spare_damaged=True,
         )
-        if self._remember:
-            self.looked_at.update(headers.blocks)
         return dict(sorted(headers.blocks.items()))
+
+    async def headers_at(self, uids: Collection[int]) -> dict[int, HeaderBlock]:
+        """The metadata headers of those of these messages that are there."""
+        first, last = min(uids, default=1), max(uids, default=0)
+        if not await self._may_hold(first, last):
+            return {}
+        try:
+            blocks = await self._blocks(list(names.uid_sets(uids)), first, last)
+        except Refused as refused:  # mailutils, for a gap
+            if refused.status != "BAD" and refused.response_code != "EXPUNGEISSUED":
+                raise
+            blocks = await self.headers(first, last)
+        return {uid: block for uid, block in blocks.items() if uid in uids}
 
     async def message(self, uid: int) -> bytes:
         """The whole message.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from functools import partial
+from collections.abc import Callable, Collection, Iterable
 
+from ifap_twisted.core.values import HeaderBlock
 from ifap_twisted.errors import NotSupported, ReadOnly, Renumbered, Unavailable
-from ifap_twisted.imap import names
 from ifap_twisted.imap.expunging import Marks, expunge_by_uid, expunge_marked
 from ifap_twisted.imap.grammar import HIGHEST
 from ifap_twisted.imap.reading import Reading
@@ -32,37 +31,47 @@ class Removing:
         self._reading = reading
         self._selecting = selecting
         self._uidplus = uidplus
+        self._marks = Marks(reading.uids, reading.listed, self.marked, self._change)
 
-    async def remove(self, uids: Iterable[int], uidvalidity: int, due: Collection[int] | None) -> None:
+    async def remove(
+        self,
+        uids: Iterable[int],
+        uidvalidity: int,
+        is_expected: Callable[[HeaderBlock], bool],
+        due: Collection[int] | None,
+    ) -> None:
         """Expunge exactly these of the messages that are there now (FORMAT 5.4).
 
+        What is seen stays so until it is removed: meanwhile the folder is not selected again, here or elsewhere.
+
         :param uidvalidity: under which their UIDs were learnt.
-        :param due: as for ``IMessageStore.remove``; then the headers of what goes must have been read since the folder
-            was selected.
+        :param is_expected: as for ``IMessageStore.remove``; so is ``due``.
         :raises NotSupported: the server has no UID EXPUNGE. :raises ReadOnly: the folder may not be changed.
-        :raises MarkedByOthers: it has none, and EXPUNGE would remove others. :raises Unavailable: see ``due``.
-        :raises Renumbered: UIDVALIDITY is another one, or became so meanwhile; the rest was left alone.
+        :raises MarkedByOthers: it has none, and EXPUNGE would remove others.
+        :raises Unavailable: a message is there and its header is not shown.
+        :raises Renumbered: UIDVALIDITY is another one, or a message is not what is expected; nothing was removed.
         """
         if not self._uidplus and due is None:
             raise NotSupported("The mail server cannot remove single messages (UIDPLUS).")
-        self._check_may_change(uidvalidity)
         wanted = {uid for uid in uids if 0 < uid <= HIGHEST}
-        if self._uidplus:
-            await self._remove_by_uid(wanted, uidvalidity)
-        elif wanted:
-            await self._remove_marked(wanted, due or (), uidvalidity)
+        async with self._selecting.turn:
+            self._check_may_change(uidvalidity)
+            there = await self._seen(wanted, is_expected)
+            if self._uidplus:
+                await expunge_by_uid(self._marks, there)
+            elif wanted:
+                await expunge_marked(self._marks, there, due or ())
         self._selected.settle()
 
-    async def _remove_by_uid(self, wanted: set[int], uidvalidity: int) -> None:
-        marks = self._marks(uidvalidity)
-        for uid_set in names.uid_sets(wanted):
-            await expunge_by_uid(marks, wanted.intersection(await self._reading.listed(uid_set) or ()))
-
-    async def _remove_marked(self, wanted: set[int], due: Collection[int], uidvalidity: int) -> None:
-        async with self._selecting.turn:
-            if not wanted <= self._reading.looked_at:  # mailutils can give other numbers under the same UIDVALIDITY
-                raise Unavailable("The folder was opened anew before messages were removed; try again.")
-            await expunge_marked(self._marks(uidvalidity), wanted, due)
+    async def _seen(self, wanted: set[int], is_expected: Callable[[HeaderBlock], bool]) -> set[int]:
+        """Those that are there, each seen to be what is expected."""
+        blocks = await self._reading.headers_at(wanted)
+        if not all(is_expected(block) for block in blocks.values()):
+            raise Renumbered("The mail server shows another message under a number than before.")
+        hidden = wanted - blocks.keys()
+        if hidden and hidden.intersection(await self._reading.uids(min(hidden), max(hidden))):
+            raise Unavailable("The mail server does not show the headers of messages that are to be removed.")
+        return set(blocks)
 
     async def marked(self) -> set[int]:
         """The UIDs of all messages that are marked as deleted, whoever marked them."""
@@ -74,24 +83,16 @@ class Removing:
 
         :raises ReadOnly: the folder may not be changed. :raises Renumbered: UIDVALIDITY is another one.
         """
-        self._check_may_change(uidvalidity)
-        await self._marks(uidvalidity).mark(uids, deleted=False)
+        async with self._selecting.turn:
+            self._check_may_change(uidvalidity)
+            await self._marks.mark(uids, deleted=False)
 
-    def _marks(self, uidvalidity: int) -> Marks:
-        return Marks(self._reading.uids, self._reading.listed, self.marked, partial(self._change, uidvalidity))
-
-    async def _change(self, uidvalidity: int, text: bytes, what: str, overlap: Overlap = Overlap.FREE) -> None:
-        """Send a command that changes messages, unless their UIDs are those of others now."""
-        while self._selected.selecting:  # the folder is being selected again: this comes after that
-            await self._wire.perform(Request(b"NOOP", what="say what is new", overlap=Overlap.FREE))
-        self._check_numbers(uidvalidity)
+    async def _change(self, text: bytes, what: str, overlap: Overlap = Overlap.FREE) -> None:
+        """Send a command that changes messages: only while the folder is not selected again."""
         await self._wire.perform(Request(text, what=what, overlap=overlap))
 
     def _check_may_change(self, uidvalidity: int) -> None:
         if self._selected.read_only:
             raise ReadOnly("The folder was opened read-only.")
-        self._check_numbers(uidvalidity)
-
-    def _check_numbers(self, uidvalidity: int) -> None:
         if self._selected.uidvalidity != uidvalidity:
             raise Renumbered("The mail server renumbered the folder meanwhile.")

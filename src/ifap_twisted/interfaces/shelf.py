@@ -86,15 +86,27 @@ class IMessageStore(Interface):
             message may have left: it may or may not be stored.
         """
 
-    def remove(uids: abc.Collection[int], uidvalidity: int, due: abc.Collection[int] | None = None) -> Deferred[None]:
+    def remove(
+        uids: abc.Collection[int],
+        uidvalidity: int,
+        is_expected: Callable[[HeaderBlock], bool],
+        due: abc.Collection[int] | None = None,
+    ) -> Deferred[None]:
         """Remove exactly these messages for good; no other message is touched; an absent one is no error.
 
+        A mailbox that is put back from a backup gives UIDs again under the same UIDVALIDITY. So the headers are read
+        right before, on the connection and in the selection of the folder on which the messages are removed.
+
         :param uidvalidity: under which the UIDs were learnt: under another one they are those of others (FORMAT 2.5).
+        :param is_expected: whether the message with this header is the one that was known by its UID; asked for each
+            that is there. It may be called in another thread.
         :param due: where single messages cannot be removed (no UIDPLUS), allows a plain EXPUNGE while no others are
             marked as deleted than these and those to be removed before or after them (FORMAT 5.4). Between that
             look and the EXPUNGE others may mark a message, and lose it.
             Unless the connection is lost, a removal that fails leaves no message marked that is to stay.
-        :raises Renumbered: UIDVALIDITY is another one; nothing was removed from then on.
+        :raises Renumbered: UIDVALIDITY is another one; nothing was removed from then on. Or one of the messages is not
+            what is expected; nothing was removed.
+        :raises Unavailable: also when one is there and its header is not shown; nothing was removed.
         :raises NotSupported: the shelf cannot remove single messages, and ``due`` is None; nothing was changed.
         :raises MarkedByOthers: others are marked; nothing was removed.
         """

@@ -108,10 +108,16 @@ class ImapStore:
         return await self._call(lambda folder: folder.append(message))
 
     @deferred
-    async def remove(self, uids: Collection[int], uidvalidity: int, due: Collection[int] | None = None) -> None:
+    async def remove(
+        self,
+        uids: Collection[int],
+        uidvalidity: int,
+        is_expected: Callable[[HeaderBlock], bool],
+        due: Collection[int] | None = None,
+    ) -> None:
         """Remove exactly these messages."""
         wanted = frozenset(uids)
-        await self._call(lambda folder: folder.remove(wanted, uidvalidity, due))
+        await self._call(lambda folder: folder.remove(wanted, uidvalidity, is_expected, due))
 
     @deferred
     async def marked(self) -> Collection[int]:

@@ -161,11 +161,12 @@ class MaildirStore:
         self,
         uids: Collection[int],
         uidvalidity: int,
+        is_expected: Callable[[HeaderBlock], bool],
         due: Collection[int] | None = None,  # noqa: ARG002
     ) -> None:
         """Remove messages, each by its file: ``due`` allows nothing that has to be allowed."""
         self._opened()
-        view = await self._work(partial(self._files.remove, frozenset(uids), uidvalidity))
+        view = await self._work(partial(self._files.remove, frozenset(uids), uidvalidity, is_expected))
         self._adopt(view)
         if view.uidvalidity != uidvalidity:
             raise Renumbered

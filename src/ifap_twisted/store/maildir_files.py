@@ -29,7 +29,7 @@ from typing import BinaryIO, Final
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import HeaderBlock
-from ifap_twisted.errors import Malformed, OutcomeUnknown
+from ifap_twisted.errors import Malformed, OutcomeUnknown, Renumbered
 from ifap_twisted.store.headers import header_end, metadata_fields
 from ifap_twisted.store.maildir_numbers import Identity, View, load, save, sync
 
@@ -152,13 +152,18 @@ class MaildirFiles:
             except OSError as failure:
                 raise OutcomeUnknown("The message was stored, but perhaps not durably.") from failure
 
-    def remove(self, uids: Collection[int], uidvalidity: int) -> View:
-        """Remove messages for good; nothing when UIDVALIDITY is another one meanwhile."""
+    def remove(self, uids: Collection[int], uidvalidity: int, is_expected: Callable[[HeaderBlock], bool]) -> View:
+        """Remove messages for good; nothing when UIDVALIDITY is another one meanwhile.
+
+        :raises Renumbered: one of them is not what is expected; nothing was removed.
+        """
         with self._locked():
             view, present = self._look()
             gone = {uid for uid in view.names if uid in uids} if view.uidvalidity == uidvalidity else set()
             if not gone:
                 return view
+            if not all(map(is_expected, self.blocks([(uid, view.names[uid]) for uid in gone]).values())):
+                raise Renumbered("There is another message under a number than before.")
             for uid in gone:
                 with suppress(FileNotFoundError):
                     (self._folder / view.names[uid]).unlink()

@@ -125,10 +125,7 @@ class MemoryStore:
     async def headers(self, first: int, last: int | None = None) -> Mapping[int, HeaderBlock]:
         """The metadata headers in a range."""
         await self._read("headers")
-        return {
-            uid: HeaderBlock(uid=uid, size=len(message), fields=metadata_fields(message))
-            for uid, message in self._range(first, last)
-        }
+        return {uid: header_block(uid, message) for uid, message in self._range(first, last)}
 
     @deferred
     async def message(self, uid: int) -> bytes:
@@ -167,7 +164,13 @@ class MemoryStore:
         return receipt
 
     @deferred
-    async def remove(self, uids: Collection[int], uidvalidity: int, due: Collection[int] | None = None) -> None:
+    async def remove(
+        self,
+        uids: Collection[int],
+        uidvalidity: int,
+        is_expected: Callable[[HeaderBlock], bool],
+        due: Collection[int] | None = None,
+    ) -> None:
         """Remove messages."""
         plainly = not self.traits.expunges_by_uid
         if plainly and due is None:
@@ -176,9 +179,12 @@ class MemoryStore:
         self._refuse_when_read_only()
         if uidvalidity != self._uidvalidity:
             raise Renumbered
+        there = {uid: message for uid, message in self._range(1, None) if uid in uids}
+        if not all(is_expected(header_block(uid, message)) for uid, message in there.items()):
+            raise Renumbered
         if plainly and self.shelf.marked.difference(uids, due or ()):
             raise MarkedByOthers
-        present = [uid for uid, _message in self._range(1, None) if uid in uids]
+        present = list(there)
         new = set(present) - self.shelf.marked
         self.shelf.marked |= new
         try:
@@ -410,6 +416,11 @@ class MemoryStore:
         else:
             detach(place.addErrback(_expect_cancelled), self._log, "leaving the line of appends")
             place.cancel()
+
+
+def header_block(uid: int, message: bytes) -> HeaderBlock:
+    """The metadata headers of a message, as a server cuts them out."""
+    return HeaderBlock(uid=uid, size=len(message), fields=metadata_fields(message))
 
 
 def _expect_cancelled(failure: Failure) -> None:

@@ -182,6 +182,19 @@ class MemoryShelf:
         for session in list(self._sessions):
             session.notice_renumbering()
 
+    def back_up(self) -> Callable[[], None]:
+        """Keep a copy of the folder; gives a callable that puts it back, as from a backup: no session is told.
+
+        UIDVALIDITY is as before, and UIDs that were given since then are given again.
+        """
+        messages, dates, marked, uidnext = dict(self._messages), dict(self._dates), set(self.marked), self.uidnext
+
+        def put_back() -> None:
+            self._messages, self._dates, self.marked = dict(messages), dict(dates), set(marked)
+            self.uidnext = uidnext
+
+        return put_back
+
     def keep_for_later(self, message: bytes) -> None:
         """Take a message that is stored by :meth:`deliver_late` only."""
         self._late.append(bytes(message))

@@ -192,9 +192,24 @@ class PoliteStore:
         return await self._call("append", lambda: self._store.append(message), len(message))
 
     @deferred
-    async def remove(self, uids: Collection[int], uidvalidity: int, due: Collection[int] | None = None) -> None:
-        """Remove messages."""
-        await self._call("ask", lambda: self._store.remove(uids, uidvalidity, due))
+    async def remove(
+        self,
+        uids: Collection[int],
+        uidvalidity: int,
+        is_expected: Callable[[HeaderBlock], bool],
+        due: Collection[int] | None = None,
+    ) -> None:
+        """Remove messages; the headers that are read before are counted."""
+        read: list[int] = []
+
+        def look(block: HeaderBlock) -> bool:
+            read.append(len(block.fields) + _HEADER_BYTES)
+            return is_expected(block)
+
+        try:
+            await self._call("ask", lambda: self._store.remove(uids, uidvalidity, look, due))
+        finally:
+            self._download(sum(read))
 
     @deferred
     async def marked(self) -> Collection[int]:

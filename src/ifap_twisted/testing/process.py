@@ -245,12 +245,18 @@ class Line:
         """When messages were received."""
         return self._pass(lambda: self.store.dates(uids))
 
-    def remove(self, uids: Collection[int], uidvalidity: int, due: Collection[int] | None = None) -> Deferred[None]:
+    def remove(
+        self,
+        uids: Collection[int],
+        uidvalidity: int,
+        is_expected: Callable[[HeaderBlock], bool],
+        due: Collection[int] | None = None,
+    ) -> Deferred[None]:
         """Remove messages, and note which versions."""
         if self.filesystem is not None and not self._lifetime.dead:
             index = self.filesystem.desk.view.index
             self._notes.removed([version for uid in uids if (version := index.at(uid)) is not None])
-        return self._pass(lambda: self.store.remove(uids, uidvalidity, due))
+        return self._pass(lambda: self.store.remove(uids, uidvalidity, is_expected, due))
 
     def marked(self) -> Deferred[Collection[int]]:
         """What is marked as deleted."""

@@ -1,0 +1,169 @@
+"""A mailbox is put back from a backup, under the same UIDVALIDITY, while devices work with it (FORMAT 2.1, 2.5).
+
+Numbers that were given since the backup are given again: what lies at a number is not what was known by it, and is
+neither removed nor hidden.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from ifap_twisted.errors import Conflict, IFAPError, StoredAsConflict
+from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.store.memory import Turnstile
+from tests.filesystem.folders import Folder, result
+from tests.messages import mail
+
+
+class PutBack(SynchronousTestCase):
+    """A device with a file, whose mailbox is put back to the state of then."""
+
+    def setUp(self) -> None:
+        """Write the file, and make the backup."""
+        self.folder = Folder()
+        self.shelf = self.folder.shelf
+        self.store = self.folder.store()
+        self.device: Filesystem = self.folder.device(store=self.store)
+        result(self.device.put("a", b"1"))
+        self.put_back = self.shelf.back_up()
+        self.folder.clock.advance(100)
+
+    def write(self, path: str = "e") -> bytes:
+        """Another device writes a file; the message at the number that it got."""
+        result(self.folder.device().put(path, b"the only copy"))
+        return self.shelf.messages[self.shelf.uidnext - 1]
+
+    def assert_there(self, message: bytes) -> None:
+        """It was not removed, and nobody's EXPUNGE will remove it."""
+        self.assertIn(message, self.shelf.messages.values())
+        self.assertEqual(self.shelf.marked, set())
+
+
+class RemovingTests(PutBack):
+    """While the device was connected: it has not looked again."""
+
+    def lock(self, seconds: int = 3600) -> int:
+        """Lock the file; the number of the lock object."""
+        result(self.device.lock("a", seconds=seconds))
+        return self.shelf.uidnext - 1
+
+    def fails_or_not(self, work: Deferred[Any]) -> None:
+        """What becomes of it does not matter here."""
+        work.addErrback(lambda failure: failure.trap(IFAPError) and None)
+        self.successResultOf(work)
+
+    def test_ending_a_lock(self) -> None:
+        """The file that got the number of the lock object stays, and is seen by the device that ended the lock."""
+        uid = self.lock()
+        self.put_back()
+        file = self.write()
+        self.assertIs(self.shelf.messages[uid], file)
+        self.fails_or_not(self.device.unlock("a"))
+        self.assert_there(file)
+        self.assertEqual(result(self.device.get("e")), b"the only copy")
+
+    def test_ending_a_lock_where_foreign_mail_is(self) -> None:
+        """So does somebody's mail."""
+        uid = self.lock()
+        self.put_back()
+        self.shelf.add(mail())
+        self.fails_or_not(self.device.unlock("a"))
+        self.assertEqual(self.shelf.messages[uid], mail())
+        self.assert_there(mail())
+
+    def test_breaking_a_lock(self) -> None:
+        """A lock of another device that is broken by force."""
+        self.lock()
+        other = self.folder.device()
+        self.put_back()
+        file = self.write()
+        self.fails_or_not(other.unlock("a", force=True))
+        self.assert_there(file)
+
+    def test_renewing_a_lock(self) -> None:
+        """A held lock, which is renewed by itself, removes its former messages, and nothing else."""
+        done: Deferred[None] = Deferred()
+
+        async def hold() -> None:
+            async with self.device.lock("a", seconds=300):
+                await done
+
+        holding = Deferred.fromCoroutine(hold())
+        self.put_back()
+        files = [self.write(), self.write("f")]
+        for _ in range(60):
+            self.folder.clock.advance(10)
+        done.callback(None)
+        self.folder.clock.advance(1)
+        self.fails_or_not(holding)
+        for file in files:
+            self.assert_there(file)
+
+    def test_a_removal_on_its_way(self) -> None:
+        """The look comes after whatever the removal waited for: its turn, or the connection."""
+        uid = self.lock()
+        self.store.gate = gate = Turnstile("remove")
+        ending = self.device.unlock("a")
+        self.store.go_offline()
+        self.put_back()
+        file = self.write()
+        self.store.go_online()
+        gate.release()
+        self.fails_or_not(ending)
+        self.assertIs(self.shelf.messages[uid], file)
+        self.assert_there(file)
+
+    def test_withdrawing(self) -> None:
+        """A write that came too late is taken back only if it is still what lies there."""
+        version = result(self.device.stat("a")).version
+        self.store.gate = gate = Turnstile("append", "remove")
+        putting = self.device.put("a", b"late", expect=version)
+        other = self.folder.device()
+        result(other.put("a", b"2"))
+        gate.release(1)
+        self.assertEqual(gate.held, ["remove"])
+        self.put_back()
+        files = [self.write(), self.write("f")]
+        gate.release()
+        error = self.failureResultOf(putting, Conflict).value
+        self.assertNotIsInstance(error, StoredAsConflict)
+        for file in files:
+            self.assert_there(file)
+        self.assertEqual({entry.path for entry in result(self.device.list("/"))}, {"a", "e", "f"})
+
+    def test_founding(self) -> None:
+        """A folder object that lost is withdrawn only if it is still what lies there."""
+        self.folder = Folder(seed=1)
+        self.shelf = self.folder.shelf
+        self.store = self.folder.store()
+        self.store.gate = gate = Turnstile("append", "remove")
+        opening = self.folder.opening(store=self.store)
+        self.folder.device()
+        put_back = self.shelf.back_up()
+        gate.release(1)
+        self.assertEqual(gate.held, ["remove"])
+        put_back()
+        file = self.write()
+        gate.release()
+        self.fails_or_not(opening)
+        self.assert_there(file)
+
+    def test_collecting(self) -> None:
+        """Nothing is collected at numbers of other messages; it is begun anew."""
+        for content in (b"2", b"3", b"4"):
+            result(self.device.put("a", content))
+        result(self.device.keep("a", 1))
+        result(self.device.collect())
+        self.folder.clock.advance(8 * 86_400)
+        self.store.gate = gate = Turnstile("remove")
+        collecting = self.device.collect()
+        self.assertEqual(gate.held, ["remove"])
+        self.put_back()
+        files = [self.write(name) for name in "cdefghijk"]
+        gate.release()
+        self.fails_or_not(collecting)
+        for file in files:
+            self.assert_there(file)
