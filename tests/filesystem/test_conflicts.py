@@ -6,8 +6,10 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ifap_twisted.core.paths import is_writable
 from ifap_twisted.core.values import Event
 from ifap_twisted.errors import Conflict, NotFound, Refused, UnknownVersion
+from ifap_twisted.filesystem.conflicts import beside
 from ifap_twisted.store.memory import Turnstile
 from ifap_twisted.testing.reference_writer import encode
 from tests.filesystem.folders import KEY, Folder, result
@@ -21,7 +23,7 @@ class ConflictTests(SynchronousTestCase):
         self.one = self.folder.device()
         result(self.one.put("d/report.txt", b"base"))
 
-    def diverge(self, *contents: bytes | None) -> list[Any]:
+    def diverge(self, *contents: bytes | None, path: str = "d/report.txt") -> list[Any]:
         """Several devices write, or remove (None), at the same time; gives their filesystems."""
         turnstiles, devices, works = [], [], []
         for _content in contents:
@@ -32,7 +34,7 @@ class ConflictTests(SynchronousTestCase):
             turnstiles.append(turnstile)
         for device, content in zip(devices, contents, strict=True):
             removing = content is None
-            works.append(device.remove("d/report.txt") if removing else device.put("d/report.txt", content))
+            works.append(device.remove(path) if removing else device.put(path, content))
         for turnstile in turnstiles:
             turnstile.release()
         for work in works:
@@ -121,6 +123,35 @@ class ConflictTests(SynchronousTestCase):
         self.assertEqual([head.deleted for head in heads], [False, True])
         result(self.one.resolve("d/report.txt", version=heads[1].version))
         self.assertEqual([entry.path for entry in result(self.one.list("d"))], [])
+
+    def test_a_name_beside_it_always_fits(self) -> None:
+        """However long the name is, and the path above; it is shortened between characters, and keeps its ending."""
+        long = "x" * 200 + "/"
+        for path in (
+            "a" * 250,
+            "ä" * 120 + ".text",
+            "a." + "e" * 253,
+            ".hidden",
+            long * 20 + "n" * 70 + ".t",
+            long * 20 + "y" * 70 + "/abcd",
+        ):
+            result(self.one.put(path, b"base"))
+            (placed,) = self.one.desk.view.index.history(path).versions
+            name = beside(path, placed)
+            self.assertTrue(is_writable(name), name)
+            self.assertIn("~" + placed.version.vid[:8], name)
+            self.assertLessEqual(len(name.encode()), len(path.encode()) + 9)
+        self.assertTrue(beside("ä" * 120 + ".text", placed).endswith(".text"))
+        self.assertEqual(beside("d/report.txt", placed), f"d/report~{placed.version.vid[:8]}.txt")
+
+    def test_keeping_both_of_a_long_name(self) -> None:
+        """Nothing is lost, and nothing is refused."""
+        name = "n" * 250
+        result(self.one.put(name, b"base"))
+        self.diverge(b"1", b"2", path=name)
+        result(self.one.resolve(name, both=True))
+        files = [entry.path for entry in result(self.one.list()) if entry.type == "file"]
+        self.assertEqual(sorted(result(self.one.get(path)) for path in files), [b"1", b"2"])
 
     def test_equal_contents_are_no_conflict(self) -> None:
         """Both stored the same."""

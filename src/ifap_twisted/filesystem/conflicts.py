@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ifap_twisted.core import paths
+from ifap_twisted.core import limits, paths
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import ABSENT, Entry, Expect
 from ifap_twisted.errors import Conflict, NotFound
@@ -72,9 +72,21 @@ async def _is_kept(desk: Desk, kept: Placed, head: Placed) -> bool:
 
 
 def beside(path: str, placed: Placed) -> str:
-    """The name under which a head of a conflict is kept: ``report~x7Yd2KqA.txt``."""
-    name = paths.basename(path)
-    stem, dot, ending = name.rpartition(".")
+    """The name under which a head of a conflict is kept: ``report~x7Yd2KqA.txt``; a long one is shortened.
+
+    Where the path above is so long that no name would fit, it is a directory above that.
+    """
     mark = "~" + placed.version.vid[:SHOWN_OF_A_VID]
-    renamed = f"{stem}{mark}.{ending}" if dot and stem else name + mark
-    return paths.join(paths.parent(path), renamed)
+    above, name = paths.parent(path), paths.basename(path)
+    while (room := _room(above) - len(mark)) < 0:
+        above = paths.parent(above)
+    stem, dot, ending = name.rpartition(".")
+    if not (dot and stem) or len((dot + ending).encode()) > room:
+        stem, dot, ending = name, "", ""
+    stem = stem.encode()[: room - len((dot + ending).encode())].decode(errors="ignore")
+    return paths.join(above, f"{stem}{mark}{dot}{ending}")
+
+
+def _room(directory: str) -> int:
+    """So many bytes a name in a directory may have."""
+    return min(limits.SEGMENT_BYTES, limits.PATH_BYTES + 1 - len(paths.join(directory, "?").encode()))
