@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -34,6 +36,55 @@ class EditWhileRemovingTests(SynchronousTestCase):
             self.assertEqual(result(look.get("b")), b"old")
             self.assertEqual(result(look.get("a")), b"edited")
             self.assertIn(edited.version, [head.version for head in result(look.conflicts("a"))])
+
+
+class LastInDirectoryTests(SynchronousTestCase):
+    """A directory stays when all that is in it is taken away at once (FORMAT 11.2)."""
+
+    def setUp(self) -> None:
+        folder = Folder()
+        self.clock = folder.clock
+        self.store = folder.store()
+        self.device = folder.device(store=self.store)
+        for name in "abc":
+            result(self.device.put(f"d/{name}", name.encode()))
+        result(self.device.make_directory("d/e"))
+
+    def at_once(self, *works: Callable[[], Deferred[Any]]) -> list[str]:
+        """Begin them all before the server takes anything; what is in the root then."""
+        self.store.gate = turnstile = Turnstile("append")
+        begun = [work() for work in works]
+        turnstile.release()
+        self.clock.pump([0.1] * 20)
+        for work in begun:
+            result(work)
+        self.assertEqual(self.device.desk.leaving, {})
+        return [entry.path for entry in result(self.device.list())]
+
+    def test_removals(self) -> None:
+        """Of files and of a directory, each by itself."""
+        names = self.at_once(
+            *(partial(self.device.remove, f"d/{name}") for name in "abc"),
+            partial(self.device.remove_directory, "d/e"),
+        )
+        self.assertEqual(names, ["d"])
+        self.assertEqual(len(result(self.device.versions("d"))), 1)
+
+    def test_removals_and_moves(self) -> None:
+        """Of files and of trees."""
+        names = self.at_once(
+            partial(self.device.remove, "d/a"),
+            partial(self.device.move, "d/b", "x"),
+            partial(self.device.remove, "d/e", recursive=True),
+            partial(self.device.move, "d/c", "y"),
+        )
+        self.assertEqual(names, ["d", "x", "y"])
+
+    def test_a_removal_that_fails(self) -> None:
+        """What stays in it keeps it as before."""
+        self.failureResultOf(self.device.remove("d/a", expect="V" * 22), Conflict)
+        result(self.device.remove("d", recursive=True))
+        self.assertEqual(list(result(self.device.list())), [])
 
 
 class NewerVersionTests(SynchronousTestCase):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -75,7 +75,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """The view, the reader, the writer and the locks of one open folder."""
+    """The view, the reader, the writer and the locks of one open folder.
+
+    :ivar leaving: for each directory what is on its way out of it, by each that is at it.
+    """
 
     view: View
     reader: Reader
@@ -86,6 +89,7 @@ class Desk:
     worker: Worker
     options: Options
     objects: Objects
+    leaving: dict[str, list[Collection[str]]] = field(default_factory=dict)
 
     @property
     def in_use(self) -> frozenset[str]:

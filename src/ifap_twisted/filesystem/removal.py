@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 
 from ifap_twisted.core import history as histories
 from ifap_twisted.core import paths
@@ -20,6 +21,10 @@ from ifap_twisted.filesystem.desk import Desk, Found, as_before
 from ifap_twisted.filesystem.drafting import Change
 
 
+class _KeptError(Exception):
+    """Somebody marked the directory meanwhile; nothing was written."""
+
+
 async def remove(desk: Desk, path: str, *, recursive: bool, expect: Expect) -> None:
     """Write a tombstone for a file, or for everything below a directory."""
     await desk.view.current()
@@ -35,8 +40,9 @@ async def remove(desk: Desk, path: str, *, recursive: bool, expect: Expect) -> N
     real = found.placed.version.path
     change = Change(deleted=True, replaced=None if real == path else {found.placed.version.vid})
     # At once, so that the tombstone descends from what is there now and not from what comes while the marker is sent.
-    burying = _bury(desk, real, change, expect=expect, shown=path)
-    await settled([burying, keep_directory(desk, real, without={real})])
+    with leaving(desk, real, {real}):
+        burying = _bury(desk, real, change, expect=expect, shown=path)
+        await settled([burying, keep_directory(desk, real)])
 
 
 @deferred
@@ -59,10 +65,11 @@ async def _remove_tree(desk: Desk, path: str) -> None:
         raise InvalidPath("The root directory cannot be removed.", path="")
     below = [name for name in desk.view.index.paths() if name.startswith(path + "/")]
     live = sorted(name for name in below if desk.view.index.history(name).live and not paths.is_reserved(name))
-    burials = [_bury_all(desk, name) for name in live]
-    if desk.view.index.markers(path):
-        burials.append(_bury_marker(desk, path))
-    await settled([*burials, keep_directory(desk, path, without={path, *live})])
+    with leaving(desk, path, {path, *live}):
+        burials = [_bury_all(desk, name) for name in live]
+        if desk.view.index.markers(path):
+            burials.append(_bury_marker(desk, path))
+        await settled([*burials, keep_directory(desk, path)])
 
 
 @deferred
@@ -83,15 +90,35 @@ def _without_files(desk: Desk, path: str) -> set[str]:
     return {head.version.vid for head in heads if head.version.directory or head.version.deleted}
 
 
+@contextmanager
+def leaving(desk: Desk, path: str, names: Collection[str]) -> Iterator[None]:
+    """What is being removed or moved away does not keep the directory above a path any more, whoever looks."""
+    above = paths.parent(path)
+    desk.leaving.setdefault(above, []).append(names)
+    try:
+        yield
+    finally:
+        desk.leaving[above].remove(names)
+        if not desk.leaving[above]:
+            del desk.leaving[above]
+
+
 @deferred
-async def keep_directory(desk: Desk, path: str, *, without: set[str]) -> None:
-    """Mark the directory above when what is removed is the last thing in it (FORMAT 11.2)."""
+async def keep_directory(desk: Desk, path: str) -> None:
+    """Mark the directory above when what is :func:`leaving` it is the last thing in it (FORMAT 11.2)."""
     above = paths.parent(path)
     if not above or desk.view.index.markers(above) or desk.view.index.is_file(above):
         return
-    if any(file not in without for file in desk.view.index.files_below(above)):
+    gone = set().union(*desk.leaving[above])
+    if any(file not in gone for file in desk.view.index.files_below(above)):
         return
-    await desk.writer.write(above, b"", Change(directory=True, replaced=_without_files(desk, above)))
+
+    def check() -> None:
+        if desk.view.index.markers(above):
+            raise _KeptError
+
+    with suppress(_KeptError):
+        await desk.writer.write(above, b"", Change(directory=True, replaced=_without_files(desk, above)), check=check)
 
 
 async def remove_directory(desk: Desk, path: str) -> None:
@@ -104,8 +131,9 @@ async def remove_directory(desk: Desk, path: str) -> None:
     if not path:
         raise InvalidPath("The root directory cannot be removed.", path="")
     _check_empty(desk, path)
-    await keep_directory(desk, path, without={path})
-    await _bury_marker(desk, path, check=lambda: _check_empty(desk, path))
+    with leaving(desk, path, {path}):
+        await keep_directory(desk, path)
+        await _bury_marker(desk, path, check=lambda: _check_empty(desk, path))
 
 
 def _check_empty(desk: Desk, path: str) -> None:

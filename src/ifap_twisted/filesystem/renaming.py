@@ -27,8 +27,11 @@ async def move(desk: Desk, source: str, destination: str, *, expect: Expect) -> 
         _check_movable(source)
         tree = _tree(desk, source)
         await desk.locking.require_free(found.placed.version.path for found in tree)
-        await removal.keep_directory(desk, source, without={found.path for found in tree})
-        await settled([_move_one(desk, found, destination + found.path[len(source) :], destination) for found in tree])
+        with removal.leaving(desk, source, {found.path for found in tree}):
+            await removal.keep_directory(desk, source)
+            await settled(
+                [_move_one(desk, found, destination + found.path[len(source) :], destination) for found in tree]
+            )
         return entries.directory_entry(desk.view.index, destination)
     found = desk.file(source)
     vid = found.placed.version.vid
@@ -36,9 +39,11 @@ async def move(desk: Desk, source: str, destination: str, *, expect: Expect) -> 
         raise Conflict("The file is not the version that was expected.", path=source, expected=expect, found=vid)
     real = found.placed.version.path
     await desk.locking.require_free([real])
-    if not destination.startswith(paths.parent(real) + "/"):
-        await removal.keep_directory(desk, real, without={real})
-    return await _move_one(desk, found, destination, destination)
+    if destination.startswith(paths.parent(real) + "/"):
+        return await _move_one(desk, found, destination, destination)
+    with removal.leaving(desk, real, {real}):
+        await removal.keep_directory(desk, real)
+        return await _move_one(desk, found, destination, destination)
 
 
 @deferred
