@@ -57,21 +57,21 @@ def undisputed(trace: Trace) -> Iterator[tuple[str, bytes]]:
     """
     seen = trace.observations[-1]
     conflicts = {path for path, _vid in seen.conflicts}
-    newest = _newest(trace)
+    newest = newest_versions(trace.messages, trace.key)
     for path, kind, vid in seen.listing:
         versions = {one.vid: one for one in seen.versions.get(path, ())}
         if kind == "file" and path not in conflicts and newest.get(path) == vid:
             yield path, versions[vid].content or b""
 
 
-def _newest(trace: Trace) -> dict[str, str]:
+def newest_versions(messages: Mapping[int, bytes], key: str) -> dict[str, str]:
     """The version of each path whose message has the highest UID: an older one may be stored once more above it.
 
     It is empty where the reference cannot see it.
     """
-    keys = (Key.from_text(trace.key),)
+    keys = (Key.from_text(key),)
     found = {}
-    for _uid, message in sorted(trace.messages.items()):
+    for _uid, message in sorted(messages.items()):
         with suppress(DataError):
             version = envelope.read_header(metadata_fields(message), dialect=IFAP, keys=keys, home=None)
             found[version.path] = version.vid if _metadata_end(message) <= WINDOW else ""

@@ -35,7 +35,8 @@ from ifap_twisted.filesystem.locking import Locking
 from ifap_twisted.store.memory import FULL_TRAITS, Fate, MemoryStore, Turnstile
 from ifap_twisted.workers import InlineWorker
 from tests.basedir.places import PlacedTestCase
-from tests.filesystem.folders import Folder, result
+from tests.campaigns.reference import unlike_reference
+from tests.filesystem.folders import KEY, Folder, result
 
 LEASE = 300
 HOUR = 3600.0
@@ -110,6 +111,10 @@ class LockCase(SynchronousTestCase):
     def current(self, path: str = "a") -> bytes:
         """What a new device sees."""
         return self.done(Device(self.folder).fs.get(path))
+
+    def unlike_reference(self, content: bytes) -> list[str]:
+        """What the reference, which knows no locks, reads otherwise than this content in the file."""
+        return unlike_reference(self.folder.shelf.messages, KEY.text, {"a": content})
 
 
 class TakingTests(LockCase):
@@ -188,6 +193,7 @@ class TakingTests(LockCase):
         assert placed is not None
         self.assertEqual(placed.version.lock, lock.id)
         self.assertEqual(self.current(), b"second")
+        self.assertEqual(self.unlike_reference(b"second"), [])
 
     def test_reading_and_adding_never_wait(self) -> None:
         """Though the path is locked, for a file that is not there (P7)."""
@@ -405,6 +411,9 @@ class EndingTests(LockCase):
         heads = self.done(Device(self.folder).fs.conflicts("a"))
         self.assertEqual([head.size for head in heads], [len(b"by two"), len(b"by one")])
         self.assertEqual({self.current_of(head) for head in heads}, {b"by two", b"by one"})
+        self.assertEqual(self.unlike_reference(b"by one"), [], "it goes by the highest UID, and knows no fencing")
+        self.done(self.two.fs.resolve("a"))
+        self.assertEqual(self.unlike_reference(b"by two"), [])
 
     def current_of(self, head: Any) -> bytes:
         """The content of a head."""

@@ -12,7 +12,8 @@ from ifap_twisted.errors import CallerError
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import MemoryStore
-from tests.filesystem.folders import Folder, result
+from tests.campaigns.reference import unlike_reference
+from tests.filesystem.folders import KEY, Folder, result
 
 FILES = 50
 DAY = 86400.0
@@ -73,6 +74,12 @@ class CappedListingTests(SynchronousTestCase):
         for _ in range(200):
             self.folder.clock.advance(1.0)
 
+    def unlike_reference(self, cap: int, puts: int, *, old: bool) -> list[str]:
+        """What the reference reads otherwise, when the newest messages are shown to it, than these files."""
+        files = {f"d/new{number % FILES}": b"%d" % number for number in range(puts - FILES)}
+        files |= {f"old{number}": b"old %d" % number for number in range(FILES if old else 0)}
+        return unlike_reference(dict(list(self.folder.shelf.messages.items())[-cap:]), KEY.text, files)
+
     def assert_untouched(self) -> None:
         """Nothing was removed, and nothing written."""
         self.assertEqual(self.before, dict(self.folder.shelf.messages))
@@ -89,6 +96,13 @@ class CappedListingTests(SynchronousTestCase):
         self.assertEqual({}, self.warnings(self.device))
         self.assertEqual(b"old 7", result(self.device.get("old7")))
         self.assert_untouched()
+        self.assertEqual([], self.unlike_reference(len(self.before), 5000, old=True))
+
+    def test_the_reference_believes_what_it_is_shown(self) -> None:
+        """It lists what is among the newest messages, and takes the rest for gone, whatever the snapshot names."""
+        self.fill(500)
+        self.assertEqual([], self.unlike_reference(150, 500, old=False))
+        self.assertEqual([], self.unlike_reference(len(self.before), 500, old=True))
 
     def test_collecting_meanwhile(self) -> None:
         """What goes has a newer version that is shown; when everything is shown again, every file is there."""
@@ -105,6 +119,7 @@ class CappedListingTests(SynchronousTestCase):
         for number in range(FILES):
             self.assertEqual(b"old %d" % number, result(fresh.get(f"old{number}")))
             self.assertEqual(b"%d" % (400 + number), result(fresh.get(f"d/new{number}")))
+        self.assertEqual([], self.unlike_reference(len(self.folder.shelf.messages), 500, old=True))
 
     def test_a_device_that_starts(self) -> None:
         """It cannot know of the rest; what it writes and collects harms none of it: later all devices agree."""

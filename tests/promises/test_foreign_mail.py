@@ -16,7 +16,8 @@ from ifap_twisted.errors import Conflict
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import FULL_TRAITS, MemoryShelf, Turnstile
-from tests.filesystem.folders import Folder, result
+from tests.campaigns.reference import unlike_reference
+from tests.filesystem.folders import KEY, Folder, result
 from tests.messages import mail
 
 LETTERS = 1000
@@ -83,6 +84,12 @@ class ForeignMailTests(SynchronousTestCase):
         self.assertEqual(sorted(self.given), sorted(there.values()))
         self.assertEqual({there[uid] for uid in self.shelf.marked}, set(self.given[4::5]))
 
+    def unlike_reference(self, device: Filesystem) -> list[str]:
+        """What the reference reads otherwise than a device, among all these letters."""
+        entries = [entry for entry in result(device.list("/", recursive=True)) if entry.type == "file"]
+        files = {entry.path: result(device.get(entry.path)) for entry in entries}
+        return unlike_reference(self.shelf.messages, KEY.text, files)
+
     def work(self, device: Filesystem, round_: int) -> None:
         """All that a device can do."""
         for number in range(10):
@@ -137,6 +144,7 @@ class ForeignMailTests(SynchronousTestCase):
         self.assertEqual(LETTERS, len(self.given))
         status = result(device.status())
         self.assertEqual(LETTERS, status.foreign + status.damaged)
+        self.assertEqual([], self.unlike_reference(device))
 
     def test_without_uidplus(self) -> None:
         """While letters are marked as deleted nothing is expunged, not even where plain EXPUNGE is allowed."""

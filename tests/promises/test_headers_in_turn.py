@@ -23,7 +23,8 @@ from ifap_twisted.store.imap import ImapStore
 from ifap_twisted.testing.network import Endpoint, Record, Road
 from ifap_twisted.testing.wire_account import SimulatedMailbox, Treatment
 from ifap_twisted.testing.wire_server import FOLDER, PASSWORD, USER, SimulatedServer, Told
-from tests.filesystem.folders import Folder
+from tests.campaigns.reference import unlike_reference
+from tests.filesystem.folders import KEY, Folder
 
 FILES = 8
 PIECES = 4
@@ -166,6 +167,8 @@ class HeadersInTurnTests(SynchronousTestCase):
             self.check(self.opened(), 0.0)
             self.check_nothing_lost(before)
         self.while_running(fault, seconds)
+        contents = {path: b"2" if len(versions) > 1 else b"1" for path, versions in self.expected.items()}
+        self.assertEqual([], unlike_reference(self.server.messages, KEY.text, contents))
 
     def while_running(self, fault: Fault, seconds: float) -> None:
         """The same with a message that arrives."""

@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from ifap_twisted.errors import MessageGone, ProtocolViolation, Refused, TimedOut, Unavailable
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import MemoryShelf
-from tests.filesystem.folders import Folder, result
+from tests.campaigns.reference import newest_versions, unlike_reference
+from tests.filesystem.folders import KEY, Folder, result
 
 FILES = 60
 
@@ -42,6 +43,14 @@ class Ground(SynchronousTestCase):
                 found[entry.path] = (content, versions, entry.conflict)
         return found
 
+    def files(self) -> dict[str, bytes]:
+        """What is current, by path."""
+        return {path: content for path, (content, _versions, _conflict) in self.before.items() if content is not None}
+
+    def unlike_reference(self, files: dict[str, bytes]) -> list[str]:
+        """What the reference reads otherwise."""
+        return unlike_reference(self.folder.shelf.messages, KEY.text, files)
+
     def fresh(self) -> Filesystem:
         """A device that knows nothing."""
         return self.folder.device()
@@ -65,6 +74,36 @@ class RenumberingTests(Ground):
         result(self.device.refresh())
         self.assertEqual(self.seen(self.device), self.before)
         self.assertEqual(self.seen(self.fresh()), self.before)
+
+    def test_the_reference_reads_a_folder_in_the_same_order(self) -> None:
+        """It sees what we see."""
+        self.folder.shelf.renumber()
+        self.assertEqual(self.unlike_reference(self.files()), [])
+
+    def test_the_reference_reads_a_folder_in_another_order(self) -> None:
+        """It goes by the highest UID: what was stored before may be above what was written, or removed, later.
+
+        And it believes a snapshot that names other UIDs, until a device of ours that saw the folder wrote one.
+        """
+        uids = list(self.folder.shelf.messages)
+        random.Random(6).shuffle(uids)
+        self.folder.shelf.renumber(uids)
+        (dead,) = self.unlike_reference(self.files())
+        self.assertIn("The message is of another path", dead)
+        result(self.device.refresh())
+        result(self.device.snapshot())
+        self.assertEqual(self.unlike_reference(self.newest()), [])
+        self.assertNotEqual(self.newest(), self.files())
+
+    def newest(self) -> dict[str, bytes]:
+        """The content of the newest message of each path."""
+        found = {}
+        for path, vid in newest_versions(self.folder.shelf.messages, KEY.text).items():
+            if not path.startswith("IFAP/"):
+                entry = next(one for one in result(self.device.versions(path)) if one.version == vid)
+                if not entry.deleted:
+                    found[path] = result(self.device.get(path, version=vid))
+        return found
 
     def test_while_the_device_was_away(self) -> None:
         """It finds everything again when it comes back."""
@@ -113,6 +152,7 @@ class TemporaryErrorTests(Ground):
             self.assertEqual(set(self.seen(self.device)), set(self.before))
             tried += 1
         self.assertEqual(tried, FILES - 1)
+        self.assertEqual(self.unlike_reference(self.files()), [])
         self.assertEqual(self.seen(self.device), self.before)
         self.assertEqual(self.seen(self.fresh()), self.before)
 
@@ -165,4 +205,6 @@ class ShrunkenListingTests(SynchronousTestCase):
         store.reveal()
         result(narrow.refresh())
         self.assertEqual(len(result(narrow.list("/"))), 51)
+        files = {f"old{number % 50}": b"%d" % number for number in range(5000)}
+        self.assertEqual(unlike_reference(shelf.messages, KEY.text, {**files, "new": b"1"}), [])
         self.assertEqual(result(narrow.status()).warnings, ())

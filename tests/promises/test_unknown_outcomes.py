@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from ifap_twisted.core.values import Traits
 from ifap_twisted.errors import OutcomeUnknown
 from ifap_twisted.store.memory import FULL_TRAITS, Fate, Visibility
-from tests.filesystem.folders import Folder, result
+from tests.campaigns.reference import unlike_reference
+from tests.filesystem.folders import KEY, Folder, result
 
 ANSWERS = 1000
 """Lost answers in all the kinds of servers together."""
@@ -53,15 +54,21 @@ class LostAnswerTests(SynchronousTestCase):
         return told
 
     def check_folder(self, folder: Folder, stored: int) -> None:
-        """What a fresh device sees: one version for each put, in one line, none lost and none doubled."""
+        """What a fresh device sees: one version for each put, in one line, none lost and none doubled.
+
+        The reference reads the same: no message of an older version came above a newer one.
+        """
         fresh = folder.device()
         contents: list[bytes] = []
+        current: dict[str, bytes] = {}
         for entry in result(fresh.list("/", recursive=True)):
             if entry.type == "file":
+                current[entry.path] = result(fresh.get(entry.path))
                 versions = result(fresh.versions(entry.path))
                 contents += [result(fresh.get(entry.path, version=one.version)) for one in versions]
         self.assertEqual(len(contents), len(set(contents)), "no put is there twice")
         self.assertGreaterEqual(len(contents), stored, "what was told as stored is there")
+        self.assertEqual(unlike_reference(folder.shelf.messages, KEY.text, current), [])
 
     def test_each_is_one_version(self) -> None:
         """On every kind of server; all were found or sent again, so that none stayed unknown."""
