@@ -17,12 +17,15 @@ from ifap_twisted.errors import (
     NoRoom,
     OutcomeUnknown,
     QuotaExceeded,
+    ReadOnly,
     StoredAsConflict,
+    TimedOut,
     TooLarge,
     Unavailable,
 )
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.filesystem.sending import SENDINGS
 from ifap_twisted.store.memory import Fate, MemoryStore, Turnstile, Visibility
 from tests.filesystem.folders import Folder, result
 
@@ -133,6 +136,19 @@ class UnknownOutcomeTests(Writing):
         self.assertEqual(len(result(filesystem.versions("a"))), 1)
         self.assertEqual(list(result(filesystem.conflicts())), [])
 
+    def test_a_shelf_that_did_not_answer_in_time_may_have_stored_it(self) -> None:
+        """It is looked for, and sent again; whoever put it is not told that it was only slow."""
+        store = self.folder.store()
+        filesystem = self.device(store)
+        store.fail_next("append", TimedOut())
+        putting = filesystem.put("a", b"1")
+        self.pass_time(5)
+        self.successResultOf(putting)
+        store.fail_next("append", TimedOut(), SENDINGS)
+        putting = filesystem.put("a", b"2")
+        self.pass_time(200)
+        self.failureResultOf(putting, OutcomeUnknown)
+
     def test_a_server_that_stays_away_leaves_the_outcome_unknown(self) -> None:
         """And the next write does not pretend to know what became of it (FORMAT 3.2)."""
         store = self.folder.store()
@@ -236,6 +252,12 @@ class RivalTests(Writing):
         self.failureResultOf(self.withdrawing(("expunge", cut), ("unmark", cut)), OutcomeUnknown)
         self.assertEqual(len(result(self.fresh().conflicts("a"))), 2)
         self.assertEqual(self.folder.shelf.marked, set())  # taken off by the device that looked
+
+    def test_what_may_be_left_marked_in_a_folder_that_turned_read_only(self) -> None:
+        """It was stored: that the folder is read-only says nothing of that."""
+        second = self.withdrawing(("expunge", Unavailable("cut")), ("unmark", ReadOnly()))
+        self.failureResultOf(second, OutcomeUnknown)
+        self.assertEqual(len(result(self.fresh().conflicts("a"))), 2)
 
     def test_what_was_taken_back_unheard_is_not_said_to_be_kept(self) -> None:
         """The message is gone; only the answer was lost."""

@@ -170,7 +170,7 @@ class Sending:
             for _ in range(SENDINGS):
                 try:
                     await self._append(sealed, sent)
-                except OutcomeUnknown:
+                except (OutcomeUnknown, TimedOut):  # after either it may be there, or come
                     self.failing += not failing
                     failing = sent_before = True
                     uid = await self._settled(sealed, deadline)

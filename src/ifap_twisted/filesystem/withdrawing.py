@@ -80,7 +80,7 @@ class Withdrawal:
             if places:
                 view.check_generation(view.generation)
                 await view.store.unmark(places, view.uidvalidity)
-        except StoreError as error:
+        except (StoreError, ReadOnly) as error:  # which means elsewhere that nothing was stored
             await self._sending.take_another_name()
             raise unknown_error(sealed) from error
         return bool(places)
