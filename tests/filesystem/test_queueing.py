@@ -361,6 +361,49 @@ class OrderTests(Queueing):
         self.assertEqual(self.pending(), 0)
 
 
+class RewritingTests(Queueing):
+    """What is said of a file is said of what was accepted for it, never beside it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        result(self.mine.put("d/a", b"0"))
+        self.store.go_offline()
+        self.queue("d/a", b"1")
+
+    def test_keep_and_moves(self) -> None:
+        """They wait until it has arrived, and there is no conflict."""
+        for begin in (
+            lambda: self.mine.keep("d/a", 7),
+            lambda: self.mine.move("d/a", "d/b"),
+            lambda: self.mine.move("d", "e"),
+        ):
+            self.folder = Folder()
+            self.setUp()
+            self.store.gate = gate = Turnstile("append")
+            self.store.go_online()
+            changing = begin()
+            gate.release()
+            self.pass_time(5)
+            result(changing)
+            self.assertEqual(list(result(self.others().conflicts())), [])
+            (entry,) = [one for one in result(self.others().list(recursive=True)) if one.type == "file"]
+            self.assertEqual(result(self.others().get(entry.path)), b"1")
+
+    def test_what_cannot_arrive(self) -> None:
+        """Nothing is begun, and that is told."""
+        self.store.fail_next("append", QuotaExceeded(), 9)
+        self.store.go_online()
+        for begin in (
+            lambda: self.mine.keep("d/a", 7),
+            lambda: self.mine.move("d/a", "d/b"),
+            lambda: self.mine.move("d", "e"),
+        ):
+            self.failureResultOf(begin(), Unavailable)
+        self.store.pardon()
+        result(self.mine.keep("d/a", 7))
+        self.assertEqual(self.contents("d/a"), [b"0", b"1", b"1"])
+
+
 class ConflictTests(Queueing):
     """What came meanwhile is never overwritten unseen."""
 

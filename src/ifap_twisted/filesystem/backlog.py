@@ -125,6 +125,10 @@ class Backlog:
         """Whether something below a path was accepted and has not arrived."""
         return self._directories[path] > 0
 
+    def concerns(self, path: str) -> bool:
+        """Whether something at a path or below it was accepted and has not arrived."""
+        return bool(self.accepted(path)) or self.is_directory(path)
+
     def history(self, path: str, known: History) -> History:
         """What is known of a path, and what was accepted for it: whom the next version descends from."""
         late = [version for version in self.accepted(path) if not known.find(version.vid)]

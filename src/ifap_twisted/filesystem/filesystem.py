@@ -15,6 +15,7 @@ from ifap_twisted.core.collection import Collection
 from ifap_twisted.core.findings import Checkup
 from ifap_twisted.core.values import Entry, Event, Expect, Lock, Notice, Record, Status
 from ifap_twisted.deferreds import deferred
+from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem import conflicts, keeping, removal, renaming, showing
 from ifap_twisted.filesystem.batches import Batch, present_batch
 from ifap_twisted.filesystem.checking import Checker
@@ -135,9 +136,13 @@ class Filesystem:
 
     def move(self, source: RemotePath, destination: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
         """Move a file or a directory."""
-        return self._after_batch(
-            lambda: renaming.move(self.desk, _users(source), paths.clean_file(destination), expect=expect)
-        )
+
+        async def work() -> Entry:
+            name, onto = _users(source), paths.clean_file(destination)
+            await self._arrived(name)
+            return await renaming.move(self.desk, name, onto, expect=expect)
+
+        return self._after_batch(work)
 
     def copy(self, source: RemotePath, destination: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
         """Copy a file or a directory."""
@@ -155,7 +160,13 @@ class Filesystem:
 
     def keep(self, path: RemotePath, count: int, *, expect: Expect = None) -> Deferred[Entry]:
         """Set how many versions of a file are kept."""
-        return self._after_batch(lambda: keeping.keep(self.desk, paths.clean_file(path), count, expect))
+
+        async def work() -> Entry:
+            name = paths.clean_file(path)
+            await self._arrived(name)
+            return await keeping.keep(self.desk, name, count, expect)
+
+        return self._after_batch(work)
 
     def resolve(
         self, path: RemotePath, *, version: str | None = None, both: bool = False, expect: Expect = None
@@ -341,6 +352,19 @@ class Filesystem:
         batch = present_batch(self)
         if batch is not None:
             await batch.arrived()
+
+    async def _arrived(self, path: str) -> None:
+        """What was accepted for a path or below it is on the server, before something is said of exactly what is there.
+
+        :raises Unavailable: it could not be brought there yet.
+        """
+        if not self.desk.writer.backlog.concerns(path):
+            return
+        await self.finish()
+        if self.desk.writer.backlog.concerns(path):
+            raise Unavailable(
+                f"What was queued for /{path} is not on the mail server yet; see 'ifap status'.", path=path
+            )
 
     async def _up_to_date(self) -> None:
         """What can be read now is what is there, one's own writes included."""
