@@ -294,6 +294,17 @@ class FileJournalTests(PlacedTestCase):
         left = self.left(KEY, OTHER)
         self.assertEqual((left.frozen, left.damaged), ((entry("a"), entry("c"), entry("b")), 0))
 
+    def test_an_entry_that_belongs_to_another_user(self) -> None:
+        """Left by a run under sudo: it stays where it is, is told, and is found when it was given back."""
+        self.successResultOf(self.journal().begin(entry("a")))
+        self.base.journal._uid += 1
+        for _ in range(2):
+            left = self.left()
+            self.assertEqual((left.frozen, left.damaged, left.unread), ((), 1, 1))
+        self.base.journal._uid -= 1
+        left = self.left()
+        self.assertEqual((left.frozen, left.damaged, left.unread), ((entry("a"),), 0, 0))
+
     def test_a_full_disk_when_a_damaged_entry_is_set_aside(self) -> None:
         """The file stays as it was, and the others in it are found, and can be sent."""
         self.begin_four()

@@ -265,6 +265,14 @@ class Directory:
             except FileNotFoundError:
                 return False
 
+    def is_anothers(self, name: str) -> bool:
+        """Whether what has this name belongs to another user: left by a run under sudo, for example."""
+        with as_local_error("look at", self._place(name)):
+            try:
+                return os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_uid != self._uid
+            except FileNotFoundError:
+                return False
+
     def names(self) -> list[str]:
         """The names of everything in it, in no order."""
         with as_local_error("look through", self.path):

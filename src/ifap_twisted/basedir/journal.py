@@ -278,8 +278,13 @@ class FileJournal:
             return b""
 
     def _rename(self, directory: Directory, name: str) -> bool:
-        """Set aside what is no file of ours, whatever it is; whether that was possible."""
+        """Set aside what is no file of ours, whatever it is; whether that was possible.
+
+        Not a file of another user: it may be whole, and is read when it was given back.
+        """
         try:
+            if directory.is_anothers(name):
+                return False
             directory.rename(name, _aside(name))
         except IFAPError as error:
             self._log.warn("an entry of the journal cannot be set aside: {reason}", reason=str(error))
