@@ -12,6 +12,7 @@ from zope.interface import implementer
 from ifap_twisted.core.marks import Facts, Kept, Mark
 from ifap_twisted.errors import MessageGone, NewerVersionNeeded, NoRoom
 from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.filesystem.marking import Marking
 from ifap_twisted.interfaces import IMarks
 from ifap_twisted.store.memory import Turnstile
 from tests.filesystem.folders import Folder, result
@@ -141,6 +142,23 @@ class MarkingTests(SynchronousTestCase):
         result(device.put("mine", b"1"))
         self.later(1.0)
         self.assertEqual(self.ledger.kept["mine"][0].since, -float("inf"))
+
+    def test_a_mistake(self) -> None:
+        """Of ours, when what was seen is kept or looked at: nothing that was seen is forgotten because of it."""
+        filesystem = self.start()
+        self.ledger.error = ZeroDivisionError()
+        self.later(1.0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.ledger.error = None
+        wrong = self.patch(Marking, "_look_for_replay", lambda *_path: 1 // 0)
+        result(self.other.put("b", b"1"))
+        self.later(1.0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        wrong.restore()
+        result(self.other.put("c", b"1"))
+        self.later(1.0)
+        self.assertEqual(self.ledger.noted, [["a", "b", "c"]])
+        result(filesystem.close())
 
     def test_what_cannot_be_kept_is_told_and_tried_again(self) -> None:
         """The folder is used as before."""

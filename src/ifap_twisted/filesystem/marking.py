@@ -148,11 +148,13 @@ class Marking:
         facts = self._facts._replace(confirmed=now)
         try:
             await self._marks.keep(changes, facts)
-        except IFAPError as error:
+        except Exception as error:
+            self._young.update(changes)  # whatever it was: they are tried again
+            self._look_later()
+            if not isinstance(error, IFAPError):
+                raise
             self._log.warn("what was seen of the folder could not be kept: {why}", why=str(error))
             self._failure = error
-            self._young.update(changes)
-            self._look_later()
             return
         self._failure = None
         self._facts = facts
@@ -167,7 +169,8 @@ class Marking:
         if index is not self._index:
             names.update(self._stored)
         self._index = index
-        self._young = set()
+        self._young = names  # until all of them were looked at
+        young: set[str] = set()
         changes: dict[str, Sequence[Mark]] = {}
         for path in names:
             await self._slices.next()
@@ -177,7 +180,8 @@ class Marking:
             if Seen.of(marks) != self._stored.get(path, ()):
                 changes[path] = marks
             if any(mark.since > -math.inf for mark in marks):
-                self._young.add(path)
+                young.add(path)
+        self._young = young
         return changes
 
     def _mark(self, head: Placed, spell: float, now: float) -> Mark:
