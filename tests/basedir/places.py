@@ -15,6 +15,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.basedir import Basedir
+from ifap_twisted.workers import InlineWorker
 
 CANARY = "hunter2-canary-Zq9"
 
@@ -73,6 +74,16 @@ class LaterWorker:
     def fail(self, error: Exception) -> None:
         """Let the oldest piece of work fail without running it."""
         self.waiting.pop(0)[1].errback(error)
+
+
+class Switching(LaterWorker):
+    """A worker that works at once, until it holds what comes."""
+
+    holds = False
+
+    def __call__(self, work: Any) -> Any:
+        """Do it, or keep it."""
+        return super().__call__(work) if self.holds else InlineWorker()(work)
 
 
 class PlacedTestCase(SynchronousTestCase):

@@ -14,10 +14,10 @@ from ifap_twisted.basedir import journal as journal_module
 from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.core.frozen import Frozen
 from ifap_twisted.core.keys import Key
-from ifap_twisted.errors import IFAPError, Malformed
+from ifap_twisted.errors import IFAPError, Malformed, OutcomeUnknown
 from ifap_twisted.interfaces import IJournal
 from ifap_twisted.workers import InlineWorker
-from tests.basedir.places import Drawing, LaterWorker, PlacedTestCase
+from tests.basedir.places import Drawing, LaterWorker, PlacedTestCase, Switching
 
 KEY, OTHER = Key.from_text("correct horse"), Key.from_text("battery staple")
 
@@ -41,13 +41,16 @@ class FileJournalTests(PlacedTestCase):
         """As a process opens it."""
         return FileJournal(self.base, keys or (KEY,), random=Drawing(), worker=worker or InlineWorker())
 
-    def begin_four(self) -> None:
+    def begin_four(self) -> FileJournal:
         """Of one process: x has a file of its own, and a, b and c share the next."""
-        worker = LaterWorker()
-        journal = self.journal(worker=worker)
+        self.worker = Switching()
+        self.worker.holds = True
+        journal = self.journal(worker=self.worker)
         for name in "xabc":
             journal.begin(entry(name))
-        worker.run_all()
+        self.worker.run_all()
+        self.worker.holds = False
+        return journal
 
     def left(self, *keys: Key) -> Any:
         """What the next process finds."""
@@ -126,18 +129,116 @@ class FileJournalTests(PlacedTestCase):
         self.successResultOf(second)
         self.assertEqual(len(self.flushLoggedErrors(IFAPError)), 1)
 
-    def test_settled_while_it_is_written(self) -> None:
-        """Whoever gave up leaves nothing behind."""
+    def test_discarded_while_it_is_written(self) -> None:
+        """Whoever gave up leaves nothing behind, also of what was to be written next."""
         worker = LaterWorker()
         journal = self.journal(worker=worker)
-        begun = journal.begin(entry("a"))
-        begun.cancel()
-        self.failureResultOf(begun, CancelledError)
-        journal.settle(entry("a"))
+        for name in "ab":
+            begun = journal.begin(entry(name))
+            begun.cancel()
+            self.failureResultOf(begun, CancelledError)
+        worker.run()
+        gone = [journal.discard(entry(name)) for name in "ab"]
         closing: Deferred[None] = journal.close()
+        self.assertNoResult(gone[0])
         worker.run_all()
-        self.successResultOf(closing)
+        for one in (*gone, closing):
+            self.successResultOf(one)
         self.assertEqual(self.files(), [])
+
+    def test_discarded(self) -> None:
+        """When that fires no process finds it; the others of its file stay, in their order, whole and to be loaded."""
+        for name in "abc":
+            journal = self.begin_four()
+            self.successResultOf(journal.discard(entry(name)))
+            others = [entry(one) for one in "xabc" if one != name]
+            self.assertEqual(list(self.left().frozen), others)
+            for one in others:
+                self.assertEqual(self.successResultOf(journal.load(one)), one)
+                self.assertTrue(journal.keeps(one))
+            self.assertFalse(journal.keeps(entry(name)))
+            self.failureResultOf(journal.load(entry(name)), Malformed)
+            for one in others:
+                self.successResultOf(journal.discard(one))
+            self.assertEqual(self.files(), [])
+
+    def test_discarded_with_what_has_ended(self) -> None:
+        """That goes, too; what was settled can be discarded, and what is not known at all is not there."""
+        journal = self.begin_four()
+        for name in "ab":
+            journal.settle(entry(name))
+        self.assertEqual(len(self.left().frozen), 4)
+        for name in ("b", "b", "unknown"):
+            self.successResultOf(journal.discard(entry(name)))
+        self.assertEqual(self.left().frozen, (entry("x"), entry("c")))
+
+    def test_discarded_while_others_end(self) -> None:
+        """The file goes with the last of them."""
+        journal = self.begin_four()
+        self.worker.holds = True
+        gone = journal.discard(entry("b"))
+        for name in "ac":
+            journal.settle(entry(name))
+        self.worker.run_all()
+        self.successResultOf(gone)
+        self.assertEqual(self.left().frozen, (entry("x"),))
+
+    def test_loaded_while_others_are_discarded(self) -> None:
+        """It is found where it is by then."""
+        journal = self.begin_four()
+        self.worker.holds = True
+        loading = journal.load(entry("c"))
+        gone = journal.discard(entry("a"))
+        self.worker.run(1)
+        self.successResultOf(gone)
+        self.worker.run()
+        self.assertEqual(self.successResultOf(loading), entry("c"))
+
+    def test_a_full_disk_when_one_is_discarded(self) -> None:
+        """Who wants that is told, and everything is as it was."""
+        journal = self.begin_four()
+        self.patch(self.base.journal, "write", self.full)
+        self.failureResultOf(journal.discard(entry("b")), IFAPError)
+        self.assertEqual(len(self.flushLoggedErrors(IFAPError)), 1)
+        self.assertEqual(len(self.left().frozen), 4)
+        self.assertTrue(journal.keeps(entry("b")))
+        self.successResultOf(journal.discard(entry("x")))  # to remove a file takes no room
+        self.assertEqual(self.left().frozen, tuple(map(entry, "abc")))
+
+    def test_discarded_beside_entries_of_another_key(self) -> None:
+        """They stay; where they may be what is to go, that is told."""
+        journal = self.begin_four()
+        file = self.files()[-1]
+        for name in "op":
+            self.successResultOf(self.journal(OTHER).begin(entry(name)))
+            file.write_bytes(file.read_bytes() + self.files()[-1].read_bytes())
+            self.files()[-1].unlink()
+        self.assertEqual(self.successResultOf(journal.left()).foreign, 2)
+        for name in "abc":
+            self.successResultOf(journal.discard(entry(name)))
+        self.assertEqual(self.left(OTHER).frozen, (entry("o"), entry("p")))
+        other = self.journal(OTHER)
+        self.successResultOf(other.left())
+        other.use([KEY])
+        self.failureResultOf(other.discard(entry("o")), IFAPError)
+        self.assertEqual(len(self.flushLoggedErrors(IFAPError)), 1)
+        self.assertEqual(self.left(OTHER).frozen, (entry("o"), entry("p")))
+
+    def test_a_write_that_was_not_made_durable(self) -> None:
+        """Its file may be there all the same: it is removed, or else the outcome is not known."""
+        write = self.base.journal.write
+
+        def undurable(name: str, *content: bytes) -> None:
+            write(name, *content)
+            raise IFAPError("Cannot write: Input/output error.")
+
+        self.patch(self.base.journal, "write", undurable)
+        journal = self.journal()
+        error = self.failureResultOf(journal.begin(entry("a"))).value
+        self.assertNotIsInstance(error, OutcomeUnknown)
+        self.assertEqual(self.files(), [])
+        self.patch(self.base.journal, "remove", self.full)
+        self.failureResultOf(journal.begin(entry("b")), OutcomeUnknown)
 
     def test_settled_while_it_is_looked_at(self) -> None:
         """What ends while the journal is read is not taken for left, and its file goes."""

@@ -17,18 +17,8 @@ from ifap_twisted.filesystem.recovery import AGAIN_SECONDS
 from ifap_twisted.interfaces import IFolderListener
 from ifap_twisted.store.memory import Fate, MemoryStore, Turnstile
 from ifap_twisted.workers import InlineWorker
-from tests.basedir.places import Drawing, LaterWorker, PlacedTestCase, never
+from tests.basedir.places import Drawing, PlacedTestCase, Switching, never
 from tests.filesystem.folders import KEY, Folder, result
-
-
-class Switching(LaterWorker):
-    """A worker of the journal that works at once, until it holds what comes."""
-
-    holds = False
-
-    def __call__(self, work: Any) -> Any:
-        """Do it, or keep it."""
-        return super().__call__(work) if self.holds else InlineWorker()(work)
 
 
 class Counted(MemoryStore):

@@ -159,6 +159,19 @@ class LifeTests(SynchronousTestCase):
         self.assertIn("conflict", {trace.calls[number].outcome for number in trace.slept})
         self.assertEqual(judge(trace), [])
 
+    def test_what_was_told_as_not_stored_is_in_no_journal(self) -> None:
+        """A device that dies with it there would send it again."""
+        steps = (Step(0.0, 0, "open"), Step(5.0, 0, "put", "a"))
+        trace = simulate(Scenario(0, "memory", (Place(),), steps))
+        (place,) = [place for place, sent in trace.sent.items() if sent.call == 1]
+        trace.kept.add(place)
+        self.assertEqual(judge(trace), [])
+        trace.calls[1].outcome = "quota-exceeded"
+        promise = "what was told as not stored is forgotten"
+        self.assertIn(promise, {violation.promise for violation in judge(trace)})
+        trace.restored.add(place)
+        self.assertNotIn(promise, {violation.promise for violation in judge(trace)})
+
     def test_what_never_comes_to_rest_is_told_with_its_name(self) -> None:
         """A clock that goes on for ever is no trace."""
         simulation = Simulation(Scenario(0, "memory", (Place(),), ()))

@@ -228,14 +228,16 @@ class Directory:
             raise
 
     def remove(self, name: str) -> bool:
-        """Remove a file, or a link itself; False when there was none."""
+        """Remove a file, or a link itself, for good; False when there was none."""
         with as_local_error("remove", self._place(name)):
             try:
                 os.unlink(name, dir_fd=self._descriptor)
             except FileNotFoundError:
-                return False
-            os.fsync(self._descriptor)
-        return True
+                found = False
+            else:
+                found = True
+            os.fsync(self._descriptor)  # also of none: it may have been removed, and that not kept
+        return found
 
     def rename(self, name: str, new: str) -> None:
         """Give another name to whatever has this one; a symbolic link is not followed.

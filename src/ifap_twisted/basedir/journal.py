@@ -1,6 +1,9 @@
 """The journal of pending writes: what was accepted, until it is on the server (FORMAT 4.1).
 
 Entries that come together are one file (``NAME.pending``), written with one sync; it goes when all of them have ended.
+An entry that ended on the server stays until then: to send it again is harmless. One that is not stored is taken out of
+its file at once, before anybody is told.
+
 What is damaged, or no file of ours, is set aside (``NAME.damaged``) and never holds up the rest; what was sealed with
 another key stays, and so does what this machine cannot read or set aside now: the next process may.
 """
@@ -24,7 +27,7 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.frozen import Frozen, JournalContent, freeze, thaw
 from ifap_twisted.core.keys import Key
 from ifap_twisted.deferreds import Waiters, deferred, detach
-from ifap_twisted.errors import DataError, IFAPError, Malformed
+from ifap_twisted.errors import IFAPError, Malformed, OutcomeUnknown
 from ifap_twisted.interfaces import IJournal
 from ifap_twisted.workers import Worker
 
@@ -57,6 +60,18 @@ class _Found:
     unread: int = 0
 
 
+@dataclass(slots=True)
+class _File:
+    """A file that was written or read: where its messages lie, by sealed id, and which of them have not ended.
+
+    :ivar foreign: it holds records that cannot be opened here.
+    """
+
+    places: dict[str, _Place]
+    kept: set[str]
+    foreign: bool = False
+
+
 @implementer(IJournal)
 class FileJournal:
     """The journal of a basedir, which the caller holds.
@@ -74,9 +89,9 @@ class FileJournal:
         self._worker = worker
         self._number: int | None = None
         self._waiting: list[tuple[Frozen, Deferred[None]]] = []
-        self._let_go: set[str] = set()
-        self._members: dict[str, set[str]] = {}
-        self._places: dict[str, _Place] = {}
+        self._discarding: list[tuple[str, Deferred[None]]] = []
+        self._files: dict[str, _File] = {}
+        self._names: dict[str, str] = {}
         self._spent: list[str] = []
         self._working = False
         self._idle = Waiters()
@@ -95,58 +110,67 @@ class FileJournal:
         return kept
 
     def settle(self, frozen: Frozen) -> None:
-        """Let go of a message."""
-        place = self._places.pop(frozen.sealed_id, None)
-        if place is None:  # it is being written just now
-            if any(waiting.sealed_id == frozen.sealed_id for waiting, _kept in self._waiting) or self._working:
-                self._let_go.add(frozen.sealed_id)
+        """Let go of a message that is on the server."""
+        name = self._names.get(frozen.sealed_id)
+        if name is None:
             return
-        self._leave(place.file, frozen.sealed_id)
+        file = self._files[name]
+        file.kept.discard(frozen.sealed_id)
+        if not file.kept:
+            self._spent.append(name)
+            self._work_on()
+
+    def discard(self, frozen: Frozen) -> Deferred[None]:
+        """Take a message from the disk."""
+        gone: Deferred[None] = Deferred(lambda _gone: None)
+        self._waiting = [one for one in self._waiting if one[0].sealed_id != frozen.sealed_id]
+        self._discarding.append((frozen.sealed_id, gone))
         self._work_on()
+        return gone
+
+    def keeps(self, frozen: Frozen) -> bool:
+        """Whether a message is kept and has not ended."""
+        name = self._names.get(frozen.sealed_id)
+        return name is not None and frozen.sealed_id in self._files[name].kept
 
     @deferred
     async def left(self) -> JournalContent:
         """What is kept and not settled."""
-        found, known = await self._alone()
-        ours = {file: set(self._members.get(file, ())) for file in known}
-        frozen = []
-        for one, place in found.frozen:
-            if place.file in ours and one.sealed_id not in ours[place.file]:
-                continue  # it has ended: it waits for the others of its file, or for the file to be removed
-            self._members.setdefault(place.file, set()).add(one.sealed_id)
-            self._places[one.sealed_id] = place
-            frozen.append(one)
-        for file in found.foreign:
-            self._members.setdefault(file, set()).add("")
-        return JournalContent(
-            frozen=tuple(frozen), foreign=sum(found.foreign.values()), damaged=found.damaged, unread=found.unread
-        )
-
-    async def _alone(self) -> tuple[_Found, Collection[str]]:
-        """Read everything while nothing is written: what is half written would be swept away.
-
-        Also of which files it was known before what is in them: meanwhile some of it may have ended.
-        """
-        while self._working:
+        while self._working:  # what is half written would be swept away
             await self._idle.wait()
         self._working = True
-        known = list(self._members)
+        known = set(self._files)  # some of what is in them may end meanwhile
         try:
-            return await self._worker(self._read_all), known
+            return self._taken_in(await self._worker(self._read_all), known)
         finally:
             self._working = False
             self._idle.tell()
             self._work_on()
 
+    def _taken_in(self, found: _Found, known: Collection[str]) -> JournalContent:
+        frozen = []
+        for one, place in found.frozen:
+            file = self._files.setdefault(place.file, _File({}, set()))
+            file.places[one.sealed_id] = place
+            self._names[one.sealed_id] = place.file
+            if place.file not in known:
+                file.kept.add(one.sealed_id)
+            if one.sealed_id in file.kept:  # else it has ended, and waits for the others of its file
+                frozen.append(one)
+        for name in found.foreign:
+            self._files.setdefault(name, _File({}, set())).foreign = True
+        return JournalContent(
+            frozen=tuple(frozen), foreign=sum(found.foreign.values()), damaged=found.damaged, unread=found.unread
+        )
+
     @deferred
     async def load(self, frozen: Frozen) -> Frozen:
         """The whole message of one that is kept."""
-        place = self._places.get(frozen.sealed_id)
-        found = None if place is None else await self._worker(partial(self._load, place))
-        if isinstance(found, DataError):
-            raise found
-        if found is None or found.sealed_id != frozen.sealed_id:
-            raise Malformed("A journal entry is not where it was.", section="journal")
+        name = self._names.get(frozen.sealed_id) if self.keeps(frozen) else None
+        place = None if name is None else self._files[name].places[frozen.sealed_id]
+        found = None if place is None else await self._worker(partial(self._load, place, frozen.sealed_id))
+        if found is None:
+            raise Malformed("A journal entry is not there any more, or damaged.", section="journal")
         return found
 
     def close(self) -> Deferred[None]:
@@ -156,22 +180,20 @@ class FileJournal:
     # Writing
 
     def _work_on(self) -> None:
-        if not self._working and (self._waiting or self._spent):
+        if not self._working and (self._waiting or self._discarding or self._spent):
             self._working = True
             detach(self._work(), self._log, "keeping the journal")
 
     @deferred
     async def _work(self) -> None:
         try:
-            while self._waiting or self._spent:
-                if self._waiting:
+            while self._waiting or self._discarding or self._spent:
+                if self._waiting and not self._discarding:
                     await self._write(self._next())
                 else:
-                    spent, self._spent = self._spent, []
-                    await self._clear(spent)
+                    await self._clear()
         finally:
             self._working = False
-            self._let_go.clear()
             self._idle.tell()
 
     def _next(self) -> list[tuple[Frozen, Deferred[None]]]:
@@ -197,26 +219,52 @@ class FileJournal:
                 if not kept.called:
                     kept.errback(error)
             return
-        self._members[name] = {frozen.sealed_id for frozen in members}
-        self._places.update(zip((frozen.sealed_id for frozen in members), places, strict=True))
-        for frozen, kept in batch:
-            if frozen.sealed_id in self._let_go:
-                self.settle(frozen)
+        where = {frozen.sealed_id: place for frozen, place in zip(members, places, strict=True)}
+        self._files[name] = _File(where, set(where))
+        self._names.update(dict.fromkeys(where, name))
+        for _frozen, kept in batch:
             if not kept.called:
                 kept.callback(None)
 
-    async def _clear(self, spent: Sequence[str]) -> None:
-        """Remove files whose entries have ended; one that stays costs the next process a look at the server."""
-        try:
-            await self._worker(partial(self._remove, spent))
-        except Exception:  # noqa: BLE001 -- those who wait for the next file must not suffer for it
-            self._log.failure("removing what is done from the journal")
+    async def _clear(self) -> None:
+        """Take from the disk what was discarded, and all files whose entries have ended."""
+        spent, self._spent = self._spent, []
+        discarding, self._discarding = self._discarding, []
+        gone = dict.fromkeys(sealed_id for sealed_id, _told in discarding)
+        names = dict.fromkeys((*spent, *(self._names[one] for one in gone if one in self._names)))
+        failures: dict[str, Exception] = {}
+        for name in [name for name in names if name in self._files]:
+            try:
+                await self._shorten(name, gone)
+            except Exception as error:  # noqa: BLE001 -- those who wait for another file must not suffer for it
+                self._log.failure("removing what is done from the journal")
+                failures[name] = error
+        for sealed_id, told in discarding:
+            failure = failures.get(self._names.get(sealed_id, ""))
+            if told.called:
+                continue
+            if failure is None:
+                told.callback(None)
+            else:
+                told.errback(failure)
 
-    def _leave(self, name: str, sealed_id: str) -> None:
-        members = self._members[name]
-        members.discard(sealed_id)
-        if not members:
-            del self._members[name]
+    async def _shorten(self, name: str, gone: Collection[str]) -> None:
+        """Leave in a file what has not ended and is not discarded, and what cannot be opened here."""
+        file = self._files[name]
+        kept = file.kept.difference(gone)
+        discarded = file.places.keys() & set(gone)
+        if kept or file.foreign:
+            places = await self._worker(partial(self._rewrite, name, kept, discarded))
+        else:
+            places = await self._worker(partial(self._remove, name))
+        for sealed_id in file.places.keys() - places.keys():
+            if self._names.get(sealed_id) == name:
+                del self._names[sealed_id]
+        file.places = places
+        file.kept.intersection_update(kept)
+        if not places and not file.foreign:
+            del self._files[name]
+        elif places and not file.kept:  # the others have ended meanwhile
             self._spent.append(name)
 
     # In the worker
@@ -227,12 +275,44 @@ class FileJournal:
     def _store(self, name: str, members: Sequence[Frozen]) -> list[_Place]:
         key = self._keys[0] if self._keys else None
         records = [freeze(frozen, key, self._random) for frozen in members]
-        self._directory().write(name, *(piece for record in records for piece in record))
+        try:
+            self._directory().write(name, *(piece for record in records for piece in record))
+        except IFAPError as error:
+            self._take_back(name, error)
+            raise
         return _places(name, [sum(map(len, record)) for record in records])
 
-    def _remove(self, names: Sequence[str]) -> None:
-        for name in names:
+    def _take_back(self, name: str, error: IFAPError) -> None:
+        """Remove a file that could not be written: its name may be there all the same.
+
+        :raises OutcomeUnknown: that is not certain; the next process may find it.
+        """
+        try:
             self._directory().remove(name)
+        except IFAPError:
+            raise OutcomeUnknown(f"{error} Whether it is in the journal is not known; it may be sent later.") from error
+
+    def _remove(self, name: str) -> dict[str, _Place]:
+        self._directory().remove(name)
+        return {}
+
+    def _rewrite(self, name: str, kept: Collection[str], discarded: Collection[str]) -> dict[str, _Place]:
+        """Leave some messages in a file, and what cannot be opened; where they lie then.
+
+        :raises Malformed: what is to go is none of those that can be opened.
+        """
+        records = list(thaw(self._directory().read(name, _LARGEST) or b"", self._keys))
+        opened = [entry.sealed_id for _record, entry in records if isinstance(entry, Frozen)]
+        if len(opened) < len(records) and not set(opened).issuperset(discarded):
+            raise Malformed("A journal entry cannot be told from others, and stays.", section="journal")
+        stay = [one for one in records if not isinstance(one[1], Frozen) or one[1].sealed_id in kept]
+        if stay:
+            self._directory().write(name, *(record for record, _entry in stay))
+        else:
+            self._directory().remove(name)
+        places = _places(name, [len(record) for record, _entry in stay])
+        found = zip(stay, places, strict=True)
+        return {entry.sealed_id: place for (_record, entry), place in found if isinstance(entry, Frozen)}
 
     def _numbers(self) -> list[int]:
         return sorted(_numbered(self._directory()).values())
@@ -309,9 +389,15 @@ class FileJournal:
             return False
         return True
 
-    def _load(self, place: _Place) -> Frozen | DataError:
-        record = self._directory().read_part(place.file, place.offset, place.length)
-        return next((entry for _record, entry in thaw(record, self._keys)), Malformed(section="journal"))
+    def _load(self, place: _Place, sealed_id: str) -> Frozen | None:
+        """A message at its place, or wherever it is in the file by now."""
+        directory = self._directory()
+        found = self._find(directory.read_part(place.file, place.offset, place.length), sealed_id)
+        return found or self._find(directory.read(place.file, _LARGEST) or b"", sealed_id)
+
+    def _find(self, data: bytes, sealed_id: str) -> Frozen | None:
+        entries = (entry for _record, entry in thaw(data, self._keys))
+        return next((one for one in entries if isinstance(one, Frozen) and one.sealed_id == sealed_id), None)
 
 
 def _numbered(directory: Directory) -> dict[str, int]:

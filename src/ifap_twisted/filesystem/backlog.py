@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from ifap_twisted.core import paths
@@ -51,6 +52,7 @@ class Backlog:
         self._replaced: dict[str, tuple[str, ...]] = {}
         self._overtaken: set[str] = set()
         self._directories: Counter[str] = Counter()
+        self._under_way: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -60,6 +62,19 @@ class Backlog:
 
     def __iter__(self) -> Iterator[Waiting]:
         return iter(self._waiting.values())
+
+    @contextmanager
+    def under_way(self, frozen: Frozen) -> Iterator[None]:
+        """While this lasts somebody brings a message to the server and waits for its end: it does not wait here."""
+        self._under_way.add(frozen.sealed_id)
+        try:
+            yield
+        finally:
+            self._under_way.discard(frozen.sealed_id)
+
+    def is_under_way(self, frozen: Frozen) -> bool:
+        """Whether somebody waits for the end of a message."""
+        return frozen.sealed_id in self._under_way
 
     def add(self, frozen: Frozen, version: Version | None) -> None:
         """Let one more wait; the journal has it already."""

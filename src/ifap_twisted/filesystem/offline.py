@@ -121,6 +121,6 @@ async def offline_folder(
     view.adopt_home(membership.home)
     content = await journal.left()
     ours = [frozen for frozen in content.frozen if place.is_of(view, frozen)]
-    await fill(surroundings.backlog, content, ours, view, surroundings.worker)
+    await fill(surroundings.backlog, journal, content, ours, view, surroundings.worker)
     surroundings.backlog.unclean = True
     return Offline(desk, journal_notices(content, len(content.frozen) - len(ours)))

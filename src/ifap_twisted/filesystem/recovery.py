@@ -118,7 +118,7 @@ class Recovery:
         self._content = content
         ours = [frozen for frozen in content.frozen if self._place.is_of(self._view, frozen)]
         self._held = len(content.frozen) - len(ours)
-        await fill(self._backlog, content, ours, self._view, self._worker)
+        await fill(self._backlog, self._journal, content, ours, self._view, self._worker)
         self._writer.underway.waiting = self.__len__
         self._backlog.added = self._sooner
         if self._backlog:
@@ -308,11 +308,17 @@ def journal_notices(content: JournalContent, others: int) -> list[Notice]:
     return found
 
 
-async def fill(backlog: Backlog, content: JournalContent, ours: Sequence[Frozen], view: View, worker: Worker) -> None:
-    """Let what the journal holds of this folder wait; what is there of it already stays as it is."""
+async def fill(
+    backlog: Backlog, journal: IJournal, content: JournalContent, ours: Sequence[Frozen], view: View, worker: Worker
+) -> None:
+    """Let what the journal holds of this folder wait; what is there of it already stays as it is.
+
+    Not what has ended since the journal was read, nor what somebody is just sending: the folder may be open already.
+    """
     versions = await worker(lambda: [_version(frozen, view) for frozen in ours])
     for frozen, version in zip(ours, versions, strict=True):
-        backlog.add(frozen, version)
+        if journal.keeps(frozen) and not backlog.is_under_way(frozen):
+            backlog.add(frozen, version)
     if content.unread or not all(frozen.accepted for frozen in ours):
         backlog.unclean = True
 

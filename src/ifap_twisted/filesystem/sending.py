@@ -104,12 +104,23 @@ class Sending:
         if journal is None or paths.is_reserved(sealed.version.path):
             return await self.stored(sealed, sent)
         frozen = await self._kept(journal, sealed, terms)
+        with self._backlog.under_way(frozen):
+            return await self._sent(journal, frozen, sealed, sent, terms)
+
+    async def _sent(
+        self,
+        journal: IJournal,
+        frozen: Frozen,
+        sealed: Sealed,
+        sent: Callable[[Sealed], None] | None,
+        terms: Terms,
+    ) -> tuple[Placed, bool]:
         try:
             stored = await self.stored(sealed, sent)
         except NOT_STORED as error:
             if terms.queue and isinstance(error, AWAY):
                 return self._waits(frozen, sealed), False
-            journal.settle(frozen)
+            await self._not_stored(frozen, sealed, error)
             raise
         except Exception as error:  # whatever it was: nobody knows what became of the message
             waiting = self._waits(frozen, sealed)
@@ -144,10 +155,38 @@ class Sending:
         )
         try:
             await journal.begin(frozen)
-        except BaseException:  # nothing was sent
-            journal.settle(frozen)
+        except OutcomeUnknown:
+            await self.take_another_name()
+            raise
+        except Exception as error:  # nothing was sent
+            await self._not_stored(frozen, sealed, error)
             raise
         return frozen
+
+    async def _not_stored(self, frozen: Frozen, sealed: Sealed, error: Exception) -> None:
+        """See to it that what is told as not stored is never sent.
+
+        :raises OutcomeUnknown: the disk does not take that; so it is tried again, here or in the next process.
+        """
+        if not await self.forgets(sealed):
+            self._waits(frozen, sealed)
+            await self.take_another_name()
+            raise unforgotten_error(sealed) from error
+
+    async def forgets(self, sealed: Sealed) -> bool:
+        """Let the journal forget a message for good, before anybody is told that nothing of it stays.
+
+        :returns: whether it could.
+        """
+        if self._journal is None:
+            return True
+        assert self._freeze is not None
+        try:
+            await self._journal.discard(self._freeze(sealed))
+        except Exception as error:  # noqa: BLE001 -- the journal has logged it; whatever it was, the message may be there
+            self._log.warn("a write stays in the journal: {reason}", reason=str(error))
+            return False
+        return True
 
     def _waits(self, frozen: Frozen, sealed: Sealed) -> Placed:
         self._backlog.add(frozen, sealed.version)
@@ -303,6 +342,15 @@ def unknown_error(sealed: Sealed) -> OutcomeUnknown:
     return OutcomeUnknown(
         "The connection broke while the file was being stored: it may or may not be there. "
         "Look with 'ifap versions' before trying again.",
+        path=sealed.version.path,
+    )
+
+
+def unforgotten_error(sealed: Sealed) -> OutcomeUnknown:
+    """A message was not stored, and the journal still has it."""
+    return OutcomeUnknown(
+        "The file was not stored, but the disk of this machine did not let the journal forget it: so it may be stored "
+        "later. Look with 'ifap versions' before trying again.",
         path=sealed.version.path,
     )
 

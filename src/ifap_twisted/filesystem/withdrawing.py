@@ -39,9 +39,8 @@ class Withdrawal:
             return
         expected = terms.expect if isinstance(terms.expect, str) else None
         found = winner.version.vid
-        if self._view.elapsed() - began > limits.WITHDRAWAL_SECONDS or not await self._took_back(
-            sealed, own, generation
-        ):
+        in_time = self._view.elapsed() - began <= limits.WITHDRAWAL_SECONDS
+        if not (in_time and await self._sending.forgets(sealed) and await self._took_back(sealed, own, generation)):
             raise StoredAsConflict(
                 "Somebody changed the file at the same time; both versions were kept, see 'ifap conflicts'.",
                 path=path,

@@ -17,7 +17,7 @@ from ifap_twisted.filesystem.backlog import Backlog
 from ifap_twisted.filesystem.drafting import Change, Drafting, Random, replaced_by
 from ifap_twisted.filesystem.finishing import Finishing, is_outlived
 from ifap_twisted.filesystem.guarding import Admission, Guard, Unguarded
-from ifap_twisted.filesystem.sending import AWAY, Sending, Terms
+from ifap_twisted.filesystem.sending import AWAY, Sending, Terms, unforgotten_error
 from ifap_twisted.filesystem.underway import Underway
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.filesystem.watching import Watchers
@@ -163,6 +163,8 @@ class Writer:
             return placed
         self.backlog.overtake(placed.version)
         if await is_outlived(self._view, placed):  # its number was none of ours any more: again, as a new writer
+            if not await self.sending.forgets(sealed):
+                raise unforgotten_error(sealed)
             return await self._write(wish, lock, there=there)
         if self._view.index.history(path).is_late(placed):
             raise await self.guard.lost(path)

@@ -85,11 +85,23 @@ class IJournal(Interface):
     def begin(frozen: Frozen) -> Deferred[None]:
         """Keep a message; durable on this machine when this fires. Cancelling it does not take it back.
 
-        :raises IFAPError: it cannot be kept (the disk is full, for example).
+        :raises IFAPError: it cannot be kept (the disk is full, for example), and is not.
+        :raises OutcomeUnknown: whether it is kept is not known.
         """
 
     def settle(frozen: Frozen) -> None:
-        """Let go of a message that is on the server, or certainly not and never to be; soon, not at once."""
+        """Let go of a message that is on the server; soon, not at once: to find it, or send it, again is harmless."""
+
+    def discard(frozen: Frozen) -> Deferred[None]:
+        """Forget a message that is not on the server and shall never be: when this fires, no later process finds it.
+
+        Also one that was settled, and one whose :meth:`begin` failed or was cancelled. Cancelling this changes nothing.
+
+        :raises IFAPError: this cannot be made durable; then it is as it was.
+        """
+
+    def keeps(frozen: Frozen) -> bool:
+        """Whether a message was kept, and was neither settled nor discarded."""
 
     def left() -> Deferred[JournalContent]:
         """What is kept and not settled, in the order in which it was kept: of each message the head."""

@@ -42,6 +42,14 @@ class NotedJournal:
         """Let go of a message."""
         self._journal.settle(frozen)
 
+    def discard(self, frozen: Frozen) -> Deferred[None]:
+        """Forget a message for good."""
+        return self._journal.discard(frozen)
+
+    def keeps(self, frozen: Frozen) -> bool:
+        """Whether a message is kept."""
+        return self._journal.keeps(frozen)
+
     def left(self) -> Deferred[JournalContent]:
         """What is kept and not settled."""
         return self._journal.left()

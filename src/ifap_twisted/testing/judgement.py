@@ -9,6 +9,16 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ifap_twisted.errors import (
+    Conflict,
+    Damaged,
+    QuotaExceeded,
+    ReadOnly,
+    Refused,
+    Throttled,
+    TooLarge,
+    Unavailable,
+)
 from ifap_twisted.testing.ancestry import Family, late
 from ifap_twisted.testing.collecting import hurried, uncovered, uncovering
 from ifap_twisted.testing.contents import Contents
@@ -18,6 +28,10 @@ from ifap_twisted.testing.trace import CANCELLED, CRASHED, DONE, UNENDED, Call, 
 PUTTING: Final = frozenset({"put", "create", "edit", "append", "queue", "hold"})
 PERHAPS: Final = frozenset({CRASHED, CANCELLED, UNENDED, "outcome-unknown", "stored-as-conflict", "lease-lost"})
 """Outcomes of a put that may have stored its file; all others are certain that it is not there."""
+NOWHERE: Final = frozenset(
+    kind.code for kind in (Conflict, Damaged, QuotaExceeded, ReadOnly, Refused, Throttled, TooLarge, Unavailable)
+)
+"""Outcomes of a put with which its caller was told that the server took nothing, or that nothing of it stays."""
 REMOVING: Final = frozenset({"remove", "remove-tree", "move", "rmdir", "resolve", "both", "mkdir", "restore"})
 BUGS: Final = frozenset(
     {
@@ -136,6 +150,16 @@ def _refused(trace: Trace) -> Iterator[Violation]:
             yield Violation(
                 "a write that failed is not there", f"{_name(call)}: {call.outcome}, but {len(mine)} stored"
             )
+
+
+def _forgotten(trace: Trace) -> Iterator[Violation]:
+    """What was told as not stored no later process finds in the journal (FORMAT 4.1, 4.2)."""
+    for place in sorted(trace.kept - trace.restored):
+        number = trace.sent[place].call
+        call = None if number is None else trace.calls[number]
+        if call is not None and call.verb in PUTTING and call.outcome in NOWHERE and not call.pending:
+            said = f"{_name(call)}: {call.outcome}, but the journal has {place[1]}"
+            yield Violation("what was told as not stored is forgotten", said)
 
 
 def _finished(trace: Trace) -> Iterator[Violation]:
@@ -376,6 +400,7 @@ JUDGES: Final = (
     _ended,
     _acknowledged,
     _refused,
+    _forgotten,
     _finished,
     _explained,
     _read,

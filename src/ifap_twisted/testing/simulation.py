@@ -249,6 +249,7 @@ class Simulation:
             number = self.trace.sent[place].call
             if number is None:
                 continue
+            self.trace.kept.add(place)
             if self.trace.calls[number].pending:
                 self.trace.situations["died with an accepted write"] += 1
             if self.trace.calls[number].outcome == CRASHED:

@@ -132,6 +132,7 @@ class Trace:
     :ivar planned: the ids of those that were to be collected, and since when; ``recorded``: those on record in the end.
     :ivar founders: the devices that wrote a folder object.
     :ivar journalled: those in the journal of a device when it died, before anybody was told what became of them.
+    :ivar kept: those in the journal of a device when it died, whatever had become of them.
     :ivar forsaken: those that were on a disk only with which no device goes on.
     :ivar leases: what the lock objects say that are there in the end, by UID.
     :ivar voids: the moments at which all locks ended: renumberings, and days that went by.
@@ -157,6 +158,7 @@ class Trace:
     recorded: set[str] = field(default_factory=set)
     founders: set[int] = field(default_factory=set)
     journalled: set[tuple[str, str]] = field(default_factory=set)
+    kept: set[tuple[str, str]] = field(default_factory=set)
     restored: set[tuple[str, str]] = field(default_factory=set)
     forsaken: set[tuple[str, str]] = field(default_factory=set)
     leases: dict[int, Lease] = field(default_factory=dict)
