@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.errors import Conflict, IFAPError, StoredAsConflict
+from ifap_twisted.errors import Conflict, IFAPError, LeaseLost, StoredAsConflict
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import Turnstile
 from tests.filesystem.folders import Folder, result
@@ -167,3 +167,105 @@ class RemovingTests(PutBack):
         self.fails_or_not(collecting)
         for file in files:
             self.assert_there(file)
+
+
+class RefreshingTests(PutBack):
+    """The device notices by itself, when it is connected again or is shown lower numbers, and knows what is there."""
+
+    def restore(self, *files: bytes | str) -> None:
+        """The mailbox is put back while the device is away; then these come, and the device is connected again."""
+        self.store.go_offline()
+        self.put_back()
+        for file in files:
+            if isinstance(file, str):
+                self.write(file)
+            else:
+                self.shelf.add(file)
+        self.store.go_online()
+
+    def assert_same_as_a_new_device(self, *lost: str) -> None:
+        """All that a device sees that knew nothing before; what was lost is told, and never taken for removed."""
+        fresh = result(self.folder.device().list("/"))
+        result(self.device.refresh())
+        self.assertLessEqual({entry.path for entry in fresh}, {entry.path for entry in result(self.device.list("/"))})
+        for entry in fresh:
+            content = b"1" if entry.path == "a" else b"the only copy"
+            self.assertEqual(result(self.device.get(entry.path)), content)
+        told = {warning.path for warning in result(self.device.status()).warnings if warning.code == "vanished"}
+        self.assertEqual(told, set(lost))
+
+    def test_a_file_at_the_number_of_another(self) -> None:
+        """It is listed; the one that was there is told to be missing; nothing is written for it."""
+        result(self.folder.device().put("c", b"lost"))
+        result(self.device.refresh())
+        self.restore("e")
+        messages = dict(self.shelf.messages)
+        self.assert_same_as_a_new_device("c")
+        self.assertEqual(self.shelf.messages, messages)
+
+    def test_more_files_than_were_lost(self) -> None:
+        """Those at new numbers and those at numbers that were given before."""
+        result(self.device.put("c", b"lost"))
+        result(self.device.put("d", b"lost"))
+        self.restore("e", "f", "g", "h")
+        self.assert_same_as_a_new_device("c", "d")
+
+    def test_fewer_files_than_were_lost(self) -> None:
+        """What is not shown may come; what is at its number is seen."""
+        result(self.device.put("c", b"lost"))
+        result(self.device.put("d", b"lost"))
+        self.restore("e")
+        result(self.device.refresh())
+        self.assertEqual(result(self.device.get("e")), b"the only copy")
+        self.write("f")
+        self.write("g")
+        self.assert_same_as_a_new_device("c", "d")
+
+    def test_a_file_at_the_number_of_mail(self) -> None:
+        """Nothing was known of a message there but that it was nobody's file."""
+        self.shelf.add(mail())
+        result(self.device.refresh())
+        self.restore("e")
+        self.assert_same_as_a_new_device()
+
+    def test_mail_at_the_number_of_a_file(self) -> None:
+        """The file is missing."""
+        result(self.device.put("c", b"lost"))
+        self.restore(mail())
+        self.assert_same_as_a_new_device("c")
+
+    def test_without_a_new_connection(self) -> None:
+        """The server goes on from an older state while the device is connected: UIDNEXT is lower than it was."""
+        result(self.device.put("c", b"lost"))
+        result(self.device.put("d", b"lost"))
+        self.put_back()
+        self.write("e")
+        result(self.device.refresh())
+        self.write("f")
+        self.write("g")
+        self.assert_same_as_a_new_device("c", "d")
+
+    def test_a_lock_that_was_lost(self) -> None:
+        """It is over, and its device is told so; the file at its number stays."""
+        result(self.device.lock("a", seconds=3600))
+        self.restore("e")
+        self.failureResultOf(self.device.unlock("a"), LeaseLost)
+        self.assert_same_as_a_new_device()
+
+    def test_what_it_costs(self) -> None:
+        """One header for a connection where nothing was put back, and nothing after that."""
+        result(self.device.refresh())
+        asked: list[tuple[int, int | None]] = []
+        headers = self.store.headers
+
+        def counted(first: int, last: int | None = None) -> Any:
+            asked.append((first, last))
+            return headers(first, last)
+
+        self.store.headers = counted  # type: ignore[method-assign]
+        highest = self.shelf.uidnext - 1
+        self.store.go_offline()
+        self.store.go_online()
+        self.assertEqual(asked, [(highest, highest)])
+        result(self.device.refresh())
+        self.assertEqual(len(asked), 1)

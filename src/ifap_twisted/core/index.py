@@ -6,7 +6,7 @@ forget, because not listed is not deleted (FORMAT 2.5). It decides nothing about
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import inf
 
 from ifap_twisted.core import leases, limits, paths
@@ -220,6 +220,10 @@ class Index:
     def sealed_ids(self, uids: Iterable[int]) -> dict[int, str]:
         """What the messages at these UIDs are known by (FORMAT 2.1), of those at which there is a version."""
         return {uid: found.sealed_id for uid in uids if (found := self.at(uid)) is not None}
+
+    def highest_version(self, uids: Collection[int]) -> int | None:
+        """The highest of these UIDs at which there is a version."""
+        return next((uid for uid in sorted(uids, reverse=True) if self.at(uid) is not None), None)
 
     def rejected(self) -> Mapping[int, DataError]:
         """Why the messages that cannot be used cannot be used, by UID."""

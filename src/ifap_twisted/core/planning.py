@@ -174,6 +174,11 @@ def is_behind(now: FolderState, missing: Collection[int]) -> bool:
     return now.uidnext is not None and any(uid >= now.uidnext for uid in missing)
 
 
+def gives_again(now: FolderState, index: Index) -> bool:
+    """Whether a server gives UIDs that were given before: it goes on from an older state under the same UIDVALIDITY."""
+    return now.uidnext is not None and now.uidnext <= index.highest
+
+
 def plan_snapshot(histories: Mapping[str, History]) -> dict[str, tuple[int, dict[str, JSON], list[int]]]:
     """The tree of a snapshot: per path the highest UID, its metadata and all UIDs (FORMAT 6.2, WIRE-FORMAT 4)."""
     tree: dict[str, tuple[int, dict[str, JSON], list[int]]] = {}

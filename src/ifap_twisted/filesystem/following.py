@@ -100,6 +100,7 @@ class Following:
     def connected(self) -> None:
         """Look at everything that may have been missed."""
         self._freshness.compare = self._marks_unknown = True
+        self._freshness.doubt()
         self._enter("connected")
         self._read()
 

@@ -18,6 +18,8 @@ class Freshness:
     :ivar incomplete: the last listing did not agree with EXISTS; nothing was taken for deleted.
     :ivar last_refresh: the date, in Unix time; None before the first listing.
     :ivar compare: something may have been missed, so that a listing has to tell.
+    :ivar doubtful: numbers up to this one may have been given again under the same UIDVALIDITY, so that a header has to
+        tell; 0 when there is no doubt.
     :ivar behind: there are news that could not be read.
     :ivar heard: until when everything is known that happened, on the elapsed clock.
     """
@@ -30,6 +32,7 @@ class Freshness:
         self.incomplete = False
         self.last_refresh: float | None = None
         self.compare = False
+        self.doubtful = 0
         self.behind = False
         self.heard = float("-inf")
 
@@ -46,6 +49,10 @@ class Freshness:
         self.behind = False
         self._refreshed = self.heard = self._known.elapsed()
         self.last_refresh = date_by(self._clock)
+
+    def doubt(self) -> None:
+        """The numbers that are known may be those of other messages by now."""
+        self.doubtful = self.doubtful or self._known.index.highest
 
     def lose_connection(self) -> None:
         """What happens from now on is not told."""
@@ -65,7 +72,7 @@ class Freshness:
     @property
     def is_current(self) -> bool:
         """Nothing has to be asked: the server tells what happens, and all of that was read."""
-        return self._is_pushed and self._known.folder is not None and not (self.compare or self.behind)
+        return self._is_pushed and self._known.folder is not None and not (self.compare or self.doubtful or self.behind)
 
     @property
     def is_recent(self) -> bool:
@@ -75,4 +82,4 @@ class Freshness:
     @property
     def unread(self) -> bool:
         """The server told of messages that were not read yet, or could not tell of them."""
-        return self._known.renumbering or self.compare or self.behind or self._known.lags
+        return self._known.renumbering or self.compare or self.doubtful > 0 or self.behind or self._known.lags

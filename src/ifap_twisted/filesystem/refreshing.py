@@ -6,15 +6,16 @@ refused, not fetched or not listed stays known.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import islice
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from ifap_twisted.core import planning
+from ifap_twisted.core import envelope, planning
 from ifap_twisted.core.dialects import dialects_of
 from ifap_twisted.core.values import Event, FolderState, HeaderBlock
-from ifap_twisted.errors import Renumbered, StoreError
+from ifap_twisted.errors import DataError, Renumbered, StoreError
 from ifap_twisted.filesystem.freshness import Freshness
 from ifap_twisted.filesystem.intake import Intake
 from ifap_twisted.filesystem.known import Known
@@ -94,6 +95,7 @@ class Refreshing:
     async def _reread(self, now: FolderState) -> None:
         """The UIDs mean nothing any more: find the versions again by their ids (FORMAT 2.5)."""
         generation = self._known.generation
+        self._freshness.doubtful = 0
         await self._intake.build(await self._known.store.headers(1), generation, now.uidvalidity)
         self._freshness.incomplete = len(self._known.index) != now.exists
         self._freshness.compare = False
@@ -102,8 +104,11 @@ class Refreshing:
     # Comparing with a listing
 
     async def _compare(self, now: FolderState) -> FolderState:
-        """Compare with a listing where something may have been missed, or the count does not agree."""
-        if self._freshness.compare or len(self._known.index) != now.exists:
+        """Compare with a listing where something may have been missed, or the count or the numbers do not agree."""
+        freshness = self._freshness
+        if planning.gives_again(now, self._known.index):
+            freshness.doubt()
+        if freshness.compare or freshness.doubtful or len(self._known.index) != now.exists:
             return await self._compare_with_listing(now)
         self._freshness.incomplete = False
         return now
@@ -126,15 +131,55 @@ class Refreshing:
         there = set(known.index.uids())  # what comes after the listing is not missing in it
         listed = set(await known.store.uids(1))
         now = await known.store.poll()
+        doubtful = freshness.doubtful or max(there, default=0)
+        await self._check_numbers(there & listed)
         for first, last in islice(runs(listed - set(known.index.uids())), RUNS):
             await self._intake.absorb(await known.store.headers(first, last))
         known.check_read(generation)
         agrees = len(listed) == now.exists and not planning.is_behind(now, there - listed)
         if agrees:
             self._intake.lose(there - listed, freshness.heard)
+        else:  # the numbers of what is not shown may be given again
+            freshness.doubtful = doubtful
         freshness.incomplete = not agrees or not listed <= set(known.index.uids())
         freshness.compare = freshness.incomplete
         return now
+
+    async def _check_numbers(self, uids: Collection[int]) -> None:
+        """Where it is in doubt, look whether a message is the one that is known by its number (FORMAT 2.1).
+
+        A mailbox that was put back from a backup gives again the numbers above those that it had then: the highest that
+        is known and listed tells for all. What is above it and was of no use is read anew.
+
+        :raises Renumbered: it is another one; everything is to be read again, as under new numbers.
+        """
+        known, freshness = self._known, self._freshness
+        doubtful = freshness.doubtful
+        uids = [uid for uid in uids if uid <= doubtful]
+        freshness.doubtful = 0  # until the connection is made anew, be it meanwhile
+        if not uids:
+            return
+        generation, highest = known.index_generation, known.index.highest_version(uids)
+        try:
+            blocks = await known.store.headers(min(uids) if highest is None else highest, max(uids))
+            known.check_read(generation)
+            if highest is not None and highest in blocks and not self._is_known(blocks[highest]):
+                self._intake.renumber()
+                freshness.compare = True
+                raise Renumbered("The mail server shows another message under a number than before.")
+            await self._intake.absorb_again(blocks, generation)
+        except BaseException:
+            freshness.doubtful = doubtful
+            raise
+        if highest is not None and highest not in blocks:
+            freshness.doubtful = doubtful
+
+    def _is_known(self, block: HeaderBlock) -> bool:
+        version = self._known.index.at(block.uid)
+        try:
+            return version is None or version.sealed_id == envelope.sealed_id_of(block.fields, self._known.dialect)
+        except DataError:
+            return False
 
     # Looking again
 
