@@ -1,8 +1,9 @@
 """Sphinx directives that write the references from the code, so that they cannot say anything else.
 
 ``rule`` declares a numbered rule of the specification, which the role of that name refers to; ``later`` marks what this
-release does not have. ``error-table``, ``verbs``, ``routes``, ``json-objects``, ``setting`` and ``interface`` show what
-the code holds; a setting without a description, or one that is gone, fails the build.
+release does not have; the role ``shown`` names a test that shows a claim. ``error-table``, ``verbs``, ``routes``,
+``json-objects``, ``setting`` and ``interface`` show what the code holds; a setting without a description, or one that
+is gone, fails the build.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from docutils import nodes
 from docutils.parsers.rst.directives.admonitions import BaseAdmonition
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 import ifap_twisted
 from ifap_twisted import errors, tap
@@ -87,6 +88,15 @@ class Later(BaseAdmonition):
         self.arguments = ["Not in this release"]
         self.options.setdefault("classes", ["note"])
         return list(super().run())
+
+
+class Shown(SphinxRole):
+    """A test that shows a claim: ``ROOM/FILE.py::CLASS::METHOD`` below ``tests``, in pieces for a narrow column."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        path, name, method = self.text.split("::")
+        pieces = [nodes.literal(text=piece) for piece in (path, name, method)]
+        return [node for piece in pieces for node in (piece, nodes.Text(" "))], []
 
 
 # ---------------------------------------------------------------- errors
@@ -373,6 +383,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_object_type("rule", "rule", objname="rule of the specification", indextemplate="single: %s")
     app.add_directive("later", Later)
+    app.add_role("shown", Shown())
     app.add_directive("error-table", ErrorTable)
     app.add_directive("error-classes", ErrorClasses)
     app.add_directive("setting", Setting)
