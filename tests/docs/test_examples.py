@@ -8,6 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ifap_twisted.testing import reference_writer
 from tests.docs.examples import ROOT, Block, Shell, blocks, run_document, settled
 from tests.live import servers
 
@@ -28,7 +29,7 @@ class ExampleTests(SynchronousTestCase):
         """Run a document in a home of its own, next to the files of the checkout that it speaks of."""
         document = ROOT / name
         home = Path(self.mktemp()).resolve() / "home"
-        dovecot = self.account() if ACCOUNT in document.read_text("utf-8") else {}
+        dovecot = self.account(name) if ACCOUNT in document.read_text("utf-8") else {}
         variables = {"IFAP_CA_FILE": dovecot.pop("ca", "")} if dovecot else {}
         shell = Shell(home, dovecot, variables)
         self.addCleanup(shell.close)
@@ -37,11 +38,22 @@ class ExampleTests(SynchronousTestCase):
         shutil.copy(ROOT / "docs" / "ifap.service", home / "docs")
         (home / "mail-password").write_text(dovecot.pop("password", ""))
         (home / "mail-password").chmod(0o600)
+        self.leave_a_folder_of_the_reference(home)
         self.assertGreater(run_document(document, shell), 0)
 
-    def account(self) -> dict[str, str]:
+    def leave_a_folder_of_the_reference(self, home: Path) -> None:
+        """A Maildir as python-ifaplib leaves it, and its key."""
+        key = "b2YgcHl0aG9uLWlmYXBsaWI6IDMyIHJhbmRvbSBieXRlcy4="
+        message = reference_writer.encode("notes/from-ifaplib.txt", b"written by python-ifaplib\n", key=key)
+        for name in ("cur", "new", "tmp"):
+            (home / "ifaplib-mail" / "IFAP_DATA" / name).mkdir(parents=True)
+        (home / "ifaplib-mail" / "IFAP_DATA" / "cur" / "eml-00000001:2,").write_bytes(message)
+        (home / "ifaplib-key.txt").write_text(key + "\n")
+        (home / "ifaplib-key.txt").chmod(0o600)
+
+    def account(self, page: str) -> dict[str, str]:
         """What stands for the account of the documents: a user of a Dovecot, who has no folder yet."""
-        server = servers.server("dovecot", IFAP_DOCS_EXAMPLES="1")
+        server = servers.server("dovecot", IFAP_DOCS_EXAMPLES=page)
         return {
             f'"{ACCOUNT}"': f'"imaps://{server.user}@localhost:{server.tlsport}", ca_file="{server.cafile}"',
             ACCOUNT: f"imaps://{server.user}@localhost:{server.tlsport}",
@@ -61,6 +73,10 @@ class ExampleTests(SynchronousTestCase):
         """What the page about backups says brings everything back."""
         self.run_page("docs/backup.rst")
 
+    def test_keys(self) -> None:
+        """What the page about keys says opens a folder opens it, on new devices and after losses."""
+        self.run_page("docs/keys.rst")
+
     def test_retention(self) -> None:
         """What the page about retention says is planned, and nothing is removed at once."""
         self.run_page("docs/retention.rst")
@@ -75,7 +91,7 @@ class ExampleTests(SynchronousTestCase):
 
     def test_every_page_with_examples_is_run(self) -> None:
         """No page has examples that nobody runs."""
-        run = {"README.rst", "tutorial.rst", "backup.rst", "retention.rst", "systemd.rst", "setup.rst"}
+        run = {"README.rst", "tutorial.rst", "backup.rst", "keys.rst", "retention.rst", "systemd.rst", "setup.rst"}
         self.assertEqual({page.name for page in documents()}, run)
 
 
