@@ -302,6 +302,7 @@ class OursTests(SynchronousTestCase):
             "v": [0, True, "1", 1.0, None],
             "versions": [0, "4", True, 2**31],
             "vid": ["", VID[:-1], VID + "x", 1, "é" * 22],
+            "was": ["", VID[:-1], 1],
             "writer": ["", "w" * 7, "wwwww.", 1],
         }
         self.assertEqual(set(wrong), FORMAT_KEYS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import inf
+from typing import Final
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.history import Placed
@@ -13,6 +14,7 @@ from ifap_twisted.core.values import Version
 class Copies:
     """One version and its places; the sealed bytes of each place may differ (FORMAT 2.2).
 
+    :ivar version: of the reference's the bound one, once a place says it.
     :ivar seen: since when it is known; ``spell`` how long it was there, when it went.
     :ivar last: the rank of one that has no place any more.
     :ivar missed: it was missing once: what replaces it settles that (FORMAT 5.5).
@@ -34,7 +36,8 @@ class Copies:
         """As histories know it."""
         places = tuple(sorted(self.sealed))
         if places:
-            return Placed(self.sealed[places[0]], places)
+            bound = self.version.bound and not self.version.ours
+            return Placed(self.version if bound else self.sealed[places[0]], places)
         return Placed(self.version, (), self.last, self.recalled)
 
     def is_copy(self, version: Version) -> bool:
@@ -42,6 +45,11 @@ class Copies:
         return same_version(self.version, version) or any(
             one.sealed_id == version.sealed_id for one in (self.version, *self.sealed.values())
         )
+
+
+_OF_PLACES: Final = frozenset({"sealed_id", "encrypted", "written"})
+_OF_BOUND_PLACES: Final = _OF_PLACES | {"home", "sha256"}
+"""What only one place of a version of the reference says: the one that was sealed anew, bound (FORMAT 8.5)."""
 
 
 def is_identified(version: Version) -> bool:
@@ -83,6 +91,6 @@ def same_version(one: Version, other: Version) -> bool:
         and all(
             getattr(one, name) == getattr(other, name)
             for name in Version._fields
-            if name not in {"sealed_id", "encrypted", "written"}
+            if name not in (_OF_PLACES if one.ours or (one.bound and other.bound) else _OF_BOUND_PLACES)
         )
     )

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from ifap_twisted.core import capacity, limits, metadata, sealing
 from ifap_twisted.core.dialects import DIALECTS, Dialect, dialects_of
@@ -24,6 +24,7 @@ from ifap_twisted.core.keys import Key
 from ifap_twisted.core.metadata import exceeds_reference
 from ifap_twisted.core.mime import data_part, head_end
 from ifap_twisted.core.values import Draft, Sealed, Version
+from ifap_twisted.core.vocabulary import LATEST
 from ifap_twisted.errors import (
     Extended,
     ForeignFolder,
@@ -39,11 +40,15 @@ from ifap_twisted.errors import (
 )
 
 __all__ = [
+    "Raw",
+    "content_hash",
     "exceeds_reference",
     "is_foreign",
     "is_sealed",
     "read_header",
     "read_message",
+    "raw",
+    "reseal",
     "same_bytes",
     "same_size",
     "seal",
@@ -82,21 +87,29 @@ def seal(
     :param random: gives that many random bytes.
     :raises InvalidPath, CallerError, TooLarge: as :func:`ifap_twisted.core.metadata.encode`.
     """
-    text, version_of = metadata.write(draft, length=len(content), sha256=_hash(content), sealed=key is not None)
+    text, version_of = metadata.write(draft, length=len(content), sha256=content_hash(content), sealed=key is not None)
     seconds = int(now)
-    buffer = io.BytesIO()
-    if key is None:
-        token = base64.b64encode(text)
-        name = _write_head(buffer, dialect, token, seconds, encoding="base64")
-        sealing.encode_base64(buffer.write, _pieces(content), columns=limits.BODY_COLUMNS)
-    else:
-        token = sealing.seal(key, text, now=seconds, iv=random(_IV))
-        name = _write_head(buffer, dialect, token, seconds, encoding="7bit")
+    if key is not None:
         blanks = _BLANK * (limits.CONTENT_BLOCK - len(content) % limits.CONTENT_BLOCK)
-        sealing.seal_to(buffer.write, key, (content, blanks), now=seconds, iv=random(_IV), columns=limits.BODY_COLUMNS)
+        message, name = _sealed_message(text, (content, blanks), dialect=dialect, key=key, now=seconds, random=random)
+        return Sealed(message=message, sealed_id=name, version=version_of(name, seconds))
+    buffer = io.BytesIO()
+    name = _write_head(buffer, dialect, base64.b64encode(text), seconds, encoding="base64")
+    sealing.encode_base64(buffer.write, _pieces(content), columns=limits.BODY_COLUMNS)
     buffer.write(b"\r\n")
-    version = version_of(name, None if key is None else seconds)
-    return Sealed(message=buffer.getvalue(), sealed_id=name, version=version)
+    return Sealed(message=buffer.getvalue(), sealed_id=name, version=version_of(name, None))
+
+
+def _sealed_message(
+    text: bytes, content: Sequence[bytes], *, dialect: Dialect, key: Key, now: int, random: Callable[[int], bytes]
+) -> tuple[bytes, str]:
+    """A message of a metadata text and a padded content, and its sealed id."""
+    buffer = io.BytesIO()
+    token = sealing.seal(key, text, now=now, iv=random(_IV))
+    name = _write_head(buffer, dialect, token, now, encoding="7bit")
+    sealing.seal_to(buffer.write, key, content, now=now, iv=random(_IV), columns=limits.BODY_COLUMNS)
+    buffer.write(b"\r\n")
+    return buffer.getvalue(), name
 
 
 def _write_head(buffer: io.BytesIO, dialect: Dialect, token: bytes, seconds: int, *, encoding: str) -> str:
@@ -139,8 +152,67 @@ def _pieces(content: bytes) -> Iterator[memoryview]:
         yield view[start : start + limits.INLINE_BYTES]
 
 
-def _hash(content: bytes) -> str:
+def content_hash(content: bytes) -> str:
+    """What ``sha256`` names (FORMAT 1, table)."""
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode("ascii")
+
+
+# ---------------------------------------------------------------- sealing anew
+
+
+class Raw(NamedTuple):
+    """What the two tokens of a message hold, whatever it means.
+
+    :ivar text: the metadata; ``body`` the content with its padding.
+    :ivar written: when it was sealed, in Unix time.
+    """
+
+    text: bytes
+    body: bytes
+    written: int
+
+
+def raw(message: bytes, *, dialect: Dialect, keys: Sequence[Key]) -> Raw:
+    """Open a message without asking what it means: also one that only a newer version understands.
+
+    :raises Malformed, Oversized, ForeignKey, Plaintext, Spliced, Truncated, Tampered: it cannot be opened.
+    """
+    head = message[: head_end(message)[0]]
+    token = _token(head, dialect)
+    if token[:1] != sealing.MARK:
+        raise Plaintext
+    text, key = _opened(token, keys)
+    body = _body_of(message, dialect)
+    if len(body) == 0:
+        raise Truncated("The content is missing.")
+    if bytes(body[:1]) != sealing.MARK:
+        raise Plaintext("The content is not encrypted.")
+    try:
+        buffer, _ = sealing.open_into((key,), body)
+    except (ForeignKey, Malformed):
+        raise Tampered from None
+    return Raw(text, buffer.getvalue(), sealing.time_of(token))
+
+
+def reseal(
+    found: Raw, version: Version, *, dialect: Dialect, key: Key, home: str, random: Callable[[int], bytes]
+) -> tuple[Sealed, Raw]:
+    """The same version under a key, sealed at the same time; and what its message holds (FORMAT 2.2, 8.5).
+
+    Ours says the same to the byte. One of the reference keeps id and place in history, and is bound to its content.
+
+    :param version: what the opened message tells of, checked with its content by :func:`read_message`.
+    :param home: of the folder.
+    :raises TooLarge: the metadata becomes longer than readers accept.
+    """
+    text = found.text
+    if not (version.ours or version.bound):
+        content = memoryview(found.body)[: version.length]
+        text = metadata.resealed(version, sha256=content_hash(bytes(content)), home=home)
+    seconds = min(found.written, LATEST)
+    message, name = _sealed_message(text, (found.body,), dialect=dialect, key=key, now=seconds, random=random)
+    anew = metadata.decode(text, sealed_id=name, written=seconds)
+    return Sealed(message=message, sealed_id=name, version=anew), Raw(text, found.body, seconds)
 
 
 # ---------------------------------------------------------------- identity
@@ -228,16 +300,20 @@ def read_message(
         raise NewerVersionNeeded(path=version.path)
     if require_bound and not version.bound:
         raise Unbound(path=version.path)
-    part = data_part(message, dialect.media_type)
-    if part is None:
-        raise Malformed("The message has no part with content.", path=version.path, section="body")
-    white = _LEADING_WHITE.match(message, *part)
-    start = white.end() if white else part[0]
-    body = memoryview(message)[start : part[1]]
+    body = _body_of(message, dialect, version.path)
     content = _plain_content(body, version) if key is None else _sealed_content(body, version, key)
-    if version.sha256 is not None and _hash(content) != version.sha256:
+    if version.sha256 is not None and content_hash(content) != version.sha256:
         raise Spliced("The content is not the one that the header names.", path=version.path)
     return version, content
+
+
+def _body_of(message: bytes, dialect: Dialect, path: str | None = None) -> memoryview:
+    part = data_part(message, dialect.media_type)
+    if part is None:
+        raise Malformed("The message has no part with content.", path=path, section="body")
+    white = _LEADING_WHITE.match(message, *part)
+    start = white.end() if white else part[0]
+    return memoryview(message)[start : part[1]]
 
 
 def _read_header(fields: bytes, dialect: Dialect, keys: Sequence[Key], home: str | None) -> tuple[Version, Key | None]:
@@ -250,7 +326,7 @@ def _read_header(fields: bytes, dialect: Dialect, keys: Sequence[Key], home: str
     else:
         text, key, written = _decoded(token), None, None
     version = metadata.decode(text, sealed_id=sealed_id(token), written=written)
-    if home is not None and version.ours and version.home != home:
+    if home is not None and (version.ours or version.bound) and version.home != home:
         if version.home is None:
             raise Malformed("The metadata names no folder.", path=version.path, section="metadata")
         raise ForeignFolder(path=version.path)

@@ -69,6 +69,8 @@ class Index:
         if not known.sealed and is_identified(version):
             self._vids[version.vid] = self._vids.get(version.vid, 0) + 1
         known.sealed[uid] = version
+        if version.bound and not known.version.bound:
+            known.version = version
         known.recalled = False
         self._stale.add(version.path)
         if version.lease is not None and leases.is_lock_object(version):

@@ -54,6 +54,11 @@ _PADDING_KEY: Final = len('"_":"",')
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
+_RESEALED: Final = frozenset(
+    {"_", "bytes", "clock", "deleted", "fn", "home", "mime", "mode", "sha256", "ts", "v", "versions", "vid", "was"}
+)
+"""What a message of the reference that was sealed anew may say in keys of the format."""
+
 _FIXED_TEXT: Final = 365
 """No text without path, clock, parents, media type and foreign keys is longer."""
 _CLOCK_TEXT: Final = 28
@@ -88,6 +93,8 @@ def _decode(text: bytes, sealed_id: str, written: int | None) -> Version:
     for name in ("fn", "bytes"):
         if name not in known:
             raise ValueError(f"it has no right {name}")
+    if ours and "was" in known and known.get("v") == VERSION:
+        return _resealed(values, known, extra, sealed_id, written)
     if ours:
         return _ours(values, known, extra, sealed_id, written)
     return _references(known, extra, sealed_id, written, deleted=bool(values.get("deleted")))
@@ -180,6 +187,18 @@ def _check_ours(values: Values, known: Values, extra: Values) -> None:
         raise ValueError("the value of size is wrong")
 
 
+def _resealed(values: Values, known: Values, extra: Values, sealed_id: str, written: int | None) -> Version:
+    """A message of the reference that was sealed anew, bound: what it was it stays, in its place in history (8.5)."""
+    if len(known) + len(extra) != len(values) or not known.keys() <= _RESEALED:
+        wrong = sorted(values.keys() - extra.keys() - _RESEALED)
+        raise ValueError(f"the value of {wrong[0]} is wrong" if wrong else "a value is wrong")
+    for name in ("home", "sha256", "ts"):
+        if name not in known:
+            raise ValueError(f"it has no {name}")
+    version = _references(known, extra, sealed_id, written, deleted=known.get("deleted", False))
+    return version._replace(vid=known["was"], home=known["home"], sha256=known["sha256"])
+
+
 def _references(known: Values, extra: Values, sealed_id: str, written: int | None, *, deleted: bool) -> Version:
     versions: int = known.get("versions", 1)
     modified: float = known["ts"] if "ts" in known else known.get("t", _NO_TIME)
@@ -205,6 +224,29 @@ def _references(known: Values, extra: Values, sealed_id: str, written: int | Non
 
 
 # ---------------------------------------------------------------- writing
+
+
+def resealed(version: Version, *, sha256: str, home: str) -> bytes:
+    """The text with which a message of the reference is sealed anew, bound to its content (FORMAT 8.5).
+
+    :raises TooLarge: it is longer than readers accept.
+    """
+    values: Values = {
+        **version.extra,
+        **_inherited(version),
+        "bytes": version.length,
+        "fn": version.path,
+        "home": home,
+        "sha256": sha256,
+        "ts": _whole(version.modified),
+        "v": VERSION,
+        "was": version.vid,
+    }
+    return _text(values, version.path, sealed=True)
+
+
+def _whole(seconds: float) -> int | float:
+    return int(seconds) if seconds == math.floor(seconds) else seconds
 
 
 def encode(draft: Draft, *, length: int, sha256: str, sealed: bool) -> bytes:
@@ -276,6 +318,8 @@ def reference_metadata(version: Version) -> Values:
             values["size"] = version.size
     else:
         values |= _inherited(version)
+    if version.bound and not version.ours:
+        values |= {"home": version.home, "sha256": version.sha256, "v": VERSION, "was": version.vid}
     return values
 
 

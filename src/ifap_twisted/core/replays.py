@@ -19,10 +19,10 @@ __all__ = ["Seen", "in_front", "older_than"]
 class Seen(NamedTuple):
     """What has to be known of a mark that is kept: :class:`Mark` without its version.
 
-    :ivar sealed_id: of the version.
+    :ivar vid: of the version; a message of the reference that was sealed anew kept its own.
     """
 
-    sealed_id: str
+    vid: str
     rank: float
     validity: int
     since: float
@@ -31,31 +31,31 @@ class Seen(NamedTuple):
     @classmethod
     def of(cls, marks: Sequence[Mark]) -> tuple[Seen, ...]:
         """Of the marks of one path."""
-        return tuple(cls(one.version.sealed_id, one.rank, one.validity, one.since, one.below) for one in marks)
+        return tuple(cls(one.version.vid, one.rank, one.validity, one.since, one.below) for one in marks)
 
 
 def older_than(head: Placed, history: History, seen: Sequence[Seen]) -> tuple[str, ...]:
-    """The sealed ids of the messages of a reference program that were seen to be older than a head that is one, too.
+    """The ids of the messages of a reference program that were seen to be older than a head that is one, too.
 
     :param seen: what was known before.
     :return: the newest ``limits.MARKED_BELOW``, the newest last; none for a version of ours.
     """
     if head.version.ours or not head.version.encrypted:
         return ()
-    before = [sealed_id for one in seen for sealed_id in (*one.below, one.sealed_id)]
-    now = [one.version.sealed_id for one in history.ancestors(head) if not one.version.ours]
+    before = [vid for one in seen for vid in (*one.below, one.vid)]
+    now = [one.version.vid for one in history.ancestors(head) if not one.version.ours]
     found = dict.fromkeys([*before, *now])
-    found.pop(head.version.sealed_id, None)
+    found.pop(head.version.vid, None)
     return tuple(found)[-limits.MARKED_BELOW :]
 
 
 def in_front(history: History, seen: Collection[Seen]) -> Placed | None:
     """A head that was seen to be older than a version that is there and is no head now; None where there is none."""
-    heads = {head.version.sealed_id: head for head in history.heads if not head.missing}
-    there = {one.version.sealed_id for one in history.versions if not one.missing} - heads.keys()
+    heads = {head.version.vid: head for head in history.heads if not head.missing}
+    there = {one.version.vid for one in history.versions if not one.missing} - heads.keys()
     for one in seen:
-        if one.sealed_id in there:
-            found = next((heads[sealed_id] for sealed_id in one.below if sealed_id in heads), None)
+        if one.vid in there:
+            found = next((heads[vid] for vid in one.below if vid in heads), None)
             if found is not None:
                 return found
     return None

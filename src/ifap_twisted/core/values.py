@@ -114,13 +114,14 @@ class Version(NamedTuple):
     :ivar path: ``fn`` exactly as in the message; possibly one that we would refuse to write (FORMAT 11.1).
     :ivar vid: the version's identity; for a message of the reference its sealed id (FORMAT 2.1).
     :ivar sealed_id: 22 characters that name these sealed bytes (FORMAT 2.1).
-    :ivar ours: written in our serialization (FORMAT 1.3).
+    :ivar ours: one that a program of ours wrote (FORMAT 1.3); not so a message of the reference that was sealed anew.
     :ivar encrypted: the metadata is sealed.
     :ivar length: ``bytes``, the length of the body's content as sent; ``size`` is that of the whole file.
     :ivar modified: Unix time, from ``t`` or ``ts``.
     :ivar clock: for ours the version's place in history (FORMAT 3.1), for the reference the inherited one (1.3).
     :ivar parents: vids of the versions of the reference that it replaces.
     :ivar inherits: for the reference, the inherited ``vid``: the version it was started from.
+    :ivar sha256: of the content; of a version of the reference only where it was sealed anew, bound (FORMAT 8.5).
     :ivar keep: how many versions the user wants kept (``keep``, else ``versions``).
     :ivar needs: words that a reader must understand to serve the content.
     :ivar lock: the id of the lock under which it was written (FORMAT 10.2).
@@ -160,7 +161,7 @@ class Version(NamedTuple):
     @property
     def bound(self) -> bool:
         """The header names the hash of the content (FORMAT 1.5)."""
-        return self.ours and self.sha256 is not None
+        return self.sha256 is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

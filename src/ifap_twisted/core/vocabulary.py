@@ -131,6 +131,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "v": _integer(1, _INTEGER),
     "versions": _is_count,
     "vid": _is_id,
+    "was": _is_id,
     "writer": _text(_WRITER),
 }
 """Every key of the format (FORMAT 1, table), and what its value must be in our texts."""

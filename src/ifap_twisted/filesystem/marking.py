@@ -188,7 +188,7 @@ class Marking:
         """A head; what was kept of it may say that it was known before this process was."""
         path, index = head.version.path, self._index
         stored = self._stored.get(path, ())
-        since = next((one.since for one in stored if one.sealed_id == head.version.sealed_id), now - spell)
+        since = next((one.since for one in stored if one.vid == head.version.vid), now - spell)
         known = spell if head.missing else max(spell, abs(now - since))
         if abs(known) >= limits.WITHDRAWAL_SECONDS:
             since = -math.inf

@@ -21,6 +21,7 @@ from ifap_twisted.errors import (
     ProtocolViolation,
     Renumbered,
     RolledBack,
+    Spliced,
     Tampered,
     Unbound,
 )
@@ -158,23 +159,25 @@ class Reader:
         if isinstance(damage, Oversized) and damage.section == "body":
             raise damage
         message = await self._known.store.message(uid)
-        found, content = await self._open(message)
-        if not same_version(found, version):
-            raise Tampered("The server gave another message than the one that was asked for.", path=version.path)
-        return content
+        return await self._open(message, version)
 
-    def _open(self, message: bytes) -> Deferred[tuple[Version, bytes]]:
-        def work() -> tuple[Version, bytes]:
-            return envelope.read_message(
+    def _open(self, message: bytes, version: Version) -> Deferred[bytes]:
+        def work() -> bytes:
+            found, content = envelope.read_message(
                 message,
                 dialect=self._known.dialect,
                 keys=self._known.keys,
                 home=self._known.home,
                 require_bound=self._require_bound,
             )
+            if not same_version(found, version):
+                raise Tampered("The server gave another message than the one that was asked for.", path=version.path)
+            if version.bound and not found.bound and envelope.content_hash(content) != version.sha256:
+                raise Spliced("The content is not the one to which the file was bound.", path=version.path)
+            return content
 
         if len(message) <= limits.INLINE_BYTES:
-            opened: Deferred[tuple[Version, bytes]] = Deferred()
+            opened: Deferred[bytes] = Deferred()
             opened.callback(work())
             return opened
         return self._worker(work)

@@ -1,0 +1,92 @@
+"""Which versions have to be sealed anew, and which of their places are spare then (FORMAT 2.2, 8.5).
+
+A version's rank is its lowest UID, and much goes by rank: chains of the reference, which head of a conflict is current,
+what came too late under a lock. So the versions of a path are sealed anew in ascending rank, and lose their old places
+in descending rank: at every moment, whatever of it was done, the path has the same history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from ifap_twisted.core.history import History, Placed
+
+__all__ = ["RESEALED", "Spare", "spare", "to_seal"]
+
+RESEALED: Final = "resealed"
+"""The word in plans for a place that may go because another place of the same version takes over (FORMAT 5.3)."""
+
+
+class Spare(NamedTuple):
+    """Places of a version that may go while another one stays.
+
+    :ivar placed: the version as it is; ``places`` those of its places that may go.
+    :ivar keeper: the place that takes over.
+    """
+
+    placed: Placed
+    places: tuple[int, ...]
+    keeper: int
+
+
+def to_seal(history: History, sound: Collection[int], without: Collection[str] = ()) -> tuple[Placed, ...]:
+    """The versions of a path that have to be sealed anew, in the order in which that has to be done.
+
+    From the first one on that has no sound place all, so that the new places are in the order of the ranks.
+
+    :param sound: the places that may take over: sealed and bound as they shall be.
+    :param without: the ids of those that cannot be sealed anew.
+    """
+    wanted = [one for one in history.versions if not one.missing and one.version.vid not in without]
+    last = 0
+    for number, placed in enumerate(wanted):
+        keeper = _keeper(placed, sound, last)
+        if keeper is None:
+            return tuple(wanted[number:])
+        last = keeper
+    return ()
+
+
+def spare(history: History, sound: Collection[int]) -> Iterator[Spare]:
+    """What may go, in the order in which it has to: with each removal the history stays the same.
+
+    Nothing of a path of which something is missing, was collected once, or cannot be told apart.
+    """
+    versions = history.versions
+    told_apart = len({placed.version.vid for placed in versions}) == len(versions)
+    if not told_apart or any(history.bygone) or any(placed.missing for placed in versions):
+        return
+    left = history
+    for placed, keeper in reversed(list(_keepers(versions, sound))):
+        places = tuple(uid for uid in placed.places if uid < keeper)
+        rest = placed._replace(places=tuple(uid for uid in placed.places if uid >= keeper))
+        after = left.of(rest if one.version is placed.version else one for one in left.versions)
+        if places and _says(after) == _says(left):
+            left = after
+            yield Spare(placed, places, keeper)
+
+
+def _keepers(versions: Sequence[Placed], sound: Collection[int]) -> Iterator[tuple[Placed, int]]:
+    """The places that take over, ascending as the ranks are."""
+    last = 0.0
+    for placed in versions:
+        keeper = _keeper(placed, sound, last)
+        if keeper is not None:
+            yield placed, keeper
+        last = max(last, placed.rank if keeper is None else keeper)
+
+
+def _keeper(placed: Placed, sound: Collection[int], last: float) -> int | None:
+    return next((uid for uid in placed.places if uid > last and uid in sound), None)
+
+
+def _says(history: History) -> tuple[object, ...]:
+    """All that follows from the ranks in a history."""
+    current = history.current
+    return (
+        [(placed.version.vid, history.is_late(placed)) for placed in history.versions],
+        [head.version.vid for head in history.heads],
+        None if current is None else current.version.vid,
+        history.in_conflict,
+    )
