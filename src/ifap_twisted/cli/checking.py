@@ -12,7 +12,7 @@ WHOLE = 1000
 """Steps of the bar: how many messages there are is known only later."""
 
 
-async def checked(filesystem: IFilesystem, console: Console, read_data: float) -> Checkup:
+async def checked(filesystem: IFilesystem, console: Console, read_data: float, *, bind: bool = False) -> Checkup:
     """Check, with a bar on the terminal."""
     with counting(console, "Checking", WHOLE, unit="") as bar:
         shown = 0
@@ -23,7 +23,7 @@ async def checked(filesystem: IFilesystem, console: Console, read_data: float) -
             bar.advance(now - shown)
             shown = now
 
-        return await filesystem.check(read_data=read_data, progress=progress)
+        return await filesystem.check(read_data=read_data, bind=bind, progress=progress)
 
 
 def show_checkup(console: Console, found: Checkup) -> None:

@@ -13,12 +13,18 @@ if TYPE_CHECKING:
     from ifap_twisted.interfaces import IFilesystem
 
 
-async def check(filesystem: IFilesystem, session: Session, *, read_data: float) -> None:
-    """Look whether everything in the folder is whole; nothing is changed.
+async def check(filesystem: IFilesystem, session: Session, *, read_data: float, bind: bool) -> None:
+    """Look whether everything in the folder is whole; nothing is changed, unless that is asked for.
 
     All headers are looked at, and the objects of the folder: what is damaged, forged, missing, in conflict. With
     --read-data the content of every message is read, too; with --read-data=PERCENT that of a random share, so that a
     check each day has seen everything after a while.
+
+    With --bind what the reference programs wrote is written anew before that, as the same versions, bound to its
+    content: from then on nobody can put another content under its name unnoticed. Where a message was written by them,
+    nothing proves that; so do it when the content is known to be right, and while no reference program runs. The
+    unbound copies go with ``ifap gc`` when their grace is over. Devices with a version of ifap before 0.2 do not see
+    what was bound.
 
     Each line has how serious it is (damage, warning), a code, the path, the version, and what it is; notes are listed
     with -v. With --json each line is a Finding. The exit status is 7 when there is damage.
@@ -28,10 +34,11 @@ async def check(filesystem: IFilesystem, session: Session, *, read_data: float) 
         ifap check
         ifap check --read-data
         ifap check --read-data=5 && echo whole
+        ifap check --bind
     """
     from ifap_twisted.cli.checking import checked, show_checkup  # noqa: PLC0415 -- with what imports Twisted
 
-    show_checkup(session.console, await checked(filesystem, session.console, read_data))
+    show_checkup(session.console, await checked(filesystem, session.console, read_data, bind=bind))
 
 
 command = filesystem_verb(
@@ -45,4 +52,5 @@ command = filesystem_verb(
         metavar="[PERCENT]",
         help="Read the contents, too: all, or a random share.",
     ),
+    click.Option(["--bind"], is_flag=True, help="Bind what the reference programs wrote to its contents."),
 )

@@ -301,9 +301,9 @@ class HttpFilesystem:
         return collection_from(await self._link.job("collect", {"dry_run": dry_run}, progress))
 
     @deferred
-    async def check(self, *, read_data: float = 0.0, progress: Progress = None) -> Checkup:
-        """Look whether everything is whole, and read that percentage of the contents."""
-        return checkup_from(await self._link.job("check", {"read_data": read_data}, progress))
+    async def check(self, *, read_data: float = 0.0, bind: bool = False, progress: Progress = None) -> Checkup:
+        """Look whether everything is whole, and read that percentage of the contents; bind what is not bound."""
+        return checkup_from(await self._link.job("check", {"read_data": read_data, "bind": bind}, progress))
 
     @deferred
     async def snapshot(self) -> None:

@@ -198,7 +198,11 @@ ROUTES: Final[tuple[Route, ...]] = (
     _verb("resolve", "Resolve", "End a conflict: one version becomes current, or both stay."),
     _job("sync", "See what others did, now."),
     _job("collect", "Remove for good what retention does not keep; `dry_run` only says what.", "Collect"),
-    _job("check", "Look whether everything is whole; `read_data` percent of the contents are read, too.", "Check"),
+    _job(
+        "check",
+        "Look whether everything is whole, `read_data` percent of the contents, too; `bind` what is not.",
+        "Check",
+    ),
     _job("snapshot", "Write a snapshot for new devices."),
     Route(
         name="job",

@@ -59,7 +59,8 @@ BODIES: Final[Mapping[str, Schema]] = {
                 "maximum": 100,
                 "default": 0,
                 "description": "The percentage of the messages whose contents are read, chosen at random.",
-            }
+            },
+            "bind": BOOLEAN,
         },
     ),
     "TakeLock": _body(

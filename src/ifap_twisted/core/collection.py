@@ -40,6 +40,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "not-covered": "What it was replaced by is too new, or something has to go before it.",
         "superseded": "There is a newer snapshot.",
         "done": "Nothing that the plan names is there any more.",
+        "resealed": "It is a copy under an earlier key, or without proof of its content; a newer copy takes over.",
         "repeated": "Later records say all that the record says.",
     }
 )

@@ -37,6 +37,8 @@ __all__ = [
     "encode",
     "exceeds_reference",
     "reference_metadata",
+    "resealed",
+    "resealed_exceeds_reference",
     "strict_json",
     "text_length",
 ]
@@ -49,6 +51,7 @@ UNDERSTOOD_NEEDS: Final[frozenset[str]] = frozenset()
 _NO_TIME: Final = 0.0
 _MODE: Final = 0o644
 _HASH_LENGTH: Final = 43
+_HOME_LENGTH: Final = 8
 _PADDING_KEY: Final = len('"_":"",')
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -231,7 +234,17 @@ def resealed(version: Version, *, sha256: str, home: str) -> bytes:
 
     :raises TooLarge: it is longer than readers accept.
     """
-    values: Values = {
+    return _text(_resealed_values(version, sha256, home), version.path, sealed=True)
+
+
+def resealed_exceeds_reference(version: Version, dialect: Dialect) -> bool:
+    """Whether the reference would not see a message that is sealed anew, because its text is too long for it (1.6)."""
+    values = _resealed_values(version, "A" * _HASH_LENGTH, "A" * _HOME_LENGTH)
+    return len(_encoded(values)) > dialect.reference_metadata
+
+
+def _resealed_values(version: Version, sha256: str, home: str) -> Values:
+    return {
         **version.extra,
         **_inherited(version),
         "bytes": version.length,
@@ -242,7 +255,6 @@ def resealed(version: Version, *, sha256: str, home: str) -> bytes:
         "v": VERSION,
         "was": version.vid,
     }
-    return _text(values, version.path, sealed=True)
 
 
 def _whole(seconds: float) -> int | float:

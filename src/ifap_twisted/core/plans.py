@@ -17,10 +17,13 @@ from ifap_twisted.core.values import JSON
 from ifap_twisted.core.vocabulary import is_right
 from ifap_twisted.errors import Malformed
 
-__all__ = ["PLANS", "Plan", "Planned", "Standing", "standing"]
+__all__ = ["PLANS", "RESEALED", "Plan", "Planned", "Standing", "standing"]
 
 PLANS: Final = "IFAP/plans/"
 """What the reserved names of plan objects begin with (FORMAT 6.1)."""
+
+RESEALED: Final = "resealed"
+"""The reason of a place that may go because another place of the same version takes over (FORMAT 8.5)."""
 
 _UID: Final = 2**32 - 1
 _KEYS: Final = frozenset({"collect", "keep", "uidvalidity", "v"})
@@ -108,8 +111,12 @@ class Standing(NamedTuple):
     since: float
 
 
-def standing(plans: Iterable[tuple[int, float, Plan | None]], uidvalidity: int) -> Mapping[int, Standing]:
+def standing(
+    plans: Iterable[tuple[int, float, Plan | None]], uidvalidity: int, *, resealed: bool = False
+) -> Mapping[int, Standing]:
     """What all plans together say, by UID: of the plans that name a place without a break, the first.
+
+    :param resealed: what they say of places that others take over, and of nothing else; otherwise of all but those.
 
     :param plans: UID and INTERNALDATE of each plan object, in any order. Those of other numbers are void. None: what
         it says is not known; perhaps that everything that was planned before is needed again.
@@ -122,9 +129,9 @@ def standing(plans: Iterable[tuple[int, float, Plan | None]], uidvalidity: int) 
         if plan.uidvalidity != uidvalidity:
             continue
         for kept in plan.keep:
-            if kept.uid in found and found[kept.uid].vid == kept.vid:
+            if (kept.reason == RESEALED) == resealed and kept.uid in found and found[kept.uid].vid == kept.vid:
                 del found[kept.uid]
         for one in plan.collect:
-            if one.uid not in found or found[one.uid].vid != one.vid:
+            if (one.reason == RESEALED) == resealed and (one.uid not in found or found[one.uid].vid != one.vid):
                 found[one.uid] = Standing(one.vid, one.reason, date)
     return found

@@ -8,14 +8,11 @@ in descending rank: at every moment, whatever of it was done, the path has the s
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from ifap_twisted.core.history import History, Placed
 
-__all__ = ["RESEALED", "Spare", "spare", "to_seal"]
-
-RESEALED: Final = "resealed"
-"""The word in plans for a place that may go because another place of the same version takes over (FORMAT 5.3)."""
+__all__ = ["Spare", "spare", "to_seal"]
 
 
 class Spare(NamedTuple):

@@ -1,6 +1,6 @@
 """Looking whether a folder is whole: all headers, the objects of the folder, and contents, all or a random share.
 
-It writes and removes nothing.
+It writes nothing unless it is asked to bind what the reference programs wrote, and never removes anything.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ifap_twisted.core.values import Version
 from ifap_twisted.deferreds import deferred, settled
 from ifap_twisted.errors import CallerError, DataError, NewerVersionNeeded, SnapshotCorrupt, StoreError
 from ifap_twisted.filesystem import folder
+from ifap_twisted.filesystem.binding import Binding
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.inspecting import inspected
 from ifap_twisted.filesystem.onebyone import OneByOne
@@ -27,34 +28,39 @@ AT_ONCE = 4
 class Checker:
     """Checks one folder, one check at a time.
 
+    :param binding: binds what is not bound, when that is asked for.
     :param random: gives that many random bytes: chooses what is read of a share.
     """
 
-    def __init__(self, desk: Desk, *, random: Callable[[int], bytes]) -> None:
+    def __init__(self, desk: Desk, binding: Binding, *, random: Callable[[int], bytes]) -> None:
         self._desk = desk
+        self._binding = binding
         self._random = random
         self._checks: OneByOne[Checkup] = OneByOne()
 
     @deferred
-    async def begin(self, *, read_data: float, progress: Progress) -> Checkup:
-        """Look at everything, and read that percentage of the contents."""
+    async def begin(self, *, read_data: float, bind: bool, progress: Progress) -> Checkup:
+        """Look at everything, and read that percentage of the contents; before that, bind what is not bound."""
         if not 0 <= read_data <= 100:
             raise CallerError("The share of the contents to be read is a percentage from 0 to 100.")
-        return await self._checks.begin(lambda: self._check(read_data, progress))
+        if bind:
+            self._binding.check()
+        return await self._checks.begin(lambda: self._check(read_data, progress, bind=bind))
 
     def stop(self) -> None:
         """Give up what is under way."""
         self._checks.stop()
 
-    async def _check(self, share: float, progress: Progress) -> Checkup:
+    async def _check(self, share: float, progress: Progress, *, bind: bool) -> Checkup:
         """:raises Renumbered: the server renumbered the folder meanwhile; try again."""
         view = self._desk.view
         await view.store.poll(thorough=True)
         view.freshness.compare = True  # with a listing, whatever the server says of how many there are
         await view.refresh()
         other_dialect = await view.refreshing.look_at_all()
+        bound = await self._binding.run(progress) if bind else []
         generation = view.generation
-        found = await self._objects()
+        found = [*bound, *await self._objects()]
         reading = Reading(self._desk, deque(self._chosen(share)), progress)
         await reading.run()
         view.check_generation(generation)

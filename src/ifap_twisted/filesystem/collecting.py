@@ -17,8 +17,9 @@ from ifap_twisted.core import collection, limits, paths
 from ifap_twisted.core.collection import COLLECTED, PLANNED, REASONS, WAITING, Verdict
 from ifap_twisted.core.disposal import IN_USE, Disposal
 from ifap_twisted.core.history import Placed
-from ifap_twisted.core.plans import PLANS, Plan, Planned
+from ifap_twisted.core.plans import PLANS, RESEALED, Plan, Planned
 from ifap_twisted.core.records import RECORDS, Gone
+from ifap_twisted.core.resealing import Spare
 from ifap_twisted.core.retention import Reason
 from ifap_twisted.core.upkeep import drawn_together, unrecorded
 from ifap_twisted.core.values import Notice
@@ -26,6 +27,7 @@ from ifap_twisted.errors import MarkedByOthers, NotSupported, ProtocolViolation,
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.expunging import Expunging
 from ifap_twisted.filesystem.onebyone import OneByOne
+from ifap_twisted.filesystem.sparing import Sparing
 from ifap_twisted.filesystem.surveying import Survey, Surveyor, date_of
 from ifap_twisted.interfaces import Progress
 
@@ -105,6 +107,10 @@ class Collector:
         removed: list[Placed] = []
         refusal = await self._carry_out(second, progress, removed) if second.due() else None
         verdicts = _verdicts(second, [*planned, *rest], removed)
+        if refusal is None and second.spares():
+            spared: list[Spare] = []
+            refusal = await self._spare(second.spares(), second.generation, spared)
+            verdicts = (*verdicts, *_spared(spared))
         return collection.Collection(verdicts=verdicts, messages=() if refusal is None else (refusal,))
 
     async def _unmark(self) -> None:
@@ -163,6 +169,19 @@ class Collector:
             removed.extend(expunging.removed)
         return None
 
+    async def _spare(self, due: Collection[int], generation: int, spared: list[Spare]) -> Notice | None:
+        """Look again, and remove the places that others take over; why it did not come to that."""
+        if (refusal := await self._look()) is not None:
+            return refusal
+        sparing = Sparing(self._desk, due, generation, plainly=self._desk.options.expunges_plainly)
+        try:
+            await sparing.run()
+        except MarkedByOthers as marked:
+            return Notice(code="marked-by-others", text=marked.detail)
+        finally:
+            spared.extend(sparing.removed)
+        return None
+
     async def _record(self, found: Survey) -> None:
         """Write what is about to be removed, and read it back."""
         now = found.known.now
@@ -192,6 +211,12 @@ def _sliced(entries: Sequence[Planned]) -> Iterator[tuple[Planned, ...]]:
 
 def _key(placed: Placed) -> _Key:
     return placed.version.path, placed.version.vid, placed.places
+
+
+def _spared(spared: Iterable[Spare]) -> Iterator[Verdict]:
+    for one in spared:
+        version = one.placed.version
+        yield Verdict(version.path, version.vid, version.length, one.places, COLLECTED, RESEALED, REASONS[RESEALED])
 
 
 def _only(disposal: Disposal, recorded: Collection[_Key]) -> Disposal:

@@ -18,6 +18,7 @@ from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem import conflicts, keeping, removal, renaming, showing
 from ifap_twisted.filesystem.batches import Batch, present_batch
+from ifap_twisted.filesystem.binding import Binding
 from ifap_twisted.filesystem.checking import Checker
 from ifap_twisted.filesystem.collecting import Collector
 from ifap_twisted.filesystem.desk import Desk
@@ -72,7 +73,7 @@ class Filesystem:
         self._snapshots = Snapshots(desk, clock=clock, begin=self.snapshot)
         unfinished = _none_unfinished if recovery is None else recovery.paths
         self._collector = Collector(desk, Surveyor(desk, clock=clock, unfinished=unfinished), self._snapshots.renew)
-        self._checker = Checker(desk, random=random)
+        self._checker = Checker(desk, Binding(desk, random=random), random=random)
         self._lasting = Lasting(self._snapshots.note_write)
         self._closings = Turns(self._close)
         self._closed = False
@@ -279,11 +280,11 @@ class Filesystem:
             return fail(closed_error())
         return self._collector.begin(dry_run=dry_run, progress=progress)
 
-    def check(self, *, read_data: float = 0.0, progress: Progress = None) -> Deferred[Checkup]:
-        """Look whether everything is whole, and read that percentage of the contents."""
+    def check(self, *, read_data: float = 0.0, bind: bool = False, progress: Progress = None) -> Deferred[Checkup]:
+        """Look whether everything is whole, and read that percentage of the contents; bind what is not bound."""
         if self._lasting.closed:
             return fail(closed_error())
-        return self._checker.begin(read_data=read_data, progress=progress)
+        return self._checker.begin(read_data=read_data, bind=bind, progress=progress)
 
     def snapshot(self) -> Deferred[None]:
         """Write a snapshot, from a complete refresh only (FORMAT 6.2)."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from ifap_twisted.core import envelope, limits
 from ifap_twisted.core.copies import same_version
@@ -102,6 +102,30 @@ class Reader:
         self._note(placed, {}, good=uid)
         return None
 
+    async def opened(self, uid: int, version: Version) -> tuple[envelope.Raw, Version]:
+        """What the message at one place holds, and what it tells of, checked as far as it is understood.
+
+        :raises DataError: it is not that version, or damaged. :raises Renumbered: the place means nothing any more.
+        :raises StoreError: it cannot be read now.
+        """
+        known = self._known
+        if known.renumbering:
+            raise Renumbered
+        if isinstance(damage := known.damage_at(uid), Oversized):
+            raise damage
+        message = await known.store.message(uid)
+
+        def work() -> tuple[envelope.Raw, Version]:
+            found = envelope.read_header(message, dialect=known.dialect, keys=known.keys, home=known.home)
+            if found.understood:
+                self._checked(message, version)
+            elif not same_version(found, version):
+                raise _another(version)
+            return envelope.raw(message, dialect=known.dialect, keys=known.keys), found
+
+        with self._using(version.path):
+            return await self._worker(work)
+
     @contextmanager
     def _using(self, path: str) -> Iterator[None]:
         """Its versions are being read."""
@@ -162,22 +186,22 @@ class Reader:
         return await self._open(message, version)
 
     def _open(self, message: bytes, version: Version) -> Deferred[bytes]:
-        def work() -> bytes:
-            found, content = envelope.read_message(
-                message,
-                dialect=self._known.dialect,
-                keys=self._known.keys,
-                home=self._known.home,
-                require_bound=self._require_bound,
-            )
-            if not same_version(found, version):
-                raise Tampered("The server gave another message than the one that was asked for.", path=version.path)
-            if version.bound and not found.bound and envelope.content_hash(content) != version.sha256:
-                raise Spliced("The content is not the one to which the file was bound.", path=version.path)
-            return content
-
         if len(message) <= limits.INLINE_BYTES:
-            opened: Deferred[bytes] = Deferred()
-            opened.callback(work())
-            return opened
-        return self._worker(work)
+            return succeed(self._checked(message, version, require_bound=self._require_bound))
+        return self._worker(lambda: self._checked(message, version, require_bound=self._require_bound))
+
+    def _checked(self, message: bytes, version: Version, *, require_bound: bool = False) -> bytes:
+        """The content of a message that has to be this version."""
+        known = self._known
+        found, content = envelope.read_message(
+            message, dialect=known.dialect, keys=known.keys, home=known.home, require_bound=require_bound
+        )
+        if not same_version(found, version):
+            raise _another(version)
+        if version.bound and not found.bound and envelope.content_hash(content) != version.sha256:
+            raise Spliced("The content is not the one to which the file was bound.", path=version.path)
+        return content
+
+
+def _another(version: Version) -> Tampered:
+    return Tampered("The server gave another message than the one that was asked for.", path=version.path)

@@ -5,7 +5,7 @@ It writes and removes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from twisted.internet.interfaces import IReactorTime
@@ -15,7 +15,7 @@ from ifap_twisted.core import limits, paths
 from ifap_twisted.core.collection import KEPT, PLANNED
 from ifap_twisted.core.disposal import Case, Disposal, Knowledge, survey
 from ifap_twisted.core.history import History, Placed
-from ifap_twisted.core.plans import PLANS, Plan, Planned, standing
+from ifap_twisted.core.plans import PLANS, Plan, Planned, Standing, standing
 from ifap_twisted.core.records import RECORDS, Record
 from ifap_twisted.core.retention import Reason
 from ifap_twisted.core.upkeep import idle_plans, redundant_records
@@ -31,13 +31,17 @@ MANY_OBJECTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What was found, and of which numbers it speaks."""
+    """What was found, and of which numbers it speaks.
+
+    :ivar resealed: what plans say of places that others are to take over, by UID (FORMAT 8.5).
+    """
 
     histories: Mapping[str, History]
     known: Knowledge
     disposals: tuple[Disposal, ...]
     generation: int
     uidvalidity: int
+    resealed: Mapping[int, Standing]
 
     def cases(self) -> Iterator[tuple[str, Case]]:
         """All cases with their paths."""
@@ -69,10 +73,14 @@ class Survey:
         """The paths of which something may go now."""
         return [disposal for disposal in self.disposals if disposal.going]
 
+    def spares(self) -> frozenset[int]:
+        """The places whose grace is over, and that others are to take over."""
+        return frozenset(uid for uid, one in self.resealed.items() if self.known.now >= one.since + self.known.grace)
+
     @property
     def has_work(self) -> bool:
         """Something would have to be written or removed."""
-        return bool(self.due() or self.to_plan() or self.needed_again())
+        return bool(self.due() or self.to_plan() or self.needed_again() or self.spares())
 
 
 class Surveyor:
@@ -105,10 +113,11 @@ class Surveyor:
         dates = await self._dated(histories)
         if now is None:
             now = max([date_by(self._clock), *dates.values()])
+        dated = _dated_plans(plans, dates, now)
         known = Knowledge(
             now=now,
             dates=dates,
-            standing=standing(_dated_plans(plans, dates, now), uidvalidity),
+            standing=standing(dated, uidvalidity),
             records=view.records,
             policy=replace(options.retention, keep=options.keep),
             grace=max(options.grace, limits.LEAST_GRACE_SECONDS),
@@ -120,7 +129,11 @@ class Surveyor:
         )
         disposals = await self._desk.worker(lambda: tuple(survey(histories, known)))
         view.check_generation(generation)
-        return Survey(histories, known, disposals, generation, uidvalidity)
+        return Survey(histories, known, disposals, generation, uidvalidity, self._resealed(dated, uidvalidity))
+
+    def _resealed(self, dated: Iterable[tuple[int, float, Plan | None]], uidvalidity: int) -> Mapping[int, Standing]:
+        found = standing(dated, uidvalidity, resealed=True)
+        return {uid: one for uid, one in found.items() if self._vid_at(uid) == one.vid}
 
     def _of_no_use(
         self, plans: Plans, records: Sequence[tuple[Placed, Record]], now: float, uidvalidity: int
