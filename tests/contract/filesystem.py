@@ -694,6 +694,15 @@ class FilesystemContract:
         self.assertEqual((found.damaged, found.bodies, found.share), (0, 0, 0))
 
     @promise
+    async def test_what_is_bound_is_left_alone(self) -> None:
+        """A check that binds writes nothing where nothing is unbound."""
+        fs = await self.opened()
+        entry = await fs.put("a", b"1")
+        found = await fs.check(bind=True)
+        self.assertEqual((found.damaged, found.counts().get("bound")), (0, None))
+        self.assertEqual(await fs.stat("a"), entry)
+
+    @promise
     async def test_a_check_of_no_percentage_is_refused(self) -> None:
         """0 to 100."""
         fs = await self.opened()

@@ -110,10 +110,10 @@ class SameTests(ClientCase):
         expected = Checkup(findings=findings, headers=9, bodies=4, bytes=17, share=12.5, complete=False)
         held = Held()
         self.script(check=held)
-        asked = self.there.check(read_data=12.5)
+        asked = self.there.check(read_data=12.5, bind=True)
         self.settle()
         ((_nothing, wanted),) = held.calls
-        self.assertEqual(wanted["read_data"], 12.5)
+        self.assertEqual((wanted["read_data"], wanted["bind"]), (12.5, True))
         held.results[0].callback(expected)
         self.node.clock.advance(GLANCE_SECONDS)
         self.settle()

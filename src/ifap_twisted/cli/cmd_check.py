@@ -23,8 +23,8 @@ async def check(filesystem: IFilesystem, session: Session, *, read_data: float, 
     With --bind what the reference programs wrote is written anew before that, as the same versions, bound to its
     content: from then on nobody can put another content under its name unnoticed. Where a message was written by them,
     nothing proves that; so do it when the content is known to be right, and while no reference program runs. The
-    unbound copies go with ``ifap gc`` when their grace is over. Devices with a version of ifap before 0.2 do not see
-    what was bound.
+    unbound copies go with ``ifap gc`` when their grace is over. An earlier version of ifap, without
+    this option, does not see what was bound: bring all devices up to date first.
 
     Each line has how serious it is (damage, warning), a code, the path, the version, and what it is; notes are listed
     with -v. With --json each line is a Finding. The exit status is 7 when there is damage.

@@ -173,7 +173,7 @@ class Raw(NamedTuple):
 
 
 def raw(message: bytes, *, dialect: Dialect, keys: Sequence[Key]) -> Raw:
-    """Open a message without asking what it means: also one that only a newer version understands.
+    """Open a message without asking what it means.
 
     :raises Malformed, Oversized, ForeignKey, Plaintext, Spliced, Truncated, Tampered: it cannot be opened.
     """

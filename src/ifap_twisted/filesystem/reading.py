@@ -103,9 +103,10 @@ class Reader:
         return None
 
     async def opened(self, uid: int, version: Version) -> tuple[envelope.Raw, Version]:
-        """What the message at one place holds, and what it tells of, checked as far as it is understood.
+        """What the message at one place holds, and what it tells of.
 
-        :raises DataError: it is not that version, or damaged. :raises Renumbered: the place means nothing any more.
+        :raises DataError: it is not that version, damaged, or not understood.
+        :raises Renumbered: the place means nothing any more.
         :raises StoreError: it cannot be read now.
         """
         known = self._known
@@ -116,11 +117,8 @@ class Reader:
         message = await known.store.message(uid)
 
         def work() -> tuple[envelope.Raw, Version]:
+            self._checked(message, version)
             found = envelope.read_header(message, dialect=known.dialect, keys=known.keys, home=known.home)
-            if found.understood:
-                self._checked(message, version)
-            elif not same_version(found, version):
-                raise _another(version)
             return envelope.raw(message, dialect=known.dialect, keys=known.keys), found
 
         with self._using(version.path):
@@ -197,11 +195,7 @@ class Reader:
             message, dialect=known.dialect, keys=known.keys, home=known.home, require_bound=require_bound
         )
         if not same_version(found, version):
-            raise _another(version)
+            raise Tampered("The server gave another message than the one that was asked for.", path=version.path)
         if version.bound and not found.bound and envelope.content_hash(content) != version.sha256:
             raise Spliced("The content is not the one to which the file was bound.", path=version.path)
         return content
-
-
-def _another(version: Version) -> Tampered:
-    return Tampered("The server gave another message than the one that was asked for.", path=version.path)
