@@ -45,12 +45,14 @@ class ReplayTests(SynchronousTestCase):
         self.assertEqual(self.seen(saved("1", 1, encrypted=False), saved("2", 2, encrypted=False))[0].below, ())
 
     def test_an_old_one_in_front(self) -> None:
-        """It is known, and the newer one is there; else nothing is said."""
+        """It is known, whether the newer one is there or not; one that is missing is told as such."""
         one, two = saved("1", 1), saved("2", 2)
         seen = self.seen(one, two)
         again = saved("1", 3)
         self.assertEqual(in_front(History([two, again]), seen), again)
         self.assertIsNone(in_front(History([one, two]), seen))
         self.assertIsNone(in_front(History([two, saved("3", 3)]), seen))
-        self.assertIsNone(in_front(History([again]), seen), "the newest is gone: that is missing, not replayed")
+        self.assertEqual(in_front(History([again]), seen), again, "the newest is withheld besides")
+        missing = two._replace(places=(), last=4.5)
+        self.assertIsNone(in_front(History([one, missing]), seen), "that is missing, not replayed")
         self.assertIsNone(in_front(History([two, again]), ()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -10,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ifap_twisted.errors import CallerError, ForeignFolder, NotFound, RolledBack
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
-from ifap_twisted.store.memory import Turnstile
+from ifap_twisted.store.memory import MemoryShelf, Turnstile
 from ifap_twisted.testing.reference_writer import Stamp, encode
 from tests.filesystem.folders import KEY, Folder, result
 from tests.filesystem.machines import Machine
@@ -215,6 +216,31 @@ class NoticedTests(Rollback):
         self.shelf.renumber()
         self.assertEqual(self.told_next(), [("rolled-back", "a")])
 
+    def test_the_newest_of_a_reference_program_was_dropped_and_an_old_one_stored_again(self) -> None:
+        """The older one is taken for the newest; that it is older is known all the same, until somebody settles it."""
+        message = self.shelf.messages[self.reference("a", b"1", versions=5)]
+        uid = self.reference("a", b"2", versions=5)
+        self.machine.look()
+        self.shelf.forget(uid - 1, uid)
+        self.shelf.add(message)
+        self.assertEqual(self.told_next(), [("replayed", "a")])
+        device = self.machine.start()
+        result(device.put("a", b"3"))
+        self.assertEqual(self.told(device), [])
+        result(device.close())
+        self.assertEqual(self.told_next(), [])
+
+    def test_the_newest_was_dropped_and_what_it_replaced_stored_above_it(self) -> None:
+        """It is no cleanup of a reference program: such a one leaves the newest."""
+        uid = self.put("a", b"old")
+        message = self.shelf.messages[uid]
+        self.put("a", b"new")
+        self.machine.look()
+        self.shelf.forget(uid, uid + 1)
+        self.shelf.add(message)
+        self.assertEqual(self.told_next(), [("rolled-back", "a")])
+        self.assertRaises(RolledBack, result, self.machine.start().get("a"))
+
     def test_an_old_message_of_a_reference_program_was_stored_again(self) -> None:
         """It counts as the newest, because nothing in it says otherwise: that is told, with the file."""
         old = self.reference("a", b"1", versions=5)
@@ -297,6 +323,146 @@ class NoticedTests(Rollback):
         self.assertEqual(self.told(device), [("rolled-back", "a")])
         result(device.close())
         self.assertEqual(self.told_next(), [("rolled-back", "a")])
+
+
+class ForkTests(Rollback):
+    """A server that shows two devices two folders, which begin alike: bar R10, with FORMAT 9.2."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.put("common", b"1")
+        self.put("same", b"0")
+        self.fork = Folder(seed=1)
+        self.fork.clock = self.folder.clock
+        self.fork.shelf.passed(self.folder.clock.seconds())
+        for message in self.shelf.messages.values():
+            self.fork.shelf.add(message)
+        self.common = self.shelf.uidnext
+        self.stranger = self.fork.device()
+        device = self.machine.start()
+        for path in ("mine", "same"):
+            result(device.put(path, b"mine"))
+        result(device.remove("common"))
+        result(device.snapshot())
+        result(device.close())
+        for path in ("same", "theirs"):
+            result(self.stranger.put(path, b"theirs"))
+        result(self.stranger.snapshot())
+
+    def own(self) -> dict[int, bytes]:
+        """What only the folder of the machine holds, by UID."""
+        return {uid: message for uid, message in self.shelf.messages.items() if uid >= self.common}
+
+    def show(self, messages: dict[int, bytes]) -> None:
+        """The machine is shown the other folder from now on, and these messages of its own."""
+        self.shelf.forget(*self.own())
+        for uid, message in self.fork.shelf.messages.items():
+            if uid >= self.common:
+                self.shelf.add(message)
+        for message in messages.values():
+            self.shelf.add(message)
+
+    def test_the_other_folder(self) -> None:
+        """Each file that it wrote or removed is told: what the other folder says instead hides nothing."""
+        self.show({})
+        self.assertEqual(self.told_next(), [("rolled-back", path) for path in ("common", "mine", "same")])
+        device = self.machine.start()
+        self.assertEqual(result(device.get("theirs")), b"theirs")
+        self.assertEqual({one.path for one in result(device.conflicts())}, {"same"})
+
+    def test_both_together(self) -> None:
+        """Nothing is missing, and what both changed is a conflict."""
+        self.show(self.own())
+        self.assertEqual(self.told_next(), [])
+        for device in (self.machine.start(), self.folder.device()):
+            self.assertEqual({one.path for one in result(device.conflicts())}, {"same"})
+            self.assertEqual(self.told(device), [])
+
+    def test_a_part_of_both(self) -> None:
+        """Whichever message of its own is left out, the machine says of which file."""
+        own, index = self.own(), self.folder.device().desk.view.index
+        paths = {uid: version.path for uid in own if (version := index.at(uid)) is not None}
+        files = {uid: path for uid, path in paths.items() if path in {"mine", "same", "common"}}
+        self.assertEqual(len(files), 3)
+        for uid, path in files.items():
+            before = self.shelf.uidnext
+            self.show({other: message for other, message in own.items() if other != uid})
+            self.assertEqual(self.told_next(), [("rolled-back", path)])
+            self.shelf.forget(*[other for other in self.shelf.messages if other >= before])
+
+    def test_the_other_one(self) -> None:
+        """Who wrote nothing in the first folder is told by its checkpoint."""
+        for message in list(self.own().values()):
+            self.fork.shelf.add(message)
+        newest = max(self.fork.shelf.messages)
+        device = self.fork.device()
+        self.assertEqual(self.told(device), [])
+        index = device.desk.view.index
+        (removal,) = [uid for uid in range(newest) if (one := index.at(uid)) is not None and one.deleted]
+        self.fork.shelf.forget(removal)
+        self.assertEqual(self.told(self.fork.device()), [("hidden", None)])
+
+
+class EveryRollbackTests(Rollback):
+    """Every subset of the messages of a folder is withheld: what was seen of which file is gone is told, always."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.put("old", b"1")
+        self.heads: dict[int, str] = {}
+        for path, content in (("a", b"1"), ("a", b"2"), ("b", b"1"), ("c", b"1")):
+            self.heads[self.put(path, content)] = path
+        result(self.other.remove("b"))
+        self.heads[self.shelf.uidnext - 1] = "b"
+        result(self.other.make_directory("d"))
+        self.heads[self.shelf.uidnext - 1] = "d"
+        self.heads[self.reference("r", b"1", versions=5)] = "r"
+        self.heads[self.reference("r", b"2", versions=5)] = "r"
+        self.newest = {path: uid for uid, path in self.heads.items()}
+        self.machine.look(HOUR)
+        self.kept = dict(self.machine.disk.files)
+        self.all = dict(self.shelf.messages)
+
+    def told_of(self, gone: tuple[int, ...], *, renumber: bool, again: bool) -> list[str]:
+        """The files of which the next process says that they are rolled back."""
+        shelf = MemoryShelf(uidvalidity=2 if renumber else 1)
+        for uid, message in self.all.items():
+            added = shelf.add(message)
+            if uid in gone:
+                shelf.forget(added)
+        if renumber:
+            shelf.renumber()
+        for uid, message in self.all.items() if again else ():
+            if uid not in gone and uid in self.heads and self.newest[self.heads[uid]] != uid:
+                shelf.forget(uid)
+                shelf.add(message)
+        shelf.passed(self.folder.clock.seconds())
+        self.machine.disk.files = dict(self.kept)
+        self.folder.shelf = shelf
+        filesystem = self.machine.start()
+        told = self.told(filesystem)
+        result(filesystem.close())
+        self.assertLessEqual({code for code, _path in told}, {"rolled-back", "replayed"})
+        return sorted({path for _code, path in told if path is not None})
+
+    def test_every_one(self) -> None:
+        """100 % of the files whose newest version is gone, and no other; 765 cases."""
+        cases = noticed = 0
+        for count in range(1, len(self.heads) + 1):
+            for gone in combinations(self.heads, count):
+                rolled_back = sorted(path for path, uid in self.newest.items() if uid in gone)
+                for renumber, again in ((False, False), (True, False), (False, True)):
+                    told = self.told_of(gone, renumber=renumber, again=again)
+                    self.assertEqual(told, self.expected(gone, rolled_back, again=again), (gone, renumber, again))
+                    cases += 1
+                    noticed += len(told)
+        self.assertEqual(cases, 3 * 255)
+        print(f"{cases} rollbacks, {noticed} files told of, none missed, none too many")
+
+    def expected(self, gone: tuple[int, ...], rolled_back: list[str], *, again: bool) -> list[str]:
+        """An old message of a reference program that was stored again is in front of the newest one."""
+        first = next(uid for uid, path in self.heads.items() if path == "r")
+        return sorted({*rolled_back, *(["r"] if again and first not in gone else [])})
 
 
 class SettledTests(Rollback):

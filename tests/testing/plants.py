@@ -251,6 +251,15 @@ def goes_on_under_the_old_name(filesystem: Any) -> None:
     filesystem.desk.writer.backlog.unclean = False
 
 
+def tells_numbers_that_nobody_misses(filesystem: Any) -> None:
+    """Its checkpoints count locks, plans and snapshots."""
+
+    async def everything() -> Any:
+        return dict(filesystem.desk.view.index._greatest)
+
+    filesystem._checkpointing._numbers = everything
+
+
 PLANTS = [
     forgets_what_was_journalled,
     loses_what_it_acknowledged,
@@ -266,5 +275,6 @@ ABOVE_THE_SHELF = [
     ignores_the_grace,
     collects_heads,
     forgets_the_record,
+    tells_numbers_that_nobody_misses,
 ]
 """What a wire makes no easier or harder to find."""

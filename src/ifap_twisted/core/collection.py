@@ -41,7 +41,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "superseded": "There is a newer snapshot.",
         "done": "Nothing that the plan names is there any more.",
         "resealed": "It is a copy under an earlier key, or without proof of its content; a newer copy takes over.",
-        "repeated": "Later records say all that the record says.",
+        "repeated": "Later records, or checkpoints, say all that it says, or it is too old to count.",
     }
 )
 """What each word of ``Verdict.reason`` says to a person."""

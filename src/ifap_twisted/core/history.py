@@ -310,11 +310,12 @@ def removed_by_reference(history: History, gone: Placed) -> bool:
     """Whether a missing head looks as if a reference program had removed it (FORMAT 5.5).
 
     Its cleanup spares the newest messages of a path, whoever descends from whom (WIRE-FORMAT 5.2), and its ``rm``
-    takes all of a file of which it keeps one version.
+    takes all of a file of which it keeps one version. Where only ancestors are left, somebody stored these again.
     """
     there = [placed for placed in history.versions if not placed.missing]
     if there:
-        return all(gone.rank < placed.rank for placed in there)
+        replayed = gone.version.ours and all(history.descends(gone, placed) for placed in there)
+        return not replayed and all(gone.rank < placed.rank for placed in there)
     return not gone.version.ours and gone.version.versions <= 1
 
 

@@ -42,6 +42,7 @@ class Index:
         self._gaps: set[str] = set()
         self._reserved: set[str] = set()
         self._greatest: dict[str, int] = {}
+        self._greatest_in_files: dict[str, int] = {}
         self._locks: dict[str, set[str]] = {}
         self._locks_known: dict[str, leases.Locks] = {}
         self._touched: set[str] = set()
@@ -76,8 +77,9 @@ class Index:
         if version.lease is not None and leases.is_lock_object(version):
             self._locks.setdefault(version.lease.path, set()).add(version.path)
             self._forget_locks(version.lease.path)
-        for writer, number in version.clock.items():
-            self._greatest[writer] = max(number, self._greatest.get(writer, 0))
+        _raise_to(self._greatest, version.clock)
+        if not paths.is_reserved(version.path):
+            _raise_to(self._greatest_in_files, version.clock)
 
     def reject(self, uid: int, error: DataError | KeySlot | None) -> None:
         """A message is there and is no version: None for foreign mail, a key slot, or why it cannot be used."""
@@ -115,8 +117,8 @@ class Index:
 
         :param moment: until when it was there for all that is known.
         """
-        for writer, number in before._greatest.items():
-            self._greatest[writer] = max(number, self._greatest.get(writer, 0))
+        _raise_to(self._greatest, before._greatest)
+        _raise_to(self._greatest_in_files, before._greatest_in_files)
         for path, copies in before._paths.items():
             if paths.is_reserved(path):
                 continue
@@ -151,8 +153,8 @@ class Index:
 
     def _miss(self, mark: Mark) -> None:
         version = mark.version
-        for writer, number in version.clock.items():
-            self._greatest[writer] = max(number, self._greatest.get(writer, 0))
+        _raise_to(self._greatest, version.clock)
+        _raise_to(self._greatest_in_files, version.clock)
         missing = Copies(version, last=self._rank_of(mark))
         missing.spell = inf if mark.since == -inf else 0.0
         missing.recalled = missing.missed = True
@@ -386,6 +388,10 @@ class Index:
         """The greatest number of a writer that any clock names, observed or on record; 0 for none (FORMAT 3.2)."""
         return max(self._greatest.get(writer, 0), self.records.greatest(writer))
 
+    def greatest_in_files(self, writer: str) -> int:
+        """The same, of the clocks of users' files only, also of those that this device saw before (FORMAT 9.2)."""
+        return max(self._greatest_in_files.get(writer, 0), self.records.greatest(writer))
+
     # What was collected (FORMAT 5.3)
 
     def is_collected(self, vid: str) -> bool:
@@ -483,6 +489,11 @@ class Index:
                 del names[name]
                 if not names:
                     del self._children[directory]
+
+
+def _raise_to(greatest: dict[str, int], clock: Mapping[str, int]) -> None:
+    for writer, number in clock.items():
+        greatest[writer] = max(number, greatest.get(writer, 0))
 
 
 def _follows(known: Copies, version: Version) -> bool:

@@ -56,6 +56,13 @@ RECORD_ENTRIES: Final = 5_000
 """Versions named by one collection record."""
 RECORD_BYTES: Final = 4 * MIB
 """With clocks of 8 writers 5,000 entries have 1.5 MiB; somebody else's program may write longer ones."""
+CHECKPOINT_WRITERS: Final = 4096
+"""Writers named by one checkpoint (FORMAT 9.2); what is more goes into another."""
+CHECKPOINT_BYTES: Final = 256 * KIB
+CHECKPOINT_SECONDS: Final = 86400.0
+"""How often a node looks whether there is anything new to tell in a checkpoint."""
+CHECKPOINT_FIRST_SECONDS: Final = 1200.0
+"""After the folder was opened a node looks for the first time: what it saw then cannot be taken back any more."""
 COLLECT_SECONDS: Final = 86400
 """How often a node collects unless set otherwise."""
 COLLECT_LEAST_SECONDS: Final = 3600

@@ -50,11 +50,14 @@ def older_than(head: Placed, history: History, seen: Sequence[Seen]) -> tuple[st
 
 
 def in_front(history: History, seen: Collection[Seen]) -> Placed | None:
-    """A head that was seen to be older than a version that is there and is no head now; None where there is none."""
+    """A head that was seen to be older than a version that is no head now; None where there is none.
+
+    That one need not be there: who withholds it and stores the older one again hides it.
+    """
     heads = {head.version.vid: head for head in history.heads if not head.missing}
-    there = {one.version.vid for one in history.versions if not one.missing} - heads.keys()
+    told = {head.version.vid for head in history.heads if head.missing}
     for one in seen:
-        if one.vid in there:
+        if one.vid not in heads and one.vid not in told:
             found = next((heads[vid] for vid in one.below if vid in heads), None)
             if found is not None:
                 return found

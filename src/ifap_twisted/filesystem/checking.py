@@ -16,6 +16,7 @@ from ifap_twisted.deferreds import deferred, settled
 from ifap_twisted.errors import CallerError, DataError, NewerVersionNeeded, SnapshotCorrupt, StoreError
 from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.binding import Binding
+from ifap_twisted.filesystem.checkpointing import Checkpointing
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.inspecting import inspected
 from ifap_twisted.filesystem.onebyone import OneByOne
@@ -32,9 +33,12 @@ class Checker:
     :param random: gives that many random bytes: chooses what is read of a share.
     """
 
-    def __init__(self, desk: Desk, binding: Binding, *, random: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, desk: Desk, binding: Binding, checkpointing: Checkpointing, *, random: Callable[[int], bytes]
+    ) -> None:
         self._desk = desk
         self._binding = binding
+        self._checkpointing = checkpointing
         self._random = random
         self._checks: OneByOne[Checkup] = OneByOne()
 
@@ -67,6 +71,7 @@ class Checker:
         require_bound = self._desk.options.require_bound
         found += inspected(view, other_dialect=other_dialect, require_bound=require_bound)
         found += reading.findings()
+        found += [Finding(notice.code, DAMAGE, notice.text) for notice in self._checkpointing.notices()]
         return Checkup(
             findings=tuple(sorted(found, key=_order)),
             headers=len(view.index),
@@ -82,10 +87,9 @@ class Checker:
         objects = self._desk.objects
         await objects.plans()
         await objects.records()
-        bad = [
-            Finding("object", DAMAGE, "A plan or record of what is collected cannot be used.", one.version.path)
-            for one in objects.unusable()
-        ]
+        await objects.read_checkpoints()
+        text = "A plan, a record of what was collected or a checkpoint cannot be used."
+        bad = [Finding("object", DAMAGE, text, one.version.path) for one in objects.unusable()]
         return [*bad, *await self._folder_object(), *await self._snapshot()]
 
     async def _folder_object(self) -> list[Finding]:

@@ -47,6 +47,8 @@ class Options:
     :ivar compat: refuse what the reference programs could not see (FORMAT 1.6).
     :ivar require_bound: refuse content that nothing binds to its name (FORMAT 1.5).
     :ivar holder: the name for people in locks that are taken without one.
+    :ivar checkpoint_every: seconds between two looks whether there is news for a checkpoint (FORMAT 9.2); None
+        publishes with ``snapshot`` only.
     """
 
     max_file_size: int = limits.MAX_FILE_SIZE
@@ -57,6 +59,7 @@ class Options:
     compat: bool = False
     require_bound: bool = False
     holder: str = ""
+    checkpoint_every: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from ifap_twisted.filesystem import conflicts, keeping, removal, renaming, showi
 from ifap_twisted.filesystem.batches import Batch, present_batch
 from ifap_twisted.filesystem.binding import Binding
 from ifap_twisted.filesystem.checking import Checker
+from ifap_twisted.filesystem.checkpointing import Checkpointing
 from ifap_twisted.filesystem.collecting import Collector
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.files import Opening
@@ -70,13 +71,17 @@ class Filesystem:
         self._journal = journal
         self._recovery = recovery
         self._marking = marking
-        self._snapshots = Snapshots(desk, clock=clock, begin=self.snapshot)
+        self._snapshots = Snapshots(desk, clock=clock, begin=self._snapshot)
         unfinished = _none_unfinished if recovery is None else recovery.paths
         self._collector = Collector(desk, Surveyor(desk, clock=clock, unfinished=unfinished), self._snapshots.renew)
-        self._checker = Checker(desk, Binding(desk, random=random), random=random)
         self._lasting = Lasting(self._snapshots.note_write)
+        self._checkpointing = Checkpointing(
+            desk, marking=marking, clock=clock, every=desk.options.checkpoint_every, begin=self._publish
+        )
+        self._checker = Checker(desk, Binding(desk, random=random), self._checkpointing, random=random)
         self._closings = Turns(self._close)
         self._closed = False
+        self._checkpointing.start()
 
     @property
     def idle(self) -> bool:
@@ -287,8 +292,19 @@ class Filesystem:
         return self._checker.begin(read_data=read_data, bind=bind, progress=progress)
 
     def snapshot(self) -> Deferred[None]:
-        """Write a snapshot, from a complete refresh only (FORMAT 6.2)."""
+        """Write a snapshot, from a complete refresh only (FORMAT 6.2), and a checkpoint where there is news (9.2)."""
+
+        async def work() -> None:
+            await self._checkpointing.publish()
+            await self._snapshots.write()
+
+        return self._after_batch(work)
+
+    def _snapshot(self) -> Deferred[None]:
         return self._after_batch(self._snapshots.write)
+
+    def _publish(self) -> Deferred[None]:
+        return self._lasting.begin(self._checkpointing.publish)
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """Tell a callable of every event."""
@@ -297,11 +313,13 @@ class Filesystem:
     @deferred
     async def status(self) -> Status:
         """The present state."""
+        await self._checkpointing.look()
         view = self.desk.view
         rejected = view.rejected
         left, failing = (0, 0) if self._recovery is None else (len(self._recovery), self._recovery.failing)
         journalled = () if self._recovery is None else self._recovery.notices()
         marked = () if self._marking is None else self._marking.notices()
+        hidden = self._checkpointing.notices()
         plainly = self.desk.options.expunges_plainly
         found = notices(view, rejected, self.desk.writer.drafting.unseen, plainly=plainly)
         return Status(
@@ -316,7 +334,7 @@ class Filesystem:
             damaged=len(rejected),
             damage=dict(sorted(Counter(error.code for error in rejected.values()).items())),
             foreign=view.index.foreign(),
-            warnings=(*self._warnings, *journalled, *marked, *found),
+            warnings=(*self._warnings, *journalled, *marked, *hidden, *found),
             last_refresh=view.last_refresh,
         )
 
@@ -331,6 +349,7 @@ class Filesystem:
         if self._closed:
             return
         self._snapshots.stop()
+        self._checkpointing.stop()
         self._lasting.close()
         self._collector.stop()
         self._checker.stop()
@@ -344,6 +363,7 @@ class Filesystem:
             await self._journal.close()
         if self._marking is not None:
             await self._marking.close()
+        self._checkpointing.close()
         self.desk.view.close()
         await self.desk.view.store.close()
         self._closed = True

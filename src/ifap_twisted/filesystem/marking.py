@@ -101,7 +101,8 @@ class Marking:
             self._told.append(_some_lost(kept.damaged))
         if kept.marks and now - kept.facts.confirmed > OLD_SECONDS:
             self._told.append(_old())
-            self._stored = {path: Seen.of(marks) for path, marks in kept.marks.items()}
+            old = {path: Seen.of(marks) for path, marks in kept.marks.items()}  # no order is believed, either
+            self._stored = {path: tuple(one._replace(below=()) for one in seen) for path, seen in old.items()}
             self._young = set(kept.marks)  # of what is not there, nothing is kept
             return
         self._waiting = kept.marks
@@ -187,12 +188,19 @@ class Marking:
     def _mark(self, head: Placed, spell: float, now: float) -> Mark:
         """A head; what was kept of it may say that it was known before this process was."""
         path, index = head.version.path, self._index
-        stored = self._stored.get(path, ())
+        below = older_than(head, index.history(path), self._stored.get(path, ()))
+        return Mark(head.version, head.rank, index.validity, self._since(head, spell, now), below)
+
+    def _since(self, head: Placed, spell: float, now: float) -> float:
+        """As in a mark; a head can be missing, and then it is not there any longer than it was."""
+        stored = self._stored.get(head.version.path, ())
         since = next((one.since for one in stored if one.vid == head.version.vid), now - spell)
         known = spell if head.missing else max(spell, abs(now - since))
-        if abs(known) >= limits.WITHDRAWAL_SECONDS:
-            since = -math.inf
-        return Mark(head.version, head.rank, index.validity, since, older_than(head, index.history(path), stored))
+        return -math.inf if abs(known) >= limits.WITHDRAWAL_SECONDS else since
+
+    def is_settled(self, head: Placed, spell: float) -> bool:
+        """Its writer cannot take it back any more, for all that this device has ever seen of it (FORMAT 4.4)."""
+        return self._since(head, spell, date_by(self._clock)) == -math.inf
 
     def _look_for_replay(self, path: str, history: History) -> bool:
         """Whether an old message of a reference program was stored again, and is taken for the newest."""
@@ -261,8 +269,8 @@ class Marking:
 def _replayed(placed: Placed) -> Notice:
     text = (
         f"Version {placed.version.vid[:SHOWN_OF_A_VID]} of this file, which a reference program saved, was older than "
-        "another one that is there, and was stored again: it is taken for the newest. 'ifap versions' shows them; "
-        "'ifap restore' or 'ifap put' settles it."
+        "another one that this device has seen, and was stored again: it is taken for the newest. 'ifap versions' shows"
+        " what is there; 'ifap restore' or 'ifap put' settles it."
     )
     return Notice(code="replayed", text=text, path=placed.version.path)
 

@@ -1,4 +1,4 @@
-"""Reading the objects by which collectors agree: plans and collection records (FORMAT 5.3, 6.1).
+"""Reading the objects by which devices agree: plans, collection records, checkpoints (FORMAT 5.3, 6.1, 9.2).
 
 One that cannot be read hides no other. It is tried again with the next reading when the server failed, never when what
 it says cannot be used.
@@ -7,10 +7,11 @@ it says cannot be used.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from twisted.logger import Logger
 
+from ifap_twisted.core.checkpoints import CHECKPOINTS, Checkpoint, Published
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.plans import PLANS, Plan
 from ifap_twisted.core.records import RECORDS, Record, path_hash
@@ -52,13 +53,14 @@ class _Kept(Generic[T]):
 
 
 class Objects:
-    """The plans and records of a folder, as far as they were read."""
+    """The plans, records and checkpoints of a folder, as far as they were read."""
 
     def __init__(self, known: Known, reader: Reader, worker: Worker) -> None:
         self._known = known
         self._worker = worker
         self._plans = _Kept(reader, worker, Plan.decode)
         self._records = _Kept(reader, worker, Record.decode)
+        self._checkpoints = _Kept(reader, worker, Checkpoint.decode)
         self._noted: set[str] = set()
 
     async def plans(self) -> list[tuple[Placed, Plan | None]]:
@@ -73,11 +75,34 @@ class Objects:
         placed = self._known.index.objects(RECORDS)
         return [(one, record) for one in placed if (record := self._records.found.get(one.version.vid)) is not None]
 
+    async def read_checkpoints(self) -> None:
+        """Read those that are not known yet."""
+        await self._checkpoints.read(self._known.index.objects(CHECKPOINTS))
+
+    def checkpoints(self) -> list[Published]:
+        """The checkpoints that are there and were read."""
+        found = self._checkpoints.found
+        return [
+            Published(one.rank, one.version.vid, one.version.written, checkpoint)
+            for one in self._known.index.objects(CHECKPOINTS)
+            if (checkpoint := found.get(one.version.vid)) is not None
+        ]
+
+    @property
+    def knows_records(self) -> bool:
+        """What every collection record that is there says is known."""
+        return all(one.version.vid in self._noted for one in self._known.index.objects(RECORDS))
+
     def unusable(self) -> list[Placed]:
-        """The plans and records that are there, were read, and say nothing that can be used."""
+        """The objects that are there, were read, and say nothing that can be used."""
+        kinds: tuple[tuple[_Kept[Any], str], ...] = (
+            (self._plans, PLANS),
+            (self._records, RECORDS),
+            (self._checkpoints, CHECKPOINTS),
+        )
         return [
             one
-            for kept, kind in ((self._plans, PLANS), (self._records, RECORDS))
+            for kept, kind in kinds
             for one in self._known.index.objects(kind)
             if one.version.vid in kept.found and kept.found[one.version.vid] is None
         ]

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from ifap_twisted.clocks import date_by
 from ifap_twisted.core import limits, paths
+from ifap_twisted.core.checkpoints import CHECKPOINTS, redundant
 from ifap_twisted.core.collection import KEPT, PLANNED
 from ifap_twisted.core.disposal import Case, Disposal, Knowledge, survey
 from ifap_twisted.core.history import History, Placed
@@ -108,6 +109,7 @@ class Surveyor:
         view.check_generation(generation)
         plans = await self._desk.objects.plans()
         records = await self._desk.objects.records()
+        await self._desk.objects.read_checkpoints()
         unfinished = await self._unfinished()
         histories = view.index.histories()
         dates = await self._dated(histories)
@@ -138,12 +140,13 @@ class Surveyor:
     def _of_no_use(
         self, plans: Plans, records: Sequence[tuple[Placed, Record]], now: float, uidvalidity: int
     ) -> Mapping[str, str]:
-        """The plans and records that say nothing any more that others do not say, by vid, and why."""
+        """The plans, records and checkpoints that say nothing any more that others do not say, by vid, and why."""
         planned = ((one.version.vid, plan) for one, plan in plans if plan is not None)
         recorded = ((one.places[0], one.version.vid, record) for one, record in records)
         return {
             **dict.fromkeys(idle_plans(planned, uidvalidity, self._vid_at), "done"),
             **dict.fromkeys(redundant_records(recorded, now), "repeated"),
+            **dict.fromkeys(redundant(self._desk.objects.checkpoints(), now), "repeated"),
         }
 
     def _vid_at(self, uid: int) -> str | None:
@@ -184,6 +187,6 @@ def _of_interest(histories: Mapping[str, History]) -> Iterator[int]:
     """The UIDs of everything but the files that have one version only."""
     for path, history in histories.items():
         only = history.versions[0].version if len(history.versions) == 1 else None
-        if only is None or only.deleted or not history.heads or path.startswith((PLANS, RECORDS)):
+        if only is None or only.deleted or not history.heads or path.startswith((PLANS, RECORDS, CHECKPOINTS)):
             for placed in history.versions:
                 yield from placed.places

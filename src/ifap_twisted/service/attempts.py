@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from ifap_twisted.basedir import Basedir
 from ifap_twisted.clocks import elapsed_seconds
+from ifap_twisted.core import limits
 from ifap_twisted.core.values import Notice
 from ifap_twisted.credentials import credentials_for
 from ifap_twisted.errors import AuthenticationRefused, IFAPError, PassphraseRequired
@@ -40,6 +41,7 @@ def options_of(settings: Settings) -> Options:
         compat=settings.compat,
         require_bound=settings.require_bound,
         holder=user_and_host(),
+        checkpoint_every=limits.CHECKPOINT_SECONDS,
     )
 
 

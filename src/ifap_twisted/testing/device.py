@@ -32,7 +32,7 @@ from ifap_twisted.testing.scenario import Place
 from ifap_twisted.testing.seen import DiskMarks
 
 KEY = Key.from_text("a key for simulations")
-OPTIONS = Options(keep=2, grace=limits.LEAST_GRACE_SECONDS)
+OPTIONS = Options(keep=2, grace=limits.LEAST_GRACE_SECONDS, checkpoint_every=20.0)
 Plant = Callable[[Any], None]
 """Breaks a filesystem that was just opened, so that the judgement can be seen to find it."""
 

@@ -383,11 +383,13 @@ def _collected(trace: Trace) -> Iterator[Violation]:
 
 
 def _unalarmed(trace: Trace) -> Iterator[Violation]:
-    """No server of these worlds shows an older state for good: whoever says so is mistaken (FORMAT 9.1)."""
+    """No server of these worlds shows an older state for good, or hides one: who says so is mistaken (FORMAT 9)."""
     for seen in trace.observations:
         withdrawn = _withdrawn(trace, trace.observations[0], seen)
         for path, vid in sorted(seen.recalled - trace.destroyed - withdrawn):
             yield Violation("nobody is told of a rollback that is none", f"/{path} for {seen.who}: {vid}")
+        for text in seen.hidden if not trace.destroyed else ():
+            yield Violation("nobody is told of a gap that is none", f"{seen.who}: {text}")
 
 
 def _others(trace: Trace) -> Iterator[Violation]:

@@ -15,6 +15,7 @@ from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
+from ifap_twisted.core.checkpoints import CHECKPOINTS
 from ifap_twisted.core.values import Entry, Record
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.testing import actions
@@ -368,6 +369,9 @@ class Simulation:
 
     def _count_situations(self) -> None:
         situations = self.trace.situations
+        opened = (device.filesystem for device in self.devices if device.filesystem is not None)
+        count = max((len(one.desk.view.index.objects(CHECKPOINTS)) for one in opened), default=0)
+        situations["checkpoints were published"] += count
         situations["a known Message-ID was dropped"] += self.world.dropped
         seen = self.trace.observations[0].versions if self.trace.observations else {}
         present = {(path, one.vid) for path, found in seen.items() for one in found}

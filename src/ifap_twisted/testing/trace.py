@@ -31,6 +31,7 @@ SITUATIONS: Final = (
     "a plan against a write in flight",
     "a write was accepted with the server away",
     "an incomplete listing",
+    "checkpoints were published",
     "clocks ten minutes apart",
     "collected while somebody did something else",
     "died with a write in the journal",
@@ -110,6 +111,7 @@ class Observation:
     :ivar uidvalidity: under which it shows all that.
     :ivar ranks: the lowest UID of each version, by path and version.
     :ivar recalled: paths and ids of versions of which it says that the server shows an older state (FORMAT 9.1).
+    :ivar hidden: what it says of others who have seen more (FORMAT 9.2).
     """
 
     who: str
@@ -120,6 +122,7 @@ class Observation:
     pending: int = 0
     uidvalidity: int = 0
     recalled: frozenset[tuple[str, str]] = frozenset()
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
