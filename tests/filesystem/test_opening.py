@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import random
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -16,6 +20,8 @@ from ifap_twisted.errors import (
     ForeignFolder,
     IFAPError,
     KeyRequired,
+    Malformed,
+    NewerVersionNeeded,
     Plaintext,
     ProtocolViolation,
     ReadOnly,
@@ -28,6 +34,7 @@ from ifap_twisted.filesystem.folder import FOLDER_OBJECTS, FolderObject, home_of
 from ifap_twisted.filesystem.opening import Membership, Opened
 from ifap_twisted.store.memory import FULL_TRAITS, MemoryShelf, MemoryStore, Turnstile
 from ifap_twisted.testing.reference_writer import encode
+from tests.core.strategies import json_values
 from tests.filesystem.folders import KEY, Folder, result
 
 POOR = Traits(reports_uid=False, expunges_by_uid=False, pushes=False)
@@ -419,9 +426,55 @@ class FolderObjectTests(Opening):
 
     def test_a_damaged_folder_object_is_a_data_error(self) -> None:
         """Whatever it is."""
-        true_generation = b'{"home":"AAAAAAAA","chunks":"","key":"","generation":true}'
-        for content in [b"", b"{}", b"[]", b"\xff", b'{"home":1}', b"[" * 9999, true_generation]:
-            self.assertRaises(IFAPError, FolderObject.decode, content)
+        for content in [b"", b"{}", b"[]", b"\xff", b'{"home":1}', b"[" * 9999, b'{"v":1}', b"1" * 5000]:
+            self.assertRaises(Malformed, FolderObject.decode, content)
+        good = FolderObject.draw(KEY, self.folder.random).encode()
+        self.assertRaises(Malformed, FolderObject.decode, good[:-1] + b',"v":1}')
+        self.assertRaises(Malformed, FolderObject.decode, good + b" " * 5000)
+
+    @given(st.sampled_from(["chunks", "generation", "home", "key", "v"]), json_values)
+    def test_hostile_values_in_a_folder_object(self, name: str, value: Any) -> None:
+        """Each field is right, or the object is refused; no other error is met, and nothing is taken for another."""
+        good = json.loads(FolderObject.draw(KEY, random.Random(1).randbytes).encode())
+        try:
+            found = FolderObject.decode(json.dumps({**good, name: value}).encode())
+        except (Malformed, NewerVersionNeeded):
+            return
+        self.assertEqual(json.loads(found.encode()), {**good, name: value})
+        self.assertEqual([type(one) for one in json.loads(found.encode()).values()], [str, int, str, str, int])
+
+    @given(json_values)
+    def test_any_json_for_a_folder_object(self, value: Any) -> None:
+        """Is none."""
+        self.assertRaises(Malformed, FolderObject.decode, json.dumps(value).encode())
+
+    def test_odd_values_in_a_folder_object(self) -> None:
+        """Those that other readers might take for right."""
+        good = json.loads(FolderObject.draw(KEY, self.folder.random).encode())
+        odd: dict[str, list[Any]] = {
+            "generation": [True, 1.0, 0, -1, 2**53, "1"],
+            "home": ["", "AAAAAAA", "AAAAAAAA=", "AAAA\nAAA", "AAAA/AAA", ["A"] * 8],
+            "chunks": ["", "A" * 43, "A" * 44, "A" * 42 + "B=", "!" * 43 + "="],
+            "key": ["A" * 16, "0" * 15, "0" * 17, None],
+            "v": [True, 0, 1.0, "1", None],
+        }
+        for name, values in odd.items():
+            for value in values:
+                self.assertRaises(Malformed, FolderObject.decode, json.dumps({**good, name: value}).encode())
+        newer = json.dumps({**good, "v": 2}).encode()
+        self.assertRaises(NewerVersionNeeded, FolderObject.decode, newer)
+        more = json.dumps({**good, "more": 1}).encode()
+        self.assertEqual(json.loads(FolderObject.decode(more).encode()), good)
+
+    def test_one_copy_of_the_folder_object_is_damaged(self) -> None:
+        """A bad copy never hides a good one (FORMAT 2.3)."""
+        first = self.open(Membership(keys=(KEY,)))
+        good = self.folder.shelf.messages[1]
+        self.folder.shelf.add(good)
+        self.folder.shelf.tamper(1, good[:-80] + b"\r\n")
+        second = self.open(Membership(keys=(KEY,)))
+        self.assertEqual(second.membership.home, first.membership.home)
+        self.assertEqual(len(self.folder.shelf.messages), 2)
 
     def test_a_server_that_changes_messages_is_refused(self) -> None:
         """Header and body are read back; the folder object is taken back (FORMAT 4.5)."""

@@ -96,6 +96,8 @@ SLOT_BYTES: Final = 64 * KIB
 """The content of a slot: 1 KiB, and 60 bytes for each earlier key; one that a person chose may have 4 KiB."""
 SLOTS_TRIED: Final = 64
 """Slots of a kind that are tried with one passphrase, the newest first: somebody may have put others on top of it."""
+FOLDER_OBJECT_BYTES: Final = 4 * KIB
+"""The content of a folder object (FORMAT 8.2): ours have 150 bytes."""
 
 # The wire
 LINE: Final = 1 * MIB

@@ -7,29 +7,35 @@ either dialect.
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+import re
+from base64 import urlsafe_b64encode
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
-from ifap_twisted.core import envelope
+from ifap_twisted.core import envelope, limits
 from ifap_twisted.core.dialects import DIALECTS, IFAP, Dialect, dialects_of
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key, new_key_text
 from ifap_twisted.core.slots import PASSPHRASE, RECOVERY
-from ifap_twisted.core.values import Draft, HeaderBlock, Sealed
+from ifap_twisted.core.strictjson import strict_json
+from ifap_twisted.core.values import JSON, Draft, HeaderBlock, Sealed
+from ifap_twisted.core.vocabulary import is_right
 from ifap_twisted.errors import (
     DataError,
     ForeignFolder,
     ForeignKey,
     KeyRequired,
     Malformed,
+    NewerVersionNeeded,
     PassphraseRequired,
     Plaintext,
     ProtocolViolation,
     ReadOnly,
+    StoreError,
     UnsupportedDialect,
     WrongKey,
 )
@@ -74,21 +80,25 @@ class FolderObject:
 
     @classmethod
     def decode(cls, content: bytes) -> FolderObject:
-        """The inverse of :meth:`encode`.
+        """The inverse of :meth:`encode`; what a later release says besides is left out.
 
-        :raises Malformed:
+        :raises Malformed: anything odd, or more than ``limits.FOLDER_OBJECT_BYTES``.
+        :raises NewerVersionNeeded: a later release made the folder.
         """
         try:
-            value: Any = json.loads(content.decode("ascii"))
-            found = cls(
-                home=value["home"], chunk_key=value["chunks"], key_id=value["key"], generation=value["generation"]
-            )
-            wide_enough = len(urlsafe_b64decode(found.home)) == HOME_BYTES and type(found.generation) is int
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise Malformed("The folder object is damaged.", section="body", path=FOLDER_OBJECTS) from error
-        if not wide_enough:
-            raise Malformed("The folder object is damaged.", section="body", path=FOLDER_OBJECTS)
-        return found
+            if len(content) > limits.FOLDER_OBJECT_BYTES:
+                raise ValueError("it is too long")
+            value = strict_json(content.decode("ascii"))
+            if not isinstance(value, dict) or type(value.get("v")) is not int or value["v"] < 1:
+                raise ValueError("it has the wrong shape")
+        except ValueError as error:
+            raise _damaged(error) from None
+        if value["v"] > 1:
+            raise NewerVersionNeeded("A newer version of ifap-twisted set up this folder.", path=FOLDER_OBJECTS)
+        for name, is_right_one in _FIELDS.items():
+            if not is_right_one(value.get(name)):
+                raise _damaged(ValueError("it has the wrong shape"))
+        return cls(home=value["home"], chunk_key=value["chunks"], key_id=value["key"], generation=value["generation"])
 
     @classmethod
     def draw(cls, key: Key | None, random: Random, home: str | None = None) -> FolderObject:
@@ -98,6 +108,24 @@ class FolderObject:
             chunk_key=urlsafe_b64encode(random(32)).decode("ascii"),
             key_id=key.fingerprint if key is not None else "",
         )
+
+
+def _damaged(why: ValueError) -> Malformed:
+    return Malformed(f"The folder object is damaged: {why}.", section="body", path=FOLDER_OBJECTS)
+
+
+def _text_like(pattern: str) -> Callable[[JSON], bool]:
+    matches = re.compile(pattern, re.ASCII).fullmatch
+    return lambda value: isinstance(value, str) and matches(value) is not None
+
+
+_FIELDS: Final[Mapping[str, Callable[[JSON], bool]]] = {
+    "chunks": _text_like(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]="),
+    "generation": lambda value: type(value) is int and 0 < value <= limits.WRITER_NUMBER,
+    "home": lambda value: is_right("home", value),
+    "key": _text_like(r"([0-9a-f]{16})?"),
+}
+"""What the content of a folder object must have."""
 
 
 def choose_dialect(blocks: Mapping[int, HeaderBlock], wanted: str | None, keys: Sequence[Key]) -> tuple[Dialect, bool]:
@@ -257,11 +285,18 @@ def check_won(index: Index, found: Sequence[Placed]) -> None:
 
 
 async def read_object(store: IMessageStore, placed: Placed, dialect: Dialect, keys: Sequence[Key]) -> FolderObject:
-    """Read a folder object and hold it against its own name.
+    """Read a folder object, from the first place that verifies (FORMAT 2.3), and hold it against its own name.
 
     :raises Malformed: and the other ``DataError``s.
     """
-    message = await store.message(placed.places[0])
+    *others, last = placed.places
+    for uid in others:
+        with suppress(DataError, StoreError):
+            return _held_against_its_name(await store.message(uid), dialect, keys)
+    return _held_against_its_name(await store.message(last), dialect, keys)
+
+
+def _held_against_its_name(message: bytes, dialect: Dialect, keys: Sequence[Key]) -> FolderObject:
     version, content = envelope.read_message(message, dialect=dialect, keys=keys, home=None)
     found = FolderObject.decode(content)
     if found.path != version.path or version.home != found.home:
