@@ -10,13 +10,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from ifap_twisted.core.collection import COLLECTED
 from ifap_twisted.core.findings import NOTE, WARNING, Checkup, Finding
 from ifap_twisted.core.plans import PLANS
+from ifap_twisted.core.retention import Policy
 from ifap_twisted.errors import NotSupported, Spliced, StoreError, Unavailable
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Membership
 from ifap_twisted.store.memory import MemoryStore
 from ifap_twisted.testing.reference_writer import Stamp, encode
-from tests.filesystem.folders import KEY, Folder, result
+from tests.filesystem.folders import KEY, START, Folder, result
 from tests.reference_reader import ReferenceReader
 
 DAY = 86400.0
@@ -54,7 +55,7 @@ class BindingCase(SynchronousTestCase):
 
     def write(self, path: str, content: bytes, ts: int = 1_573_400_000, **facts: Any) -> bytes:
         """What a reference program appends."""
-        stamps = (Stamp(iv=self.folder.random(16)), Stamp(iv=self.folder.random(16)))
+        stamps = (Stamp(time=ts, iv=self.folder.random(16)), Stamp(time=ts, iv=self.folder.random(16)))
         message = encode(path, content, {"ts": ts, **facts}, dialect="ifaplib", key=KEY.text, stamps=stamps)
         self.append(message)
         return message
@@ -240,6 +241,29 @@ class BindingTests(BindingCase):
         )
         self.assertEqual(dict(device.desk.view.index.history("a").current.version.extra), {"other": ["kept"]})
         self.assertTrue(result(device.versions("b"))[0].deleted)
+
+
+class RetentionTests(BindingCase):
+    """Which versions are kept by their age."""
+
+    def test_days_stay_days(self) -> None:
+        """Versions of different days are kept as those, though all were received anew on one day."""
+        day = int(DAY)
+        now = int(START)
+        for number in range(6):
+            stamp = now - (12 - number) * day
+            self.write("a", b"%d" % number, ts=stamp)
+        options = Options(keep=1, retention=Policy(daily=30))
+        device = self.folder.device(options=options)
+        result(device.check(bind=True))
+        for _ in range(4):
+            self.collect(device)
+            self.later(2)
+        self.collect(device)
+        self.assertEqual(len(result(device.versions("a"))), 6)
+        self.later(20)
+        self.collect(device)
+        self.assertEqual(len(result(device.versions("a"))), 6)
 
 
 class CutTests(BindingCase):

@@ -134,8 +134,23 @@ def survey(histories: Mapping[str, History], known: Knowledge) -> Iterator[Dispo
         elif len(history.versions) == 1 and not history.versions[0].version.deleted and history.heads:
             yield Disposal(path, (Case(history.versions[0], KEPT, Reason.HEAD),))  # by far the most
         else:
-            judged = judge(history, known.time, known.policy, known.now)
-            yield _settled(path, history, known, judged)
+            yield _settled(path, history, known, _judged(history, known))
+
+
+def _judged(history: History, known: Knowledge) -> list[Judged]:
+    """What the policy says, by the later of two times; and what it keeps by the time of writing alone stays, too.
+
+    A message that was sealed anew was received late (FORMAT 8.5): all versions of a file may be of one day then.
+    """
+    policy = known.policy
+    judged = judge(history, known.time, policy, known.now)
+    if not (policy.within or policy.daily or policy.weekly or policy.monthly):
+        return judged
+    written = judge(history, lambda placed: placed.version.written, policy, known.now)
+    return [
+        other if other.reason.keeps and not one.reason.keeps else one
+        for one, other in zip(judged, written, strict=True)
+    ]
 
 
 def _unsettled(path: str, history: History, reason: str) -> Disposal:
