@@ -8,10 +8,11 @@ import json
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.cli.checking import checked, show_checkup
+from ifap_twisted.cli import checking
+from ifap_twisted.cli.checking import checked, repaired, show_checkup
 from ifap_twisted.cli.printing import Console
 from ifap_twisted.cli.problems import DAMAGED, DONE
-from ifap_twisted.core.findings import DAMAGE, NOTE, WARNING, Checkup, Finding
+from ifap_twisted.core.findings import DAMAGE, NOTE, RESTORE, WARNING, Checkup, Finding
 from tests.filesystem.folders import Folder, result
 
 FINDINGS = (
@@ -66,6 +67,83 @@ class ShownTests(SynchronousTestCase):
         out, err, status = self.shown(Checkup(findings=FINDINGS), as_json=True)
         self.assertEqual([Finding.from_json(json.loads(line)) for line in out], list(FINDINGS))
         self.assertEqual((err, status), ([], DAMAGED))
+
+
+class RepairedTests(SynchronousTestCase):
+    """What ``--repair`` says, asks and does."""
+
+    def setUp(self) -> None:
+        self.folder = Folder()
+        self.device = self.folder.device()
+        for content in (b"old", b"new"):
+            result(self.device.put("a", content))
+        uid = max(self.folder.shelf.messages)
+        self.folder.shelf.tamper(uid, self.folder.shelf.messages[uid][:-100])
+
+    def run_it(self, answer: bool | None = None, **options) -> tuple[list[str], str, int]:
+        """What goes to stdout and to stderr, and the exit status.
+
+        :param answer: what a person says; None: there is none.
+        """
+        questions: list[str] = []
+
+        def ask_yes(question: str) -> bool:
+            questions.append(question)
+            return bool(answer)
+
+        self.patch(checking, "has_person", lambda: answer is not None)
+        self.patch(checking, "ask_yes", ask_yes)
+        out, err = io.StringIO(), io.StringIO()
+        console = Console(stdout=out, stderr=err, **options)
+        result(Deferred.fromCoroutine(repaired(self.device, console, 100.0)))
+        self.questions = questions
+        return out.getvalue().splitlines(), err.getvalue(), console.status
+
+    def test_without_a_person(self) -> None:
+        """What is to be done is listed, done at once, and listed as mended; the status tells what is left."""
+        out, err, status = self.run_it()
+        self.assertEqual(
+            [line.split()[:3] for line in out if "/a" in line],
+            [
+                ["damage", "truncated", "/a"],
+                ["1.", "truncated", "/a"],
+                ["mended", "truncated", "/a"],
+            ],
+        )
+        self.assertIn("To be done; nothing is removed:", out)
+        self.assertIn("1 mended, no damage left", err)
+        self.assertEqual((status, self.questions), (DONE, []))
+        self.assertEqual(result(self.device.get("a")), b"old")
+
+    def test_yes(self) -> None:
+        """A person is asked after the list."""
+        _out, _err, status = self.run_it(answer=True)
+        self.assertEqual((status, self.questions), (DONE, ["Mend 1 of 1 findings?"]))
+
+    def test_no(self) -> None:
+        """Then nothing is changed, and the damage is the exit status."""
+        before = dict(self.folder.shelf.messages)
+        for as_json in (False, True):
+            out, err, status = self.run_it(answer=False, as_json=as_json)
+            self.assertEqual((dict(self.folder.shelf.messages), status), (before, DAMAGED))
+            self.assertEqual(sum("truncated" in line for line in out), 1 if as_json else 2)
+            self.assertEqual("Nothing was mended." in err, not as_json)
+
+    def test_json(self) -> None:
+        """Each line is a Finding as it is afterwards."""
+        out, err, _status = self.run_it(as_json=True)
+        (found,) = [Finding.from_json(json.loads(line)) for line in out]
+        self.assertEqual((found.code, found.remedy, found.mended, err), ("truncated", RESTORE, True, ""))
+
+    def test_nothing_to_mend(self) -> None:
+        """Nobody is asked; what a person has to decide is left."""
+        result(self.device.put("b", b"only"))
+        uid = max(self.folder.shelf.messages)
+        self.run_it()
+        self.folder.shelf.tamper(uid, self.folder.shelf.messages[uid][:-100])
+        out, err, status = self.run_it(answer=True)
+        self.assertEqual((len(out), self.questions, status), (1, [], DAMAGED))
+        self.assertIn("There is nothing that can be mended.", err)
 
 
 class CheckedTests(SynchronousTestCase):

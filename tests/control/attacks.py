@@ -26,7 +26,7 @@ BODIES: Final[Mapping[str, dict[str, object]]] = {
     "Undelete": {"path": FILE},
     "Keep": {"path": FILE, "count": 3},
     "Collect": {"dry_run": True},
-    "Check": {"read_data": 100, "bind": True},
+    "Check": {"read_data": 100, "bind": True, "repair": True},
     "TakeLock": {"seconds": 60},
     "Resolve": {"path": FILE, "both": True},
 }

@@ -19,7 +19,7 @@ from ifap_twisted.control.client import HttpFilesystem
 from ifap_twisted.control.client_link import GLANCE_SECONDS
 from ifap_twisted.core import limits
 from ifap_twisted.core.collection import WAITING, Collection, Verdict
-from ifap_twisted.core.findings import DAMAGE, NOTE, Checkup, Finding
+from ifap_twisted.core.findings import DAMAGE, NOTE, RESTORE, Checkup, Finding
 from ifap_twisted.core.values import ABSENT, Entry, Event, Notice, Record, Status
 from ifap_twisted.interfaces import IFilesystem
 from tests.control.pipes import PipeEndpoint
@@ -104,16 +104,16 @@ class SameTests(ClientCase):
     def test_check(self):
         """What was found, and how much was looked at."""
         findings = (
-            Finding("truncated", DAMAGE, "Cut.", "a", "v1", 1),
+            Finding("truncated", DAMAGE, "Cut.", "a", "v1", 1, RESTORE, mended=True),
             Finding("foreign", NOTE, "Mail of somebody else.", places=3),
         )
         expected = Checkup(findings=findings, headers=9, bodies=4, bytes=17, share=12.5, complete=False)
         held = Held()
         self.script(check=held)
-        asked = self.there.check(read_data=12.5, bind=True)
+        asked = self.there.check(read_data=12.5, bind=True, repair=True)
         self.settle()
         ((_nothing, wanted),) = held.calls
-        self.assertEqual((wanted["read_data"], wanted["bind"]), (12.5, True))
+        self.assertEqual((wanted["read_data"], wanted["bind"], wanted["repair"]), (12.5, True, True))
         held.results[0].callback(expected)
         self.node.clock.advance(GLANCE_SECONDS)
         self.settle()

@@ -1,40 +1,62 @@
-"""How ``ifap check`` shows what it found."""
+"""How ``ifap check`` shows what it found, says what it would do about it, asks, and does it."""
 
 from __future__ import annotations
 
+from ifap_twisted.cli.asking import ask_yes, has_person
 from ifap_twisted.cli.printing import Console, table
 from ifap_twisted.cli.problems import DAMAGED
 from ifap_twisted.cli.progress import counting
-from ifap_twisted.core.findings import NOTE, Checkup, Finding
+from ifap_twisted.core.findings import NOTE, REMEDIES, Checkup, Finding
 from ifap_twisted.interfaces import IFilesystem
 
 WHOLE = 1000
 """Steps of the bar: how many messages there are is known only later."""
 
 
-async def checked(filesystem: IFilesystem, console: Console, read_data: float, *, bind: bool = False) -> Checkup:
+async def checked(
+    filesystem: IFilesystem, console: Console, read_data: float, *, bind: bool = False, repair: bool = False
+) -> Checkup:
     """Check, with a bar on the terminal."""
-    with counting(console, "Checking", WHOLE, unit="") as bar:
+    with counting(console, "Mending" if repair else "Checking", WHOLE, unit="") as bar:
         shown = 0
 
         def progress(done: int, total: int) -> None:
             nonlocal shown
             now = WHOLE * done // max(total, 1)
-            bar.advance(now - shown)
-            shown = now
+            bar.advance(max(now - shown, 0))  # a second look at what is damaged makes it more in all
+            shown = max(now, shown)
 
-        return await filesystem.check(read_data=read_data, bind=bind, progress=progress)
+        return await filesystem.check(read_data=read_data, bind=bind, repair=repair, progress=progress)
+
+
+async def repaired(filesystem: IFilesystem, console: Console, read_data: float, *, bind: bool = False) -> None:
+    """Check, say what would be done about it, ask where somebody is there, and do it; with JSON what came of it."""
+    found = await checked(filesystem, console, read_data, bind=bind)
+    planned = [finding for finding in found.findings if finding.remedy]
+    if not planned:
+        show_checkup(console, found)
+        console.note("There is nothing that can be mended.")
+        return
+    if not console.json:
+        show_findings(console, found)
+        show_plan(console, planned)
+    if has_person() and not ask_yes(f"Mend {len(planned)} of {len(found.findings)} findings?"):
+        if console.json:
+            show_findings(console, found)
+        conclude(console, found)
+        console.note("Nothing was mended.")
+        return
+    show_checkup(console, await checked(filesystem, console, 0.0, repair=True))
 
 
 def show_checkup(console: Console, found: Checkup) -> None:
     """One line for each finding, and at the end what was looked at; damage is exit status 7."""
-    shown = [one for one in found.findings if console.json or one.severity != NOTE or console.verbosity >= 1]
-    if console.json:
-        for finding in shown:
-            console.object(finding.to_json())
-    else:
-        for line in table([_row(finding) for finding in shown], right=()):
-            console.line(line)
+    show_findings(console, found)
+    conclude(console, found)
+
+
+def conclude(console: Console, found: Checkup) -> None:
+    """What was looked at, and what is left of it for the exit status."""
     if not found.complete:
         console.warning("Not everything could be looked at; try again later.")
     console.note(summary(found))
@@ -42,14 +64,42 @@ def show_checkup(console: Console, found: Checkup) -> None:
         console.status = console.status or DAMAGED
 
 
+def show_findings(console: Console, found: Checkup) -> None:
+    """One line for each; notes with ``-v`` or as JSON only."""
+    shown = [one for one in found.findings if console.json or one.severity != NOTE or console.verbosity >= 1]
+    if console.json:
+        for finding in shown:
+            console.object(finding.to_json())
+    else:
+        for line in table([_row(finding) for finding in shown], right=()):
+            console.line(line)
+
+
+def show_plan(console: Console, planned: list[Finding]) -> None:
+    """What would be done, in the order in which it would be."""
+    order = list(REMEDIES)
+    rows = [
+        (f"{number}.", finding.code, _path(finding), finding.version or "", REMEDIES[finding.remedy])
+        for number, finding in enumerate(sorted(planned, key=lambda one: order.index(one.remedy)), 1)
+    ]
+    console.line("To be done; nothing is removed:")
+    for line in table(rows, right=(0,)):
+        console.line(line)
+
+
 def summary(found: Checkup) -> str:
     """What was looked at, and how much damage there was, in a sentence."""
     damage = "no damage" if not found.damaged else f"{found.damaged} damaged"
+    mended = f"{found.mended} mended, " if found.mended else ""
     read = f", {found.bodies} contents read ({found.bytes} bytes)" if found.share else ""
-    return f"{found.headers} messages looked at{read}: {damage}."
+    return f"{found.headers} messages looked at{read}: {mended}{damage}{' left' if found.mended else ''}."
 
 
 def _row(finding: Finding) -> tuple[str, str, str, str, str]:
     count = f" ({finding.places} messages)" if finding.places > 1 else ""
-    path = "" if finding.path is None else f"/{finding.path}"
-    return finding.severity, finding.code, path, finding.version or "", finding.text + count
+    what = "mended" if finding.mended else finding.severity
+    return what, finding.code, _path(finding), finding.version or "", finding.text + count
+
+
+def _path(finding: Finding) -> str:
+    return "" if finding.path is None else f"/{finding.path}"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ifap_twisted.interfaces import IFilesystem
 
 
-async def check(filesystem: IFilesystem, session: Session, *, read_data: float, bind: bool) -> None:
+async def check(filesystem: IFilesystem, session: Session, *, read_data: float, bind: bool, repair: bool) -> None:
     """Look whether everything in the folder is whole; nothing is changed, unless that is asked for.
 
     All headers are looked at, and the objects of the folder: what is damaged, forged, missing, in conflict. With
@@ -26,8 +26,16 @@ async def check(filesystem: IFilesystem, session: Session, *, read_data: float, 
     unbound copies go with ``ifap gc`` when their grace is over. An earlier version of ifap, without
     this option, does not see what was bound: bring all devices up to date first.
 
-    Each line has how serious it is (damage, warning), a code, the path, the version, and what it is; notes are listed
-    with -v. With --json each line is a Finding. The exit status is 7 when there is damage.
+    With --repair what would be done is listed first. On a terminal it is done when you say yes, otherwise at once. A
+    file whose newest version cannot be read gets the newest whole one again, as a new version. A lost folder object, a
+    bad snapshot, and a file that shares its id with another one are written anew. What is of no use to anybody is set
+    aside: it stays where it is, and later checks on this device call it a note. Nothing is ever removed. What is
+    missing or in conflict, and a file of which no version is whole, is left to you: see ifap versions, restore, rm and
+    resolve. While the mail server does not list or give everything, what that is about is left alone.
+
+    Each line has how serious it is (damage, warning, or mended), a code, the path, the version, and what it is; notes
+    are listed with -v. With --json each line is a Finding, with --repair as it is afterwards. The exit status is 7 when
+    there is damage, or some is left.
 
     Example::
 
@@ -35,10 +43,14 @@ async def check(filesystem: IFilesystem, session: Session, *, read_data: float, 
         ifap check --read-data
         ifap check --read-data=5 && echo whole
         ifap check --bind
+        ifap check --read-data --repair
     """
-    from ifap_twisted.cli.checking import checked, show_checkup  # noqa: PLC0415 -- with what imports Twisted
+    from ifap_twisted.cli.checking import checked, repaired, show_checkup  # noqa: PLC0415 -- with what imports Twisted
 
-    show_checkup(session.console, await checked(filesystem, session.console, read_data, bind=bind))
+    if repair:
+        await repaired(filesystem, session.console, read_data, bind=bind)
+    else:
+        show_checkup(session.console, await checked(filesystem, session.console, read_data, bind=bind))
 
 
 command = filesystem_verb(
@@ -53,4 +65,5 @@ command = filesystem_verb(
         help="Read the contents, too: all, or a random share.",
     ),
     click.Option(["--bind"], is_flag=True, help="Bind what the reference programs wrote to its contents."),
+    click.Option(["--repair"], is_flag=True, help="Say what can be mended, and mend it."),
 )

@@ -301,9 +301,12 @@ class HttpFilesystem:
         return collection_from(await self._link.job("collect", {"dry_run": dry_run}, progress))
 
     @deferred
-    async def check(self, *, read_data: float = 0.0, bind: bool = False, progress: Progress = None) -> Checkup:
-        """Look whether everything is whole, and read that percentage of the contents; bind what is not bound."""
-        return checkup_from(await self._link.job("check", {"read_data": read_data, "bind": bind}, progress))
+    async def check(
+        self, *, read_data: float = 0.0, bind: bool = False, repair: bool = False, progress: Progress = None
+    ) -> Checkup:
+        """Look whether everything is whole, and bind or mend what is not if that is asked for."""
+        wanted = {"read_data": read_data, "bind": bind, "repair": repair}
+        return checkup_from(await self._link.job("check", wanted, progress))
 
     @deferred
     async def snapshot(self) -> None:

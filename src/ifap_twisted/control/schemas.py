@@ -61,6 +61,7 @@ BODIES: Final[Mapping[str, Schema]] = {
                 "description": "The percentage of the messages whose contents are read, chosen at random.",
             },
             "bind": BOOLEAN,
+            "repair": BOOLEAN,
         },
     ),
     "TakeLock": _body(

@@ -9,13 +9,40 @@ from typing import Final, NamedTuple
 
 from ifap_twisted.core.values import JSON
 
-__all__ = ["DAMAGE", "NOTE", "SEVERITIES", "WARNING", "Checkup", "Finding"]
+__all__ = [
+    "DAMAGE",
+    "FOLDER_OBJECT",
+    "NOTE",
+    "REMEDIES",
+    "RESTORE",
+    "REWRITE",
+    "SET_ASIDE",
+    "SEVERITIES",
+    "SNAPSHOT",
+    "WARNING",
+    "Checkup",
+    "Finding",
+]
 
 DAMAGE: Final = "damage"
 WARNING: Final = "warning"
 NOTE: Final = "note"
 SEVERITIES: Final = (DAMAGE, WARNING, NOTE)
 """Something is lost, forged or cannot be read; a person should look at it; good to know."""
+
+RESTORE: Final = "restore"
+REWRITE: Final = "rewrite"
+FOLDER_OBJECT: Final = "folder-object"
+SNAPSHOT: Final = "snapshot"
+SET_ASIDE: Final = "set-aside"
+REMEDIES: Final[Mapping[str, str]] = {
+    RESTORE: "make the newest version that is whole current again, as a new version",
+    REWRITE: "write the file again under an id of its own",
+    FOLDER_OBJECT: "write the object that says which folder this is again",
+    SET_ASIDE: "set it aside: it stays where it is, and is a note from then on",
+    SNAPSHOT: "write a new snapshot",
+}
+"""What a repair does, in this order; none of it removes anything."""
 
 
 class Finding(NamedTuple):
@@ -27,6 +54,8 @@ class Finding(NamedTuple):
     :ivar path: without a leading slash (JSON shows it with one), or None when it is about no single path.
     :ivar version: the id of the version that it is about, or None.
     :ivar places: how many messages it is about.
+    :ivar remedy: what a repair does about it, a key of `REMEDIES`; empty for nothing: a person decides, or waits.
+    :ivar mended: a repair has just done it.
     """
 
     code: str
@@ -35,6 +64,8 @@ class Finding(NamedTuple):
     path: str | None = None
     version: str | None = None
     places: int = 0
+    remedy: str = ""
+    mended: bool = False
 
     def to_json(self) -> dict[str, JSON]:
         """A JSON object."""
@@ -45,6 +76,8 @@ class Finding(NamedTuple):
             "path": None if self.path is None else "/" + self.path,
             "version": self.version,
             "places": self.places,
+            "remedy": self.remedy or None,
+            "mended": self.mended,
         }
 
     @classmethod
@@ -58,6 +91,8 @@ class Finding(NamedTuple):
             path=None if path is None else path.removeprefix("/"),
             version=value["version"],
             places=int(value["places"]),
+            remedy=value.get("remedy") or "",
+            mended=bool(value.get("mended")),
         )
 
 
@@ -81,8 +116,13 @@ class Checkup:
 
     @property
     def damaged(self) -> int:
-        """How many findings are damage."""
-        return sum(finding.severity == DAMAGE for finding in self.findings)
+        """How many findings are damage, and were not mended."""
+        return sum(finding.severity == DAMAGE and not finding.mended for finding in self.findings)
+
+    @property
+    def mended(self) -> int:
+        """How many findings a repair has mended."""
+        return sum(finding.mended for finding in self.findings)
 
     def counts(self) -> Mapping[str, int]:
         """How many findings have which code, by code."""
@@ -92,6 +132,7 @@ class Checkup:
         """A JSON object of all but the findings."""
         return {
             "damaged": self.damaged,
+            "mended": self.mended,
             "counts": dict(self.counts()),
             "headers": self.headers,
             "bodies": self.bodies,

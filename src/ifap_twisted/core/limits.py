@@ -140,6 +140,8 @@ MARKED_BELOW: Final = 64
 """Messages of a reference program that a device remembers to be older than the newest of their file."""
 MARK_BYTES: Final = 16 * MIB
 """The marks of one path as text: so many heads with as long metadata as readers accept are about half of it."""
+SET_ASIDE: Final = 10_000
+"""Messages of a folder that a device remembers to have set aside."""
 
 # Local
 MAX_FILE_SIZE: Final = 24 * MIB

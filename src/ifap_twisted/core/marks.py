@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ifap_twisted.core import limits
+from ifap_twisted.core.aside import Aside
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.strictjson import strict_json
 from ifap_twisted.core.values import JSON, Version
@@ -55,10 +56,12 @@ class Facts(NamedTuple):
 
     :ivar confirmed: when the marks agreed last with what was there, in Unix time.
     :ivar begun_anew: when marks were found to be lost, in Unix time; None when they never were.
+    :ivar aside: the messages that a repair has set aside.
     """
 
     confirmed: float
     begun_anew: float | None = None
+    aside: Aside = Aside()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +103,8 @@ def decode(content: bytes) -> tuple[str, tuple[Mark, ...]]:
 
 def encode_facts(facts: Facts) -> bytes:
     """The facts as JSON."""
-    return _text({"v": 1, "confirmed": facts.confirmed, "begun_anew": facts.begun_anew})
+    value = {"v": 1, "confirmed": facts.confirmed, "begun_anew": facts.begun_anew}
+    return _text(value | ({"aside": facts.aside.to_json()} if facts.aside.wrong else {}))
 
 
 def decode_facts(content: bytes) -> Facts:
@@ -114,7 +118,7 @@ def decode_facts(content: bytes) -> Facts:
         begun_anew: JSON = value.get("begun_anew")
         if not _is_number(confirmed) or not (begun_anew is None or _is_number(begun_anew)):
             raise ValueError("it has the wrong shape")
-        return Facts(confirmed, begun_anew)
+        return Facts(confirmed, begun_anew, Aside.from_json(value.get("aside")))
     except ValueError as error:
         raise _malformed(error) from None
 

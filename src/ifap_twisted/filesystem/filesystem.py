@@ -27,6 +27,7 @@ from ifap_twisted.filesystem.files import Opening
 from ifap_twisted.filesystem.lasting import Lasting, closed_error
 from ifap_twisted.filesystem.leasing import Leasing, Taking
 from ifap_twisted.filesystem.marking import Marking
+from ifap_twisted.filesystem.mending import Mending
 from ifap_twisted.filesystem.notices import notices
 from ifap_twisted.filesystem.putting import Putting, change_of
 from ifap_twisted.filesystem.recovery import Recovery
@@ -78,7 +79,8 @@ class Filesystem:
         self._checkpointing = Checkpointing(
             desk, marking=marking, clock=clock, every=desk.options.checkpoint_every, begin=self._publish
         )
-        self._checker = Checker(desk, Binding(desk, random=random), self._checkpointing, random=random)
+        mending = Mending(desk, random=random, snapshot=self._snapshots.write)
+        self._checker = Checker(desk, Binding(desk, random=random), mending, self._checkpointing, random=random)
         self._closings = Turns(self._close)
         self._closed = False
         self._checkpointing.start()
@@ -285,11 +287,13 @@ class Filesystem:
             return fail(closed_error())
         return self._collector.begin(dry_run=dry_run, progress=progress)
 
-    def check(self, *, read_data: float = 0.0, bind: bool = False, progress: Progress = None) -> Deferred[Checkup]:
-        """Look whether everything is whole, and read that percentage of the contents; bind what is not bound."""
+    def check(
+        self, *, read_data: float = 0.0, bind: bool = False, repair: bool = False, progress: Progress = None
+    ) -> Deferred[Checkup]:
+        """Look whether everything is whole, read that percentage of the contents; bind or mend what is not."""
         if self._lasting.closed:
             return fail(closed_error())
-        return self._checker.begin(read_data=read_data, bind=bind, progress=progress)
+        return self._checker.begin(read_data=read_data, bind=bind, repair=repair, progress=progress)
 
     def snapshot(self) -> Deferred[None]:
         """Write a snapshot, from a complete refresh only (FORMAT 6.2), and a checkpoint where there is news (9.2)."""

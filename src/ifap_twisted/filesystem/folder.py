@@ -304,6 +304,25 @@ def _held_against_its_name(message: bytes, dialect: Dialect, keys: Sequence[Key]
     return found
 
 
+async def read_winner(
+    store: IMessageStore, index: Index, found: Sequence[Placed], dialect: Dialect, keys: Sequence[Key]
+) -> FolderObject:
+    """Read the folder object that counts; where it is damaged, any other copy or version of it (FORMAT 2.3).
+
+    :param found: at least one.
+    :raises DataError: none can be read.
+    """
+    home = winner(index, found).version.home
+    failures = []
+    for placed in found:
+        if placed.version.home == home:
+            try:
+                return await read_object(store, placed, dialect, keys)
+            except DataError as error:
+                failures.append(error)
+    raise failures[0]
+
+
 def seal_object(
     found: FolderObject,
     *,

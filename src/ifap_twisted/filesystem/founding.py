@@ -69,7 +69,7 @@ async def _winner(view: View, found: Sequence[Placed], state: FolderState) -> st
     generation = view.generation
     view.check_generation(generation)
     try:
-        opened = await folder.read_object(view.store, winner, view.dialect, view.keys)
+        opened = await folder.read_winner(view.store, view.index, found, view.dialect, view.keys)
     except DataError:
         view.check_generation(generation)
         raise

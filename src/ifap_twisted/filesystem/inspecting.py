@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
+from typing import NamedTuple
 
 from ifap_twisted.core import paths
-from ifap_twisted.core.findings import DAMAGE, NOTE, WARNING, Finding
-from ifap_twisted.core.history import Placed
+from ifap_twisted.core.findings import DAMAGE, NOTE, RESTORE, REWRITE, SET_ASIDE, SNAPSHOT, WARNING, Finding
+from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.values import Version
 from ifap_twisted.errors import DataError
 from ifap_twisted.filesystem.notices import notices
@@ -19,21 +20,55 @@ _OF_NOTICES = {
     "vanished": DAMAGE,
     "rolled-back": DAMAGE,
     "removed-by-other": WARNING,
-    "vid-collision": DAMAGE,
     "name-clash": NOTE,
 }
 """How serious it is what the status warns of."""
 
 
-def inspected(view: View, *, other_dialect: int, require_bound: bool) -> Iterator[Finding]:
+class Case(NamedTuple):
+    """A finding, and what a repair needs to know of it.
+
+    :ivar uids: of the messages that it is about, where a repair may have to do with them.
+    :ivar placed: the versions that it is about, likewise.
+    """
+
+    finding: Finding
+    uids: tuple[int, ...] = ()
+    placed: tuple[Placed, ...] = ()
+
+    def known(self, aside: Container[tuple[int, str]]) -> Case:
+        """A mere note, where a repair has set all of it aside and could do nothing else.
+
+        :param aside: UIDs of what was set aside, with what was wrong there.
+        """
+        found = self.finding
+        if found.remedy != SET_ASIDE or any((uid, found.code) not in aside for uid in self.uids):
+            return self
+        return self._replace(finding=found._replace(severity=NOTE, remedy="")).told("It was set aside.")
+
+    def told(self, more: str) -> Case:
+        """With one more sentence."""
+        text = f"{self.finding.text.removesuffix('.')}. {more}"
+        return self._replace(finding=self.finding._replace(text=text))
+
+
+def inspected(view: View, *, other_dialect: int, require_bound: bool) -> Iterator[Case]:
     """Everything worth telling.
 
     :param other_dialect: how many of the messages that are none of ours are of the other dialect.
     :param require_bound: content that nothing binds to its header is not served (FORMAT 1.5).
     """
-    yield from _noticed(view)
-    yield from _useless(view)
+    lost = list(_lost(view))
+    yield from lost
+    yield from _useless(view, {uid for case in lost for uid in case.uids})
     yield from _spoilt(view)
+    yield from _collisions(view)
+    yield from map(Case, _told(view, other_dialect=other_dialect, require_bound=require_bound))
+
+
+def _told(view: View, *, other_dialect: int, require_bound: bool) -> Iterator[Finding]:
+    """What no repair has to do with."""
+    yield from _noticed(view)
     versions = [placed for history in view.index.histories().values() for placed in history.versions]
     yield from _unbound(versions, DAMAGE if require_bound else NOTE)
     yield from _numbers(versions)
@@ -45,38 +80,122 @@ def inspected(view: View, *, other_dialect: int, require_bound: bool) -> Iterato
 
 
 def _noticed(view: View) -> Iterator[Finding]:
-    """What is missing, collides or clashes, in the words of the status."""
+    """What is missing or clashes, in the words of the status."""
     for notice in notices(view, {}, (), plainly=True):
         if notice.code in _OF_NOTICES:
             yield Finding(notice.code, _OF_NOTICES[notice.code], notice.text, notice.path)
 
 
-def _useless(view: View) -> Iterator[Finding]:
-    """Messages of this folder whose headers cannot be used."""
-    found: defaultdict[tuple[str, str | None], list[DataError]] = defaultdict(list)
-    for error in view.index.rejected().values():
-        found[error.code, error.path].append(error)
-    for (code, path), errors in found.items():
-        yield Finding(code, DAMAGE, f"{errors[0].title()}.", path, places=len(errors))
+def _lost(view: View) -> Iterator[Case]:
+    """Newest versions whose messages are there with headers that cannot be used any more (FORMAT 9.1)."""
+    for placed in view.index.missing()[0]:
+        error = view.index.spoilt(placed)
+        if error is not None:
+            version = placed.version
+            text = f"The newest version of this file is there, but cannot be used: {error.title()}."
+            remedy = _remedy_of_head(view, view.index.history(version.path))
+            finding = Finding(error.code, DAMAGE, text, version.path, version.vid, 1, remedy)
+            yield Case(finding, (int(placed.rank),), (placed,))
 
 
-def _spoilt(view: View) -> Iterator[Finding]:
+def _useless(view: View, told: Container[int]) -> Iterator[Case]:
+    """Messages of this folder whose headers cannot be used; those that were set aside apart.
+
+    :param told: the UIDs of those that were told already.
+    """
+    found: defaultdict[tuple[str, str | None, bool], dict[int, DataError]] = defaultdict(dict)
+    for uid, error in view.index.rejected().items():
+        if uid not in told:
+            found[error.code, error.path, (uid, error.code) in view.aside][uid] = error
+    for (code, path, _aside), errors in found.items():
+        title = next(iter(errors.values())).title()
+        finding = Finding(code, DAMAGE, f"{title}.", path, places=len(errors), remedy=SET_ASIDE)
+        yield Case(finding, tuple(errors)).known(view.aside)
+
+
+def _spoilt(view: View) -> Iterator[Case]:
     """Versions whose content cannot be used from some of their places, or from none (FORMAT 2.3)."""
     damage = view.rejected
     for history in view.index.histories().values():
         for placed in history.versions:
-            bad = [damage[uid] for uid in placed.places if uid in damage]
+            bad = {uid: damage[uid] for uid in placed.places if uid in damage}
             if bad:
+                finding = _spoilt_version(placed, list(bad.values()), _remedy(view, history, placed, bad))
                 disposable = placed.version.path == view.dialect.snapshot_path
-                yield _spoilt_version(placed, bad, WARNING if disposable else DAMAGE)
+                finding = finding._replace(severity=WARNING) if disposable else finding
+                yield Case(finding, tuple(bad), (placed,)).known(view.aside)
 
 
-def _spoilt_version(placed: Placed, bad: list[DataError], severity: str) -> Finding:
+def _spoilt_version(placed: Placed, bad: list[DataError], remedy: str) -> Finding:
     version = placed.version
     if len(bad) == len(placed.places):
-        return Finding(bad[0].code, severity, bad[0].detail, version.path, version.vid, len(bad))
+        return Finding(bad[0].code, DAMAGE, bad[0].detail, version.path, version.vid, len(bad), remedy)
     text = f"A copy of this version is damaged, another one is whole. {bad[0].title()}."
-    return Finding(bad[0].code, WARNING, text, version.path, version.vid, len(bad))
+    return Finding(bad[0].code, WARNING, text, version.path, version.vid, len(bad), remedy)
+
+
+def _remedy(view: View, history: History, placed: Placed, bad: Mapping[int, DataError]) -> str:
+    """What a repair does about a version with messages that cannot be used."""
+    version = placed.version
+    if len(bad) == len(placed.places) and placed in history.heads:
+        if version.path == view.dialect.snapshot_path:
+            return snapshot_remedy(view)
+        if not (paths.is_reserved(version.path) or version.deleted or version.directory):
+            return _remedy_of_head(view, history)
+    return SET_ASIDE
+
+
+def _remedy_of_head(view: View, history: History) -> str:
+    """What a repair does about a newest version that cannot be read.
+
+    Which of several is meant is for a person to decide, and so is what becomes of a file of which no version is left
+    that can be read.
+    """
+    return RESTORE if len(history.heads) == 1 and whole(view, history) else ""
+
+
+def snapshot_remedy(view: View) -> str:
+    """One of a folder in which files are missing, and stay so, would hide that from others (FORMAT 6.2)."""
+    restored = {case.finding.path for case in _lost(view) if case.finding.remedy}
+    return SNAPSHOT if all(placed.version.path in restored for placed in view.index.missing()[0]) else ""
+
+
+def whole(view: View, history: History) -> list[Placed]:
+    """The versions of a file of which nothing is known against at least one message."""
+    return [
+        placed
+        for placed in history.versions
+        if not (placed.version.deleted or placed.version.directory)
+        and placed.version.understood
+        and any(uid not in view.rejected for uid in placed.places)
+    ]
+
+
+def _collisions(view: View) -> Iterator[Case]:
+    """Versions that carry one id (FORMAT 2.2)."""
+    found: dict[str, list[Placed]] = {vid: [] for vid in view.index.collisions()}
+    for history in view.index.histories().values() if found else ():
+        for placed in history.versions:
+            if placed.places and placed.version.vid in found:
+                found[placed.version.vid].append(placed)
+    for vid, placed_there in found.items():
+        uids = tuple(uid for placed in placed_there for uid in placed.places)
+        names = {placed.version.path for placed in placed_there}
+        path = names.pop() if len(names) == 1 else None
+        remedy = _remedy_of_collision(view, placed_there)
+        text = f"Two different versions carry the id {vid}."
+        finding = Finding("vid-collision", DAMAGE, text, path, vid, len(uids), remedy)
+        yield Case(finding, uids, tuple(placed_there)).known(view.aside)
+
+
+def _remedy_of_collision(view: View, carriers: list[Placed]) -> str:
+    """Replaced versions may keep the id; of a file in conflict a person decides what is current."""
+    files = [placed for placed in carriers if not paths.is_reserved(placed.version.path)]
+    histories = [(placed, view.index.history(placed.version.path)) for placed in files]
+    current = [history for placed, history in histories if placed in history.heads]
+    if any(len(history.heads) > 1 for history in current):
+        return ""
+    return REWRITE if current else SET_ASIDE
 
 
 def _unbound(versions: list[Placed], severity: str) -> Iterator[Finding]:

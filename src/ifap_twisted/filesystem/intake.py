@@ -106,7 +106,7 @@ class Intake:
         known.claimed -= sum(uid in known.index for uid in uids)
         known.index.discard(known.removing.intersection(uids))
         known.index.forget(uids, moment)
-        known.heal(uids)
+        known.lose(uids)
         known.changed()
         self._tell_of_locks(locked)
         self._announce(before)

@@ -69,8 +69,7 @@ class KeySlots:
         found = folder.folder_objects(view.index)
         if not found:
             return 1
-        winner = folder.winner(view.index, found)
-        return (await folder.read_object(view.store, winner, view.dialect, view.keys)).generation
+        return (await folder.read_winner(view.store, view.index, found, view.dialect, view.keys)).generation
 
     async def _sealed(self, slot: Slot) -> Sealed:
         """The message of a slot: the one kind that is not sealed under the data key."""

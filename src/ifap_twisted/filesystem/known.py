@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from ifap_twisted.core import limits
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
@@ -22,6 +23,7 @@ class Known:
     :ivar folder: as the server said when the folder was read last; None before that.
     :ivar claimed: how many messages are there, as the server said last (EXISTS).
     :ivar removing: the UIDs of what this device is removing now.
+    :ivar aside: what a repair has set aside: UIDs, with what is wrong there.
     :ivar changed: called when something became known, or is gone.
     """
 
@@ -38,6 +40,7 @@ class Known:
         self.folder: FolderState | None = None
         self.claimed = 0
         self.removing: set[int] = set()
+        self.aside: set[tuple[int, str]] = set()
         self._damage: dict[int, DataError] = {}
         self.changed: Callable[[], None] = do_nothing
         self._generation = 0
@@ -92,6 +95,22 @@ class Known:
         for uid in uids:
             self._damage.pop(uid, None)
 
+    def lose(self, uids: Collection[int]) -> None:
+        """The messages at these UIDs are gone, and with them what was known of them beside the index."""
+        self.heal(uids)
+        if self.aside:
+            gone = set(uids)
+            self.aside = {(uid, code) for uid, code in self.aside if uid not in gone}
+
+    def set_aside(self, uids: Collection[int], code: str) -> bool:
+        """A person knows that these are of no use, and why; whether there is room to remember it."""
+        wrong = {(uid, code) for uid in uids}
+        if len(self.aside | wrong) > limits.SET_ASIDE:
+            return False
+        self.aside |= wrong
+        self.changed()
+        return True
+
     def check_generation(self, generation: int) -> None:
         """UIDs that were learnt under it are still those of the same messages.
 
@@ -117,6 +136,7 @@ class Known:
         """Go on with an index that was made under a generation."""
         self.index = index
         self._damage.clear()
+        self.aside.clear()
         self._index_generation = generation
 
 

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from ifap_twisted.clocks import date_by
 from ifap_twisted.core import limits
+from ifap_twisted.core.aside import Aside
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.marks import Facts, Kept, Mark
@@ -97,6 +98,7 @@ class Marking:
             self._facts = Facts(-math.inf, now if self._expected else None)
             return
         self._facts = kept.facts
+        self._known.aside.update(kept.facts.aside.under(self._known.uidvalidity))
         if kept.damaged:
             self._told.append(_some_lost(kept.damaged))
         if kept.marks and now - kept.facts.confirmed > OLD_SECONDS:
@@ -144,9 +146,11 @@ class Marking:
             return  # the index has old numbers, and it is told when it has the new ones
         now = date_by(self._clock)
         changes = await self._changes(now)
-        if self._given_up or (not changes and abs(now - self._facts.confirmed) < DAY_SECONDS):
+        aside = Aside(self._known.uidvalidity, frozenset(self._known.aside))
+        same = not changes and aside.wrong == self._facts.aside.wrong
+        if self._given_up or (same and abs(now - self._facts.confirmed) < DAY_SECONDS):
             return
-        facts = self._facts._replace(confirmed=now)
+        facts = self._facts._replace(confirmed=now, aside=aside)
         try:
             await self._marks.keep(changes, facts)
         except Exception as error:

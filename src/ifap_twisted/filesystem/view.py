@@ -7,6 +7,7 @@ read (:mod:`.intake`), reading it (:mod:`.refreshing`), and what the shelf tells
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
@@ -127,6 +128,15 @@ class View:
     def rejected(self) -> Mapping[int, DataError]:
         """Why messages of this folder cannot be used, by UID: their headers, or what was found when they were read."""
         return self._known.rejected
+
+    @property
+    def aside(self) -> AbstractSet[tuple[int, str]]:
+        """What a repair has set aside: UIDs, with what is wrong there."""
+        return self._known.aside
+
+    def set_aside(self, uids: Collection[int], code: str) -> bool:
+        """A person knows that these messages are of no use; whether there is room to remember it."""
+        return self._known.set_aside(uids, code)
 
     async def read_records(self) -> None:
         """Let the index know what is on record."""

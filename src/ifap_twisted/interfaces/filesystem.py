@@ -176,7 +176,9 @@ class IFilesystem(Interface):
         :param dry_run: say what would be done, and write nothing. Cancelling ends it at once; it can be taken up again.
         """
 
-    def check(*, read_data: float = 0.0, bind: bool = False, progress: Progress = None) -> Deferred[Checkup]:
+    def check(
+        *, read_data: float = 0.0, bind: bool = False, repair: bool = False, progress: Progress = None
+    ) -> Deferred[Checkup]:
         """Look whether everything is whole: all headers, the objects of the folder, and contents.
 
         It changes nothing unless it is asked to.
@@ -184,9 +186,12 @@ class IFilesystem(Interface):
         :param read_data: the percentage of the messages whose contents are read, 0 to 100; chosen at random.
         :param bind: before that, write what the reference programs wrote anew, bound to its content, as the same
             versions (FORMAT 1.5, 2.2); the unbound copies go with a collection, when their grace is over.
+        :param repair: after that, do what `Finding.remedy` names about what is found, or was found by checks and reads
+            before. Nothing is removed; while not everything is listed nothing is done.
         :param progress: told how many contents of how many were read. Cancelling ends it after those under way.
         :raises CallerError: it is no percentage.
-        :raises NotSupported, ReadOnly: nothing can be bound in a folder that is not encrypted, or can only be read.
+        :raises NotSupported, ReadOnly: nothing can be bound in a folder that is not encrypted; nothing can be bound or
+            mended in one that can only be read.
         :raises Renumbered: the mail server renumbered the folder meanwhile; try again.
         """
 
