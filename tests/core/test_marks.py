@@ -121,6 +121,15 @@ class TextTests(SynchronousTestCase):
         """There is a bound."""
         self.assertRaises(Malformed, decode, b" " * (limits.MARK_BYTES + 1))
 
+    def test_numbers_without_bounds(self) -> None:
+        """What no float can hold, and what is no number once it is read, is refused."""
+        good = encode("a", [a_mark()])
+        for old, new in ((b'"rank":', b'"rank":1' + b"0" * 400), (b'"validity":', b'"extra":[1e999],"validity":')):
+            head, _, rest = good.partition(old)
+            rest = rest if old == b'"validity":' else rest[rest.index(b",") :]
+            self.assertRaises(Malformed, decode, head + new + rest)
+        self.assertRaises(Malformed, decode_facts, b'{"begun_anew":null,"confirmed":1' + b"0" * 400 + b',"v":1}')
+
     @given(numbers, st.none() | numbers)
     def test_facts(self, confirmed: float, begun_anew: float | None) -> None:
         """They come back, too."""

@@ -10,6 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.envelope import read_message
+from ifap_twisted.core.keys import Key
+from ifap_twisted.core.marks import encode
+from ifap_twisted.core.slots import Unwrapped
 from ifap_twisted.errors import BadSettings
 from tests.fuzz.mutations import mutations
 from tests.fuzz.targets import CORPUS, NAMES, Target, load
@@ -52,9 +55,17 @@ class TargetTests(SynchronousTestCase):
         """A key file gives its keys or an error that shows none."""
         self.try_all("keyfile")
 
+    def test_marks(self) -> None:
+        """Marks of a device are read, or told to be damaged; whatever they say, everything can be asked of them."""
+        self.try_all("marks")
+
     def test_metadata(self) -> None:
         """A metadata text gives a version that everything can be asked, or is malformed."""
         self.try_all("metadata")
+
+    def test_slots(self) -> None:
+        """A key slot is refused before it costs anything, and opens only as it was wrapped."""
+        self.try_all("slots")
 
     def test_snapshot(self) -> None:
         """A snapshot gives a tree that can be written again, or cannot be used."""
@@ -91,8 +102,22 @@ class NoticingTests(SynchronousTestCase):
         def broken(*_arguments: Any, **_options: Any) -> Any:
             raise KeyError("tree")
 
-        for name, what in (("metadata", "decode"), ("snapshot", "entries"), ("journal", "thaw"), ("imap", "parse")):
+        for name, what in (
+            ("metadata", "decode"),
+            ("snapshot", "entries"),
+            ("journal", "thaw"),
+            ("imap", "parse"),
+            ("marks", "decode"),
+            ("slots", "announced"),
+        ):
             self.assert_noticed(name, what, broken, KeyError)
+
+    def test_forged_slot(self) -> None:
+        """A slot that opens to other keys than were wrapped, and marks that come back otherwise."""
+        other = Unwrapped(keys=(Key.from_text("other"),), home="AAAAAAAA", generation=2, dialect="ifap")
+        with patch("ifap_twisted.core.slots._unwrapped", lambda _content: other):
+            self.assertRaises(AssertionError, lambda: [load("slots").one(data) for data in load("slots").corpus()])
+        self.assert_noticed("marks", "encode", lambda path, marks: encode(path, marks[:1]))
 
     def test_secret_shown(self) -> None:
         """An error that quotes the key file."""

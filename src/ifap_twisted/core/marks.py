@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ifap_twisted.core import limits
 from ifap_twisted.core.aside import Aside
 from ifap_twisted.core.keys import Key
-from ifap_twisted.core.strictjson import strict_json
+from ifap_twisted.core.strictjson import check_json, strict_json
 from ifap_twisted.core.values import JSON, Version
 from ifap_twisted.errors import Malformed
 
@@ -31,6 +31,8 @@ _CONTEXT: Final = b"ifap-marks/1|"
 _NAME: Final = 16
 _NONCE: Final = 12
 _CHECKSUM: Final = 32
+_DEPTH: Final = limits.JSON_DEPTH + 4
+"""What the metadata of a message may hold lies in a version of a head of the marks."""
 _DEFAULTS: Final = Version._field_defaults
 
 
@@ -131,6 +133,7 @@ def _parsed(content: bytes) -> dict[str, JSON]:
     if len(content) > limits.MARK_BYTES:
         raise ValueError("it is too long")
     value = strict_json(content.decode("ascii"))
+    check_json(value, _DEPTH)
     if type(value) is not dict or type(value.get("v")) is not int or value["v"] != 1:
         raise ValueError("it has the wrong shape")
     return value

@@ -201,7 +201,12 @@ def _unwrapped(content: bytes) -> Unwrapped:
 
 
 def _are_keys(value: JSON) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(text, str) and text for text in value)
+    return isinstance(value, list) and bool(value) and all(map(_is_key, value))
+
+
+def _is_key(value: JSON) -> bool:
+    """A text that is not empty; JSON can hold halves of characters, and a key cannot."""
+    return isinstance(value, str) and value != "" and not any("\ud800" <= one <= "\udfff" for one in value)
 
 
 def _is_later(value: JSON) -> bool:
