@@ -21,7 +21,7 @@ SOURCE = Path(ifap_twisted.__file__).parents[1]
 
 DESIGN_4_2 = {
     "login": "--account --folder --dialect --encryption --password-file --password-command --key-file"
-    " --passphrase-file --recovery-code-file --ca-file",
+    " --passphrase-file --recovery-code-file --ca-file --keyring",  # the last one is of the setting of that name
     "logout": "--forget-key --yes",
     "gc": "--dry-run",
     "check": "--read-data --bind --repair",

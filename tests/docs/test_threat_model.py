@@ -12,7 +12,7 @@ from tests.docs.examples import ROOT
 
 PAGE = ROOT / "docs" / "threat-model.rst"
 SHOWN = re.compile(r":shown:`([^`]+)`")
-TEST = re.compile(r"([a-z_/]+)\.py::(\w+)::(test_\w+)")
+TEST = re.compile(r"((?:[a-z_]+/)?[a-z_]+)\.py::(\w+)::(test_\w+)")
 ADVERSARIES = {
     "The mail server",
     "Who can append to the mailbox",

@@ -32,6 +32,7 @@ max_file_size = "10 MiB"
 password_command = "pass show mail"
 key_file = "key"
 passphrase_file = "passphrase"
+keyring = true
 ca_file = "/etc/ca.pem"
 
 [retention]
@@ -63,6 +64,7 @@ GOOD = {
     "embedded_listen": ["tcp:1143", None],
     "compat": [True, False],
     "require_bound": [True, False],
+    "keyring": [True, False],
     "expunge": ["uid", "plain"],
     "max_file_size": [1, "64 MiB", "1"],
     "retention.keep": [1, 10000, "5"],
@@ -92,6 +94,7 @@ BAD = {
     "embedded_listen": ["", "1143", 1],
     "compat": ["maybe", 1, None, "", 0.0],
     "require_bound": ["maybe", 1, None, []],
+    "keyring": ["maybe", 1, None, []],
     "expunge": ["UID", "", "close", None, True],
     "max_file_size": [0, -1, "0", "65 MiB", "x", None, True, 1.5, "24 M"],
     "retention.keep": [0, -1, 10001, "x", None, True, 1.5, "1.0", "+1"],
@@ -202,6 +205,7 @@ class FileTests(SettingsTestCase):
             password_command="pass show mail",
             key_file=self.node / "key",
             passphrase_file=self.node / "passphrase",
+            keyring=True,
             ca_file=Path("/etc/ca.pem"),
             basedir=self.node,
         )

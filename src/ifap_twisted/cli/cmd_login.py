@@ -31,7 +31,8 @@ async def login(
     The password is asked for on a terminal; else it comes from --password-file or --password-command. A key is made
     only in an empty folder; any other folder needs its passphrase (``ifap passphrase``), a recovery code (``ifap
     recovery``) or the key itself, from a file or asked for. With --passphrase-file an empty folder gets that
-    passphrase, and the key is kept under it here too.
+    passphrase, and the key is kept under it here too. With --keyring the passphrase is kept in the keyring of the
+    system, where verbs and the node of this basedir find it (extra ``keyring``); --no-keyring removes it.
 
     Secrets are never taken from the command line. F is the name of a file, whose first line counts (of a recovery code
     all of it), or - for stdin. Keep a copy of a key that was made (``ifap info --show-key``), or set a passphrase:
@@ -52,6 +53,8 @@ async def login(
     ways = Ways(key_file=key_file, passphrase_file=passphrase_file, recovery_code_file=recovery_code_file)
     if sum(way is not None for way in ways) > 1:
         raise click.UsageError("--key-file, --passphrase-file and --recovery-code-file exclude each other.")
+    if given["keyring"] and (key_file or recovery_code_file) is not None:
+        raise click.UsageError("--keyring keeps a passphrase: log in with it, or set one with `ifap passphrase` later.")
     if [password_file, *ways].count("-") > 1:
         raise click.UsageError("Only one secret can come from stdin.")
     options: Mapping[str, Any] = {**given, "password_command": password_command}
@@ -73,6 +76,7 @@ command = reactor_verb(
     click.Option(["--key-file"], type=LOCAL_PATH, metavar="F", help="The key of the folder is in the first line of F."),
     click.Option(["--passphrase-file"], type=LOCAL_PATH, metavar="F", help="The passphrase is in the first line of F."),
     click.Option(["--recovery-code-file"], type=LOCAL_PATH, metavar="F", help="The recovery code is in F."),
+    click.Option(["--keyring/--no-keyring"], default=None, help="Keep the passphrase in the keyring of the system."),
     click.Option(
         ["--ca-file"], type=LOCAL_PATH, metavar="F", help="Trust the certificates in F (PEM) for this account."
     ),

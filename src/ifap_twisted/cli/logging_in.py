@@ -10,7 +10,8 @@ import click
 from ifap_twisted.basedir import Basedir
 from ifap_twisted.basedir.passwords import PasswordFile
 from ifap_twisted.cli import asking, opening
-from ifap_twisted.errors import BasedirInUse, KeyRequired, PassphraseRequired
+from ifap_twisted.errors import BadSettings, BasedirInUse, KeyRequired, PassphraseRequired
+from ifap_twisted.keyrings import Keyring, keyring_of
 from ifap_twisted.secrecy import Secret
 from ifap_twisted.settings import Settings
 from ifap_twisted.settings.editing import save_settings
@@ -45,6 +46,9 @@ async def run_login(
     with opening.open_basedir(session.options) as basedir:
         settings = opening.settings_of(basedir, options)
         await hold_alone(session, basedir)
+        keyring = keyring_of(settings)
+        if keyring is not None:
+            await session.worker(keyring.require)
         password = await _password(session, basedir, settings, options, password_file)
         given = await _given(session, ways)
         try:
@@ -55,7 +59,17 @@ async def run_login(
             report = await _attempt(session, basedir, options, password, _asked(settings, error))
         if password is not None:
             _prefer_the_stored(basedir, settings)
+        if options["keyring"] is False:
+            await forget_in_keyring(session, settings)
         return report
+
+
+async def forget_in_keyring(session: Session, settings: Settings) -> None:
+    """Remove the passphrase from the keyring; one that cannot be used is no failure, but told."""
+    try:
+        await session.worker(Keyring(settings).forget)
+    except BadSettings as error:
+        session.console.warning(f"Nothing was removed from a keyring. {error.detail}")
 
 
 async def _given(session: Session, ways: Ways) -> Opening:

@@ -12,7 +12,7 @@ from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.basedir.keyfile import KeyEntry, KeyFile
 from ifap_twisted.basedir.passwords import PasswordFile
 from ifap_twisted.cli import asking, opening
-from ifap_twisted.cli.logging_in import hold_alone
+from ifap_twisted.cli.logging_in import forget_in_keyring, hold_alone
 from ifap_twisted.cli.printing import Console
 from ifap_twisted.core.keys import Key
 from ifap_twisted.errors import CallerError
@@ -38,6 +38,8 @@ async def run_logout(session: Session, *, forget_key: bool, sure: bool) -> None:
             _require_sure(console, settings, sure=sure)
         password = PasswordFile(basedir).forget_password(settings.account)
         key = forget_key and keys.forget(settings.account, settings.folder)
+        if forget_key and settings.keyring:
+            await forget_in_keyring(session, settings)
     if console.json:
         console.object({"forgot_password": password, "forgot_key": key})
         return

@@ -117,7 +117,7 @@ async def log_in(
     from ifap_twisted.service import login  # noqa: PLC0415 -- with all that a login needs
 
     settings = settings_of(basedir, options)
-    return await login(session.reactor, basedir, settings, **secrets)
+    return await login(session.reactor, basedir, settings, keyring=None, **secrets)
 
 
 async def change_passphrase(

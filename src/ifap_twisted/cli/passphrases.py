@@ -11,6 +11,8 @@ from ifap_twisted.basedir.keyfile import KeyEntry, KeyFile
 from ifap_twisted.basedir.wrapping import Wrapping
 from ifap_twisted.cli import asking
 from ifap_twisted.credentials import read_secret_file
+from ifap_twisted.errors import PassphraseRequired
+from ifap_twisted.keyrings import keyring_of
 from ifap_twisted.secrecy import Secret
 from ifap_twisted.settings import Settings
 
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
 async def needed_passphrase(
     session: Session, basedir: Basedir, settings: Settings, file: str | None = None
 ) -> Secret | None:
-    """The passphrase under which the basedir keeps the key: asked for, unless a file or a setting names it.
+    """The passphrase under which the basedir keeps the key: asked for, unless a file, a setting or the keyring has it.
 
-    None where none is needed, or the setting tells it.
+    None where none is needed, or it is found when it is needed.
 
     :param file: that was given for it.
     :raises UsageError: there is nobody to ask, or no passphrase is needed and a file was given.
@@ -37,7 +39,21 @@ async def needed_passphrase(
         return None
     if settings.encryption == "off" or settings.key_file is not None:
         return None
-    return ask_passphrase(settings)
+    return None if await _in_keyring(session, settings) is not None else ask_passphrase(settings)
+
+
+async def _in_keyring(session: Session, settings: Settings) -> Secret | None:
+    """The passphrase in the keyring; None when there is none, or when the keyring fails and a person can be asked."""
+    keyring = keyring_of(settings)
+    if keyring is None:
+        return None
+    try:
+        return await session.worker(keyring.find)
+    except PassphraseRequired as error:
+        if not asking.has_person():
+            raise
+        session.console.warning(error.detail)
+        return None
 
 
 def ask_passphrase(settings: Settings) -> Secret:
@@ -80,7 +96,7 @@ async def kept_keys(session: Session, settings: Settings, entry: KeyEntry) -> tu
     if file is not None:
         passphrase = (await session.worker(lambda: read_secret_file(file)))[0]
     else:
-        passphrase = ask_passphrase(settings)
+        passphrase = await _in_keyring(session, settings) or ask_passphrase(settings)
     return await session.worker(lambda: Wrapping(passphrase, _no_random).open(wrapped))
 
 

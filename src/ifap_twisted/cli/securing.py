@@ -27,6 +27,8 @@ async def run_passphrase(session: Session, file: str | None, new_file: str | Non
     if console.json:
         console.object({"former_removed": removed})
     console.note("The passphrase is set. Without it and without a copy of the key nobody can read the folder.")
+    if settings.keyring:
+        console.note("It is in the keyring of the system, too.")
     if settings.passphrase_file is not None:
         console.note(f"{settings.passphrase_file} is read for the passphrase: write the new one into it.")
     if not removed:

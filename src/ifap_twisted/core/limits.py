@@ -168,6 +168,8 @@ BASEDIR_WAIT_SECONDS: Final = 30.0
 """How long a verb waits for a basedir that another process holds (DESIGN 4.1)."""
 BASEDIR_POLL_SECONDS: Final = 0.1
 PASSWORD_COMMAND_SECONDS: Final = 30.0
+KEYRING_SECONDS: Final = 60.0
+"""How long a keyring may take: somebody may have to unlock it."""
 WRITER_BLOCK: Final = 256
 """Numbers of a writer that are reserved by one durable write (FORMAT 3.1)."""
 WRITER_NUMBER: Final = 2**53 - 1

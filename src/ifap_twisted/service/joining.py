@@ -18,6 +18,7 @@ from ifap_twisted.core.values import JSON
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import BadSettings
 from ifap_twisted.interfaces import IFilesystem
+from ifap_twisted.keyrings import Backend
 from ifap_twisted.secrecy import Credentials, Secret
 from ifap_twisted.service.facts import facts
 from ifap_twisted.service.service import IFAPService
@@ -144,6 +145,7 @@ async def login(
     key: Secret | None = None,
     passphrase: Secret | None = None,
     recovery_code: Secret | None = None,
+    keyring: Backend | None = None,
 ) -> Mapping[str, JSON]:
     """Check an account, create or open its folder, and store what is needed to open it again.
 
@@ -151,6 +153,7 @@ async def login(
     :param password: one that was typed; it is stored. Without it that of the settings or of the basedir is used.
     :param key: a key string that was given; without one and without a remembered one a key is made in an empty folder.
     :param passphrase: under which the folder keeps its key; a new folder gets it. ``recovery_code``: as it was typed.
+    :param keyring: a backend of the package keyring, for the setting ``keyring``; None is the one of the system.
     :return: what ``facts`` tells.
     """
     account = settings.account
@@ -165,6 +168,7 @@ async def login(
         passphrase=passphrase,
         recovery_code=recovery_code,
         basedir=basedir,
+        keyring=keyring,
         make_key=True,
         joining=True,
         patient=False,
@@ -173,6 +177,7 @@ async def login(
     filesystem = await _ready(service)
     try:
         told = await filesystem.info()
+        await service.keep_in_keyring()
     finally:
         await filesystem.close()
     if password is not None:
@@ -183,7 +188,13 @@ async def login(
 
 @deferred
 async def change_passphrase(
-    reactor: Any, basedir: Basedir, settings: Settings, new: Secret, *, passphrase: Secret | None = None
+    reactor: Any,
+    basedir: Basedir,
+    settings: Settings,
+    new: Secret,
+    *,
+    passphrase: Secret | None = None,
+    keyring: Backend | None = None,
 ) -> bool:
     """Wrap the key under another passphrase, or the first one, in the folder and in the basedir.
 
@@ -191,8 +202,9 @@ async def change_passphrase(
     :param passphrase: the present one, where the basedir keeps the key under one; else that of the settings.
     :return: False when a former passphrase may still open the folder: its slot could not be removed.
     :raises WeakPassphrase: nothing was changed.
+    :raises BadSettings: it is set, and the keyring did not keep it (setting ``keyring``; ``keyring``: its backend).
     """
-    async with _opened(reactor, basedir, settings, passphrase) as service:
+    async with _opened(reactor, basedir, settings, passphrase, keyring) as service:
         return await service.set_passphrase(new)
 
 
@@ -217,9 +229,11 @@ async def make_recovery_code(
 
 @asynccontextmanager
 async def _opened(
-    reactor: Any, basedir: Basedir, settings: Settings, passphrase: Secret | None
+    reactor: Any, basedir: Basedir, settings: Settings, passphrase: Secret | None, keyring: Backend | None = None
 ) -> AsyncIterator[IFAPService]:
-    service = IFAPService(settings, reactor=reactor, basedir=basedir, passphrase=passphrase, patient=False)
+    service = IFAPService(
+        settings, reactor=reactor, basedir=basedir, passphrase=passphrase, keyring=keyring, patient=False
+    )
     filesystem = await _ready(service)
     try:
         yield service
@@ -229,8 +243,8 @@ async def _opened(
 
 def _to_save(settings: Settings) -> dict[str, object]:
     """Everything that was chosen for this login and is not in the file yet."""
-    names = ["account", "folder", "dialect", "encryption", "password_file", "password_command", "key_file", "ca_file"]
-    return {name: getattr(settings, name) for name in names if settings.sources[name] == "option"}
+    names = ("account", "folder", "dialect", "encryption", "password_file", "password_command", "key_file", "ca_file")
+    return {name: getattr(settings, name) for name in (*names, "keyring") if settings.sources[name] == "option"}
 
 
 def _secret(value: str | Secret) -> Secret:

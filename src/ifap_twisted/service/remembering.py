@@ -61,6 +61,8 @@ class Remembering:
         self.passphrase = access.passphrase
         self._recovery_code = access.recovery_code
         self._joining = access.joining
+        self._keyring = access.keyring
+        self._from_keyring = False
         self._wrapping: Wrapping | None = None
         self.in_force: Secret | None = None
         self.wraps = False
@@ -73,7 +75,7 @@ class Remembering:
     async def recall(self) -> Membership:
         """What is known of the folder; files are read in the worker.
 
-        :raises PassphraseRequired: the key is kept wrapped, and no passphrase is given.
+        :raises PassphraseRequired: the key is kept wrapped, and no passphrase is given; or the keyring fails.
         :raises WrongKey: it is wrapped under another one.
         """
         return await self._worker(self._recall)
@@ -83,9 +85,9 @@ class Remembering:
         if entry is not None:
             self._note(entry)
         encrypted = self._settings.encryption == "required"
-        self.in_force = passphrase = self.passphrase or _in_file(self._settings.passphrase_file)
-        self._wrapping = None if passphrase is None else Wrapping(passphrase, self._random)
         given = self._given or _in_file(self._settings.key_file)
+        self.in_force = passphrase = self._passphrase(entry, otherwise=given is not None)
+        self._wrapping = None if passphrase is None else Wrapping(passphrase, self._random)
         kept = self._kept(entry, otherwise=given is not None) if encrypted and entry is not None else ()
         keys = tuple(Key.from_text(secret.reveal()) for secret in (given, *kept) if secret is not None)
         unlock = self._unlock(entry, passphrase, opened=bool(keys)) if encrypted else None
@@ -102,6 +104,16 @@ class Remembering:
             generation=(0 if entry is None else entry.generation) or 0,
             marked=None if entry is None else entry.extra.get(MARKED),
         )
+
+    def _passphrase(self, entry: KeyEntry | None, *, otherwise: bool) -> Secret | None:
+        """The one that was given, else the one in a file; the keyring is asked only for keys that are wrapped here."""
+        self._from_keyring = False
+        told = self.passphrase or _in_file(self._settings.passphrase_file)
+        wrapped = entry is not None and entry.wrapped is not None
+        if told is not None or not wrapped or otherwise or self._recovery_code is not None or self._keyring is None:
+            return told
+        self._from_keyring = True
+        return self._keyring.find()
 
     def _kept(self, entry: KeyEntry, *, otherwise: bool) -> tuple[Secret, ...]:
         """The keys of the basedir, the newest first.
@@ -120,6 +132,10 @@ class Remembering:
         try:
             return self._wrapping.open(entry.wrapped)
         except WrongKey:
+            if self._from_keyring:
+                raise PassphraseRequired(
+                    "The passphrase in the keyring is not the one of this basedir: 'ifap login --keyring' takes it."
+                ) from None
             if self._joining:  # it may have been changed on another device
                 return ()
             raise
@@ -190,6 +206,16 @@ class Remembering:
         self.wraps = True
         self._remember(membership, former)
         self.passphrase = self.in_force = passphrase
+        self._from_keyring = False
+
+    async def keep_in_keyring(self) -> None:
+        """Give the keyring the passphrase under which the keys are kept, where both are there.
+
+        :raises BadSettings: it did not keep it.
+        """
+        keyring, passphrase = self._keyring, self.in_force
+        if keyring is not None and passphrase is not None and self.wraps and not self._from_keyring:
+            await self._worker(lambda: keyring.keep(passphrase))
 
     def marks(self, random: Random) -> Callable[[Sequence[Key], str, Dialect], IMarks] | None:
         """What keeps which heads this device has seen (FORMAT 9.1); None where nothing is kept."""

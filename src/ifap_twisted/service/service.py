@@ -19,11 +19,12 @@ from ifap_twisted.basedir import Basedir
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import Notice, Status
 from ifap_twisted.deferreds import deferred
-from ifap_twisted.errors import AuthenticationRefused, IFAPError, Unavailable
+from ifap_twisted.errors import AuthenticationRefused, BadSettings, IFAPError, Unavailable
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Opened
 from ifap_twisted.filesystem.recovery import Place
 from ifap_twisted.interfaces import IFilesystem, IMessageStore
+from ifap_twisted.keyrings import Backend, keyring_of
 from ifap_twisted.secrecy import Credentials, Secret
 from ifap_twisted.service import wrapping
 from ifap_twisted.service.accepting import Accepting
@@ -49,11 +50,12 @@ class IFAPService(Service):
     :param reactor: None takes the one that is installed when the service starts.
     :param key: the folder's key string; without it the one that the basedir remembers.
     :param passphrase: under which the basedir, or else the folder itself, keeps the key; without it that of the setting
-        ``passphrase_file``.
+        ``passphrase_file``, or else the one in the keyring.
     :param recovery_code: as it was typed; opens the folder without its key.
     :param joining: somebody logs in: what is given counts, whatever the basedir remembers.
     :param means: how to reach the account otherwise than by its URL (endpoint, TLS, authentication).
     :param basedir: one that the caller holds already; it is not closed here.
+    :param keyring: a backend of the package keyring, for the setting ``keyring``; None is the one of the system.
     :param make_key: make a key when the folder is empty (FORMAT 8.2); always so for the embedded account.
     :param patient: wait for a ``login`` when no password is known, and for a server that cannot be reached; otherwise
         either is an error, for the caller to tell.
@@ -72,6 +74,7 @@ class IFAPService(Service):
         passphrase: Secret | None = None,
         recovery_code: Secret | None = None,
         basedir: Basedir | None = None,
+        keyring: Backend | None = None,
         make_key: bool = False,
         joining: bool = False,
         patient: bool = True,
@@ -86,6 +89,7 @@ class IFAPService(Service):
             joining=joining,
             make_key=make_key,
             means=means or Means(),
+            keyring=keyring_of(settings, keyring),
         )
         self._basedir = basedir
         self._reactor = reactor
@@ -212,10 +216,24 @@ class IFAPService(Service):
         """Wrap the keys of the open folder under a passphrase; False when a former one may still open it.
 
         :raises WeakPassphrase, NotSupported, ReadOnly, StoreError: the former one is as before.
+        :raises BadSettings: it is set, and the keyring did not keep it.
         """
-        removed = await wrapping.set_passphrase(*self._keys(), passphrase)
+        opened, remembering = self._keys()
+        removed = await wrapping.set_passphrase(opened, remembering, passphrase)
         self._access = replace(self._access, passphrase=passphrase)
+        try:
+            await remembering.keep_in_keyring()
+        except BadSettings as error:
+            raise BadSettings(f"The passphrase is set, but it is not in the keyring. {error.detail}") from None
         return removed
+
+    @deferred
+    async def keep_in_keyring(self) -> None:
+        """After a login: give the passphrase to the keyring, if the settings want it there.
+
+        :raises BadSettings: the keyring did not keep it.
+        """
+        await self._keys()[1].keep_in_keyring()
 
     @deferred
     async def make_recovery_code(self, show: Callable[[str], None]) -> bool:

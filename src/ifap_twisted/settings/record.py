@@ -58,6 +58,7 @@ class Settings:
     password_command: str | None = field(default=None, repr=False)
     key_file: Path | None = None
     passphrase_file: Path | None = None
+    keyring: bool = False
     ca_file: Path | None = None
     basedir: Path | None = None
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)

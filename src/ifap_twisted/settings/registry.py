@@ -265,6 +265,7 @@ _ALL: Final = (
     Key("password_command", None, "a command line", _optional(_command), _show_command),
     Key("key_file", None, _FILE, _optional(_path)),
     Key("passphrase_file", None, _FILE, _optional(_path)),
+    Key("keyring", False, _WORDS, _flag, lambda flag: str(flag).lower()),
     Key("ca_file", None, _FILE, _optional(_path)),
 )
 KEYS: Final = {key.name: key for key in _ALL}
