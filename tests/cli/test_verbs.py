@@ -291,7 +291,9 @@ class StateTests(CommandLineTestCase):
     def test_status_json(self) -> None:
         """With --json the Status of DESIGN 4.5."""
         found = json.loads(self.ifap("--json", "status").out)
-        keys = "state account folder dialect pending failing conflicts locks damaged foreign warnings last_refresh"
+        keys = (
+            "state account folder dialect pending failing conflicts locks damaged foreign warnings last_refresh checked"
+        )
         self.assertLessEqual(set(keys.split()), set(found))
 
     def test_answers(self) -> None:

@@ -20,7 +20,7 @@ from ifap_twisted.control.client_link import GLANCE_SECONDS
 from ifap_twisted.core import limits
 from ifap_twisted.core.collection import WAITING, Collection, Verdict
 from ifap_twisted.core.findings import DAMAGE, NOTE, RESTORE, Checkup, Finding
-from ifap_twisted.core.values import ABSENT, Entry, Event, Notice, Record, Status
+from ifap_twisted.core.values import ABSENT, Checked, Entry, Event, Notice, Record, Status
 from ifap_twisted.interfaces import IFilesystem
 from tests.control.pipes import PipeEndpoint
 from tests.control.scripted import Held, Scripted, failing
@@ -233,6 +233,7 @@ class SameTests(ClientCase):
             pending=1,
             warnings=(Notice(code="c", text="t", path="d/ä"), Notice(code="c", text="t")),
             last_refresh=1234.5,
+            checked=Checked(time=1000.0, damaged=2, read=12.5),
         )
         held = Held()
         self.script(status=held)

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.core.values import Notice, Status
+from ifap_twisted.core.values import Checked, Notice, Status
 from tests.control.scripted import Scripted
 from tests.control.wire import Node
 
@@ -26,6 +26,7 @@ STATUS = Status(
     foreign=5,
     warnings=(Notice(code="x", text="secret-text"),),
     last_refresh=123.0,
+    checked=Checked(time=120.0, damaged=7, whole=100.0),
 )
 
 
@@ -54,6 +55,9 @@ class MetricsTests(SynchronousTestCase):
             self.assertEqual(found[f"ifap_{name}",], number)
         self.assertEqual(found["ifap_warnings",], 1)
         self.assertEqual(found["ifap_last_refresh_timestamp_seconds",], 123)
+        self.assertEqual(found["ifap_last_check_timestamp_seconds",], 120)
+        self.assertEqual(found["ifap_last_check_damaged",], 7)
+        self.assertEqual(found["ifap_last_whole_check_timestamp_seconds",], 100)
         self.assertEqual(found["ifap_connection_state", "offline"], 1)
         self.assertEqual(found["ifap_connection_state", "connected"], 0)
 

@@ -13,6 +13,7 @@ from ifap_twisted.core.findings import (
     REWRITE,
     SET_ASIDE,
     SNAPSHOT,
+    WARNING,
     Checkup,
     Finding,
 )
@@ -150,6 +151,15 @@ class RemedyTests(MendingCase):
         self.assertFalse(finding.mended)
         return finding.remedy
 
+    def test_folder_object_of_a_later_release(self) -> None:
+        """It is no damage, and is not written over."""
+        path = "IFAP/keys/folder-" + self.version(self.a).home
+        (uid,) = (uid for uid in self.folder.shelf.messages if self.version(uid).path == path)
+        self.folder.shelf.forget(uid)
+        result(Deferred.fromCoroutine(self.device.desk.writer.write(path, b'{"v":2}', Change())))
+        found = self.one("newer-version-needed", self.repaired())
+        self.assertEqual((found.severity, found.remedy), (WARNING, ""))
+
     def test_snapshot(self) -> None:
         """A bad one is replaced."""
         result(Deferred.fromCoroutine(self.device.desk.writer.write("IFAP/Snapshot/ifap", b"x", Change())))
@@ -242,7 +252,7 @@ class AsideTests(MendingCase):
 
     def test_too_many(self) -> None:
         """There is an end to what is remembered; the rest is told again."""
-        self.device.desk.view.set_aside(range(1000, 1000 + limits.SET_ASIDE - 1), "foreign-key")
+        self.device.desk.view.set_aside(range(1000, 1000 + limits.FAULTS - 1), "foreign-key")
         self.put("b", b"again")
         self.spoil(self.b)
         finding = self.left_alone("truncated")

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ifap_twisted.core.collection import Collection
 from ifap_twisted.core.limits import COLLECT_FIRST_SECONDS
 from ifap_twisted.errors import Unavailable
-from ifap_twisted.service.collecting import Schedule
+from ifap_twisted.service.collecting import CollectSchedule
 
 HOUR = 3600.0
 
@@ -38,9 +38,9 @@ class ScheduleTests(SynchronousTestCase):
         self.filesystem = Collecting()
         self.clock = self.filesystem.clock
 
-    def schedule(self, every: float | None = 24 * HOUR) -> Schedule:
+    def schedule(self, every: float | None = 24 * HOUR) -> CollectSchedule:
         """A schedule that has begun."""
-        schedule = Schedule(self.filesystem, every, self.clock)  # type: ignore[arg-type]
+        schedule = CollectSchedule(self.filesystem, every, self.clock)  # type: ignore[arg-type]
         schedule.start()
         return schedule
 

@@ -46,6 +46,9 @@ grace = "2w"
 [collect]
 every = "12h"
 
+[check]
+share_per_day = "2.5%"
+
 [limits]
 connections = 1
 commands_per_second = 2.5
@@ -74,6 +77,7 @@ GOOD = {
     "retention.monthly": [0, "12"],
     "retention.grace": ["24h", "7d", 86400, "100w"],
     "collect.every": ["1h", "24h", "never", None, 3600],
+    "check.share_per_day": [0, 100, 0.5, "1%", "2.5 %", "7"],
     "limits.connections": [1, 2, "2"],
     "limits.commands_per_second": [0.1, 1000, "0.5", "unlimited", None, 7],
     "limits.upload_per_day": ["1 MiB", 10**9, "unlimited", None],
@@ -104,6 +108,7 @@ BAD = {
     "retention.monthly": ["-1", None],
     "retention.grace": [0, "23h", None, "x", True, "never"],
     "collect.every": [0, "59m", "x", True, "often", []],
+    "check.share_per_day": [-1, 100.1, "101%", "x", None, True, "1e1", "%", float("nan"), []],
     "limits.connections": [0, 3, None, "1.5", True],
     "limits.commands_per_second": [0, -1, 0.05, 1001, float("nan"), float("inf"), "x", True, "nan", "1e2", []],
     "limits.upload_per_day": [0, 1, "1 kB", "x", -1, "10000000 TB", 1.5],
@@ -197,6 +202,7 @@ class FileTests(SettingsTestCase):
             retention_monthly=12,
             retention_grace=14 * 86400,
             collect_every=43200,
+            check_share_per_day=2.5,
             limits_connections=1,
             limits_commands_per_second=2.5,
             limits_upload_per_day=500_000_000,

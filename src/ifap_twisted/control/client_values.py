@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ifap_twisted.core.collection import Collection, Verdict
 from ifap_twisted.core.findings import Checkup
-from ifap_twisted.core.values import JSON, Entry, Event, Lock, Notice, Status
+from ifap_twisted.core.values import JSON, Checked, Entry, Event, Lock, Notice, Status
 from ifap_twisted.errors import ProtocolViolation
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ def _understood(read: Callable[[JSON], T], found: JSON) -> T:
 
 
 def _status(found: Mapping[str, JSON]) -> Status:
-    refreshed = found["last_refresh"]
+    checked = found.get("checked")
     return Status(
         state=found["state"],
         account=found["account"],
@@ -101,8 +101,17 @@ def _status(found: Mapping[str, JSON]) -> Status:
         foreign=found["foreign"],
         key=found.get("key", "none"),
         warnings=tuple(_notice(warning) for warning in found["warnings"]),
-        last_refresh=None if refreshed is None else datetime.fromisoformat(refreshed).timestamp(),
+        last_refresh=_moment(found["last_refresh"]),
+        checked=Checked() if checked is None else _checked(checked),
     )
+
+
+def _checked(found: Mapping[str, JSON]) -> Checked:
+    return Checked(_moment(found["time"]), found["damaged"], float(found["read"]), _moment(found["whole"]))
+
+
+def _moment(found: str | None) -> float | None:
+    return None if found is None else datetime.fromisoformat(found).timestamp()
 
 
 def _collection(found: Mapping[str, JSON]) -> Collection:

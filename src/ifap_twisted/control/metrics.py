@@ -47,6 +47,15 @@ class Metrics:
         self._refreshed = Gauge(
             "ifap_last_refresh_timestamp_seconds", "When the folder was last looked at.", registry=self._registry
         )
+        self._checked = Gauge(
+            "ifap_last_check_timestamp_seconds", "When the node last checked the folder.", registry=self._registry
+        )
+        self._found = Gauge("ifap_last_check_damaged", "Damage that it found then.", registry=self._registry)
+        self._whole = Gauge(
+            "ifap_last_whole_check_timestamp_seconds",
+            "When its checks had read all contents.",
+            registry=self._registry,
+        )
         self._requests = Counter(
             "ifap_http_requests", "Requests answered.", ["method", "status"], registry=self._registry
         )
@@ -77,6 +86,9 @@ class Metrics:
             self._damage.labels(code).set(count)
         self._warnings.set(len(status.warnings))
         self._refreshed.set(status.last_refresh or 0.0)
+        self._checked.set(status.checked.time or 0.0)
+        self._found.set(status.checked.damaged)
+        self._whole.set(status.checked.whole or 0.0)
         return Answer(headers={"Content-Type": CONTENT_TYPE_LATEST}, body=generate_latest(self._registry))
 
 

@@ -147,6 +147,14 @@ OBJECTS: Final[Mapping[str, Schema]] = {
                 "items": _object({"code": TEXT, "text": TEXT, "path": _MAYBE_TEXT}),
             },
             "last_refresh": _MAYBE_TIME,
+            "checked": _object(
+                {
+                    "time": _MAYBE_TIME,
+                    "damaged": _COUNT,
+                    "read": {"type": "number", "minimum": 0, "maximum": 100},
+                    "whole": _MAYBE_TIME,
+                }
+            ),
         }
     ),
     "Info": {

@@ -69,6 +69,14 @@ COLLECT_LEAST_SECONDS: Final = 3600
 COLLECT_FIRST_SECONDS: Final = 600.0
 """After the folder was opened a node collects for the first time."""
 
+# Checking by itself
+CHECKED_PER_DAY: Final = 1.0
+"""The percentage of the messages whose contents a node reads each day unless set otherwise."""
+CHECK_SECONDS: Final = 6 * 3600.0
+"""How often a node checks: a quarter of the day's share."""
+CHECK_FIRST_SECONDS: Final = 300.0
+"""After the folder was opened a node checks for the first time, if the last time was so long ago."""
+
 # Locks (FORMAT 10)
 LEASE_SECONDS: Final = 300
 """How long a lock lasts when nobody said otherwise."""
@@ -140,8 +148,8 @@ MARKED_BELOW: Final = 64
 """Messages of a reference program that a device remembers to be older than the newest of their file."""
 MARK_BYTES: Final = 16 * MIB
 """The marks of one path as text: so many heads with as long metadata as readers accept are about half of it."""
-SET_ASIDE: Final = 10_000
-"""Messages of a folder that a device remembers to have set aside."""
+FAULTS: Final = 10_000
+"""Messages of a folder of which a device remembers that it has set them aside, or that they could not be read."""
 
 # Local
 MAX_FILE_SIZE: Final = 24 * MIB

@@ -19,10 +19,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ifap_twisted.core import limits
-from ifap_twisted.core.aside import Aside
+from ifap_twisted.core.faults import Faults
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.strictjson import check_json, strict_json
-from ifap_twisted.core.values import JSON, Version
+from ifap_twisted.core.values import JSON, Checked, Version
 from ifap_twisted.errors import Malformed
 
 __all__ = ["Facts", "Kept", "Mark", "MarkSeal", "decode", "decode_facts", "encode", "encode_facts"]
@@ -33,6 +33,8 @@ _NONCE: Final = 12
 _CHECKSUM: Final = 32
 _DEPTH: Final = limits.JSON_DEPTH + 4
 """What the metadata of a message may hold lies in a version of a head of the marks."""
+WHOLE: Final = 100.0
+"""Percent."""
 _DEFAULTS: Final = Version._field_defaults
 
 
@@ -58,12 +60,15 @@ class Facts(NamedTuple):
 
     :ivar confirmed: when the marks agreed last with what was there, in Unix time.
     :ivar begun_anew: when marks were found to be lost, in Unix time; None when they never were.
-    :ivar aside: the messages that a repair has set aside.
+    :ivar aside: the messages that a repair has set aside; ``spoilt`` those whose contents could not be used.
+    :ivar checked: how far the checks are that a node makes by itself.
     """
 
     confirmed: float
     begun_anew: float | None = None
-    aside: Aside = Aside()
+    aside: Faults = Faults()
+    spoilt: Faults = Faults()
+    checked: Checked = Checked()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +110,16 @@ def decode(content: bytes) -> tuple[str, tuple[Mark, ...]]:
 
 def encode_facts(facts: Facts) -> bytes:
     """The facts as JSON."""
-    value = {"v": 1, "confirmed": facts.confirmed, "begun_anew": facts.begun_anew}
-    return _text(value | ({"aside": facts.aside.to_json()} if facts.aside.wrong else {}))
+    return _text(
+        {
+            "v": 1,
+            "confirmed": facts.confirmed,
+            "begun_anew": facts.begun_anew,
+            "aside": facts.aside.to_json(),
+            "spoilt": facts.spoilt.to_json(),
+            "checked": facts.checked._asdict(),
+        }
+    )
 
 
 def decode_facts(content: bytes) -> Facts:
@@ -120,9 +133,24 @@ def decode_facts(content: bytes) -> Facts:
         begun_anew: JSON = value.get("begun_anew")
         if not _is_number(confirmed) or not (begun_anew is None or _is_number(begun_anew)):
             raise ValueError("it has the wrong shape")
-        return Facts(confirmed, begun_anew, Aside.from_json(value.get("aside")))
+        aside, spoilt = (Faults.from_json(value.get(name)) for name in ("aside", "spoilt"))
+        return Facts(confirmed, begun_anew, aside, spoilt, _checked(value.get("checked")))
     except ValueError as error:
         raise _malformed(error) from None
+
+
+def _checked(value: JSON) -> Checked:
+    """None for nothing."""
+    if value is None:
+        return Checked()
+    if type(value) is not dict:
+        raise ValueError("it has the wrong shape")
+    fields: list[JSON] = [value.get(name) for name in ("time", "whole", "damaged", "read")]
+    time, whole, damaged, read = fields
+    times = all(one is None or _is_number(one) for one in (time, whole))
+    if not (times and type(damaged) is int and _is_number(read) and 0 <= read < WHOLE):
+        raise ValueError("it has the wrong shape")
+    return Checked(time, damaged, read, whole)
 
 
 def _text(value: JSON) -> bytes:

@@ -355,6 +355,30 @@ class Notice:
         return {"code": self.code, "text": self.text, "path": None if self.path is None else "/" + self.path}
 
 
+class Checked(NamedTuple):
+    """What the checks found that a device makes of a folder by itself, a share of the contents after the other.
+
+    :ivar time: when the last one ended, in Unix time; None for never.
+    :ivar damaged: how many of its findings were damage.
+    :ivar read: how many percent of the contents were read since all of them were, from 0 to below 100.
+    :ivar whole: when all of them had been read, in Unix time; None for never.
+    """
+
+    time: float | None = None
+    damaged: int = 0
+    read: float = 0.0
+    whole: float | None = None
+
+    def to_json(self) -> dict[str, JSON]:
+        """A JSON object."""
+        return {
+            "time": None if self.time is None else timestamp(self.time),
+            "damaged": self.damaged,
+            "read": round(self.read, 3),
+            "whole": None if self.whole is None else timestamp(self.whole),
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """The state of a filesystem (DESIGN 4.5).
@@ -367,6 +391,7 @@ class Status:
     :ivar damage: how many of the damaged have which error, by its code.
     :ivar key: how this device keeps the key: ``wrapped`` under a passphrase, ``clear``, or ``none`` for not at all.
     :ivar last_refresh: Unix time, or None.
+    :ivar checked: what the checks found that a node makes by itself.
     """
 
     state: str
@@ -383,6 +408,7 @@ class Status:
     key: str = "none"
     warnings: tuple[Notice, ...] = ()
     last_refresh: float | None = None
+    checked: Checked = field(default_factory=Checked)
 
     def to_json(self) -> dict[str, JSON]:
         """The object of DESIGN 4.5."""
@@ -401,6 +427,7 @@ class Status:
             "key": self.key,
             "warnings": [warning.to_json() for warning in self.warnings],
             "last_refresh": None if self.last_refresh is None else timestamp(self.last_refresh),
+            "checked": self.checked.to_json(),
         }
 
 

@@ -6,21 +6,22 @@ removes anything.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import ceil
+from dataclasses import dataclass
+from functools import partial
 
+from twisted.internet.interfaces import IReactorTime
+
+from ifap_twisted.clocks import date_by
 from ifap_twisted.core import findings, snapshot
 from ifap_twisted.core.findings import DAMAGE, SEVERITIES, WARNING, Checkup, Finding
-from ifap_twisted.core.values import Version
-from ifap_twisted.deferreds import deferred, settled
+from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import (
     CallerError,
     DataError,
     NewerVersionNeeded,
     ReadOnly,
     SnapshotCorrupt,
-    StoreError,
 )
 from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.binding import Binding
@@ -29,11 +30,35 @@ from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.inspecting import Case, inspected, snapshot_remedy
 from ifap_twisted.filesystem.mending import Mending
 from ifap_twisted.filesystem.onebyone import OneByOne
+from ifap_twisted.filesystem.sampling import (
+    WHOLE,
+    Choice,
+    Place,
+    Reading,
+    places,
+    position,
+    share_of,
+    turn_of,
+)
 from ifap_twisted.interfaces import Progress
 
-AT_ONCE = 4
-"""Contents that are read at a time."""
 CHUNKS = "IFAP/chunks/"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is asked of one check.
+
+    :ivar share: the percentage of the messages with content that are read; ``choice``: which ones.
+    :ivar came_to: told what was chosen, and how many of it have been read from the first one on, again and again.
+    """
+
+    share: float
+    choice: Choice
+    progress: Progress = None
+    bind: bool = False
+    repair: bool = False
+    came_to: Callable[[Sequence[Place], int], None] | None = None
 
 
 class Checker:
@@ -52,12 +77,14 @@ class Checker:
         checkpointing: Checkpointing,
         *,
         random: Callable[[int], bytes],
+        clock: IReactorTime,
     ) -> None:
         self._desk = desk
         self._binding = binding
         self._mending = mending
         self._checkpointing = checkpointing
         self._random = random
+        self._clock = clock
         self._checks: OneByOne[Checkup] = OneByOne()
 
     @deferred
@@ -69,25 +96,52 @@ class Checker:
             self._binding.check()
         if repair and self._desk.view.read_only:
             raise ReadOnly("The folder can only be read; nothing in it can be mended.")
-        return await self._checks.begin(lambda: self._check(read_data, progress, bind=bind, repair=repair))
+        look = Look(read_data, share_of(read_data, self._random), progress, bind=bind, repair=repair)
+        return await self._checks.begin(lambda: self._check(look))
+
+    @deferred
+    async def go_on(self, share: float) -> Checkup:
+        """Look at everything, and read the next contents in a turn that comes to all of them.
+
+        However it ends, the next one goes on where it ended.
+
+        :param share: the percentage of the messages with content that are read.
+        """
+        return await self._checks.begin(lambda: self._go_on(share))
+
+    async def _go_on(self, share: float) -> Checkup:
+        view = self._desk.view
+        first = view.checked.read
+        last = min(first + share, WHOLE)
+        found = await self._check(Look(share, turn_of(first, last), came_to=partial(self._came_to, last)))
+        view.note_checked(view.checked._replace(time=date_by(self._clock), damaged=found.damaged))
+        return found
+
+    def _came_to(self, last: float, chosen: Sequence[Place], count: int) -> None:
+        """Where the next one goes on: at the first that was not read."""
+        view = self._desk.view
+        read = position(chosen[count][1]) if count < len(chosen) else last
+        checked = view.checked._replace(read=read)
+        if read >= WHOLE:
+            checked = checked._replace(read=0.0, whole=date_by(self._clock))
+        view.note_checked(checked)
 
     def stop(self) -> None:
         """Give up what is under way."""
         self._checks.stop()
 
-    async def _check(self, share: float, progress: Progress, *, bind: bool, repair: bool) -> Checkup:
+    async def _check(self, look: Look) -> Checkup:
         """:raises Renumbered: the server renumbered the folder meanwhile; try again."""
         view = self._desk.view
         await view.store.poll(thorough=True)
         view.freshness.compare = True  # with a listing, whatever the server says of how many there are
         await view.refresh()
         other_dialect = await view.refreshing.look_at_all()
-        bound = await self._binding.run(progress) if bind else []
+        bound = await self._binding.run(look.progress) if look.bind else []
         generation = view.generation
         cases = [*map(Case, bound), *await self._objects()]
-        reading = Reading(self._desk, self._chosen(share), progress)
-        await reading.run()
-        if repair:  # what was found once may have been garbled on its way
+        reading = await self._read(look)
+        if look.repair:  # what was found once may have been garbled on its way
             await reading.once_more(self._doubtful())
         view.check_generation(generation)
         require_bound = self._desk.options.require_bound
@@ -95,7 +149,7 @@ class Checker:
         certain = not (view.incomplete or view.unread)
         headers = len(view.index)
         cases = [case if certain and reading.could_read(case) else _undecided(case) for case in cases]
-        if repair:
+        if look.repair:
             cases = await self._mending.mended(cases)
         found = [*(case.finding for case in cases), *reading.findings()]
         found += [Finding(notice.code, DAMAGE, notice.text) for notice in self._checkpointing.notices()]
@@ -104,21 +158,38 @@ class Checker:
             headers=headers,
             bodies=reading.bodies,
             bytes=reading.bytes,
-            share=share,
+            share=look.share,
             complete=certain and not reading.failed,
         )
 
-    def _doubtful(self) -> list[tuple[int, Version]]:
+    async def _read(self, look: Look) -> Reading:
+        """Read what is chosen, and what could not be read the last time."""
+        view = self._desk.view
+        generation, histories = view.generation, view.index.histories()
+        chosen = await self._desk.worker(lambda: look.choice(histories))
+        view.check_generation(generation)
+        suspects = {uid: version for uid, _code in view.suspects if (version := view.index.at(uid)) is not None}
+        wanted = list({**dict(chosen), **suspects}.items())
+        if look.came_to is None:
+            reading = Reading(self._desk, wanted, look.progress)
+        else:
+            reading = Reading(self._desk, wanted, look.progress, partial(look.came_to, chosen))
+        await reading.run()
+        if look.came_to is not None:
+            look.came_to(chosen, len(chosen))
+        return reading
+
+    def _doubtful(self) -> list[Place]:
         """All messages of the files of which one is damaged: what is mended of them depends on each."""
         damage = self._desk.view.rejected
-        return [
-            (uid, placed.version)
-            for history in self._desk.view.index.histories().values()
-            if any(uid in damage for placed in history.versions for uid in placed.places)
-            for placed in history.versions
-            if placed.version.understood
-            for uid in placed.places
-        ]
+        histories = self._desk.view.index.histories().values()
+        return list(
+            places(
+                history
+                for history in histories
+                if any(uid in damage for placed in history.versions for uid in placed.places)
+            )
+        )
 
     # Objects of the folder (FORMAT 6.1)
 
@@ -178,91 +249,6 @@ class Checker:
             return []
         text = "The snapshot names messages that are none of the files it says; 'ifap snapshot' writes a new one."
         return [Finding("snapshot-wrong", WARNING, text, path, placed.version.vid, wrong, snapshot_remedy(view))]
-
-    # Contents
-
-    def _chosen(self, share: float) -> Sequence[tuple[int, Version]]:
-        """The messages to be read, each with the version that it is to be."""
-        places = [
-            (uid, placed.version)
-            for history in self._desk.view.index.histories().values()
-            for placed in history.versions
-            if placed.version.understood
-            for uid in placed.places
-        ]
-        count = ceil(len(places) * share / 100)
-        if count < len(places):
-            places.sort(key=lambda _place: self._random(8))
-        return places[:count]
-
-
-class Reading:
-    """Reads messages, some at a time; what is wrong with them is kept by the reader.
-
-    :ivar failed: the UIDs of those that could not be read now.
-    """
-
-    def __init__(self, desk: Desk, wanted: Sequence[tuple[int, Version]], progress: Progress) -> None:
-        self._desk = desk
-        self._left = deque(wanted)
-        self._total = len(self._left)
-        self._progress = progress
-        self._done = 0
-        self._read: dict[int, int] = {}
-        self.failed: set[int] = set()
-
-    @property
-    def bodies(self) -> int:
-        """How many were read."""
-        return len(self._read)
-
-    @property
-    def bytes(self) -> int:
-        """Of the contents of those that were whole."""
-        return sum(self._read.values())
-
-    async def run(self) -> None:
-        """Read all."""
-        await settled([self._read_on() for _ in range(AT_ONCE)])
-
-    async def once_more(self, wanted: Sequence[tuple[int, Version]]) -> None:
-        """Read these, after all others, whether they were read before or not."""
-        self._left.extend(wanted)
-        self._total += len(wanted)
-        await self.run()
-
-    def could_read(self, case: Case) -> bool:
-        """Nothing that this is about is among what could not be read now."""
-        about = {*case.uids, *(uid for placed in case.placed for uid in placed.places)}
-        return not about & self.failed
-
-    @deferred
-    async def _read_on(self) -> None:
-        try:
-            while self._left:
-                await self._one(*self._left.popleft())
-                self._done += 1
-                if self._progress is not None:
-                    self._progress(self._done, self._total)
-        except BaseException:  # the others end after what they are reading
-            self._left.clear()
-            raise
-
-    async def _one(self, uid: int, version: Version) -> None:
-        async with self._desk.admitted(version.length):
-            try:
-                damage = await self._desk.reader.verify(uid, version)
-            except StoreError:
-                if self._desk.view.index.at(uid) is not None:  # or it was removed meanwhile
-                    self.failed.add(uid)
-                return
-        self._read[uid] = 0 if damage else version.length
-
-    def findings(self) -> Iterator[Finding]:
-        """What could not be read."""
-        if self.failed:
-            text = "The mail server did not give these messages; try again later."
-            yield Finding("not-readable-now", WARNING, text, places=len(self.failed))
 
 
 def _lies(content: bytes, known: Mapping[int, str]) -> Iterator[int]:

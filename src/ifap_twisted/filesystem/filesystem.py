@@ -80,7 +80,9 @@ class Filesystem:
             desk, marking=marking, clock=clock, every=desk.options.checkpoint_every, begin=self._publish
         )
         mending = Mending(desk, random=random, snapshot=self._snapshots.write)
-        self._checker = Checker(desk, Binding(desk, random=random), mending, self._checkpointing, random=random)
+        self._checker = Checker(
+            desk, Binding(desk, random=random), mending, self._checkpointing, random=random, clock=clock
+        )
         self._closings = Turns(self._close)
         self._closed = False
         self._checkpointing.start()
@@ -295,6 +297,15 @@ class Filesystem:
             return fail(closed_error())
         return self._checker.begin(read_data=read_data, bind=bind, repair=repair, progress=progress)
 
+    def go_on_checking(self, share: float) -> Deferred[Checkup]:
+        """Look whether everything is whole, and read the next percentage of the contents in a turn that comes to all.
+
+        For whoever keeps the folder open: each goes on where the one before ended, also one of an earlier process.
+        """
+        if self._lasting.closed:
+            return fail(closed_error())
+        return self._checker.go_on(share)
+
     def snapshot(self) -> Deferred[None]:
         """Write a snapshot, from a complete refresh only (FORMAT 6.2), and a checkpoint where there is news (9.2)."""
 
@@ -340,6 +351,7 @@ class Filesystem:
             foreign=view.index.foreign(),
             warnings=(*self._warnings, *journalled, *marked, *hidden, *found),
             last_refresh=view.last_refresh,
+            checked=view.checked,
         )
 
     def close(self) -> Deferred[None]:

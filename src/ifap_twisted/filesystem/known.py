@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.records import Records
-from ifap_twisted.core.values import FolderState
+from ifap_twisted.core.values import Checked, FolderState
 from ifap_twisted.errors import DataError, Renumbered
 from ifap_twisted.interfaces import IMessageStore
 
@@ -24,6 +25,9 @@ class Known:
     :ivar claimed: how many messages are there, as the server said last (EXISTS).
     :ivar removing: the UIDs of what this device is removing now.
     :ivar aside: what a repair has set aside: UIDs, with what is wrong there.
+    :ivar suspects: likewise, the contents that could not be used when they were read last, by an earlier process or
+        because the server did not give them.
+    :ivar checked: how far the checks are that a node makes by itself.
     :ivar changed: called when something became known, or is gone.
     """
 
@@ -41,6 +45,8 @@ class Known:
         self.claimed = 0
         self.removing: set[int] = set()
         self.aside: set[tuple[int, str]] = set()
+        self.suspects: set[tuple[int, str]] = set()
+        self.checked = Checked()
         self._damage: dict[int, DataError] = {}
         self.changed: Callable[[], None] = do_nothing
         self._generation = 0
@@ -89,23 +95,28 @@ class Known:
         """The content of the version at a UID cannot be used; it counts until it can, or is gone."""
         if self.index.at(uid) is not None:
             self._damage[uid] = error
+            self.changed()
 
-    def heal(self, uids: Iterable[int]) -> None:
+    def heal(self, uids: Collection[int]) -> None:
         """Nothing is held against the contents at these UIDs any more."""
         for uid in uids:
             self._damage.pop(uid, None)
+        self.suspects = _without(self.suspects, uids)
+
+    @property
+    def spoilt(self) -> AbstractSet[tuple[int, str]]:
+        """What is to be read again by the next process: UIDs, with what was wrong there."""
+        return self.suspects | {(uid, error.code) for uid, error in self._damage.items()}
 
     def lose(self, uids: Collection[int]) -> None:
         """The messages at these UIDs are gone, and with them what was known of them beside the index."""
         self.heal(uids)
-        if self.aside:
-            gone = set(uids)
-            self.aside = {(uid, code) for uid, code in self.aside if uid not in gone}
+        self.aside = _without(self.aside, uids)
 
     def set_aside(self, uids: Collection[int], code: str) -> bool:
         """A person knows that these are of no use, and why; whether there is room to remember it."""
         wrong = {(uid, code) for uid in uids}
-        if len(self.aside | wrong) > limits.SET_ASIDE:
+        if len(self.aside | wrong) > limits.FAULTS:
             return False
         self.aside |= wrong
         self.changed()
@@ -137,7 +148,13 @@ class Known:
         self.index = index
         self._damage.clear()
         self.aside.clear()
+        self.suspects.clear()
         self._index_generation = generation
+
+
+def _without(wrong: set[tuple[int, str]], uids: Collection[int]) -> set[tuple[int, str]]:
+    gone = set(uids) if wrong else ()
+    return {(uid, code) for uid, code in wrong if uid not in gone}
 
 
 def do_nothing() -> None:

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from ifap_twisted.clocks import date_by
 from ifap_twisted.core import limits
-from ifap_twisted.core.aside import Aside
+from ifap_twisted.core.faults import Faults
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.marks import Facts, Kept, Mark
@@ -98,7 +98,10 @@ class Marking:
             self._facts = Facts(-math.inf, now if self._expected else None)
             return
         self._facts = kept.facts
-        self._known.aside.update(kept.facts.aside.under(self._known.uidvalidity))
+        validity = self._known.uidvalidity
+        self._known.aside |= kept.facts.aside.under(validity)
+        self._known.suspects |= kept.facts.spoilt.under(validity)
+        self._known.checked = kept.facts.checked
         if kept.damaged:
             self._told.append(_some_lost(kept.damaged))
         if kept.marks and now - kept.facts.confirmed > OLD_SECONDS:
@@ -146,11 +149,11 @@ class Marking:
             return  # the index has old numbers, and it is told when it has the new ones
         now = date_by(self._clock)
         changes = await self._changes(now)
-        aside = Aside(self._known.uidvalidity, frozenset(self._known.aside))
-        same = not changes and aside.wrong == self._facts.aside.wrong
+        facts = self._present_facts()
+        same = not changes and facts == self._facts
         if self._given_up or (same and abs(now - self._facts.confirmed) < DAY_SECONDS):
             return
-        facts = self._facts._replace(confirmed=now, aside=aside)
+        facts = facts._replace(confirmed=now)
         try:
             await self._marks.keep(changes, facts)
         except Exception as error:
@@ -166,6 +169,11 @@ class Marking:
         for path, marks in changes.items():
             self._note_stored(path, marks)
         self._look_later()
+
+    def _present_facts(self) -> Facts:
+        known, validity = self._known, self._known.uidvalidity
+        aside, spoilt = Faults.of(validity, known.aside), Faults.of(validity, known.spoilt)
+        return self._facts._replace(aside=aside, spoilt=spoilt, checked=known.checked)
 
     async def _changes(self, now: float) -> dict[str, Sequence[Mark]]:
         """What is to be kept in the place of what is kept."""

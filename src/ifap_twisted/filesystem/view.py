@@ -18,7 +18,7 @@ from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.records import Records
-from ifap_twisted.core.values import FolderState, HeaderBlock, Sealed
+from ifap_twisted.core.values import Checked, FolderState, HeaderBlock, Sealed
 from ifap_twisted.errors import DataError, Renumbered
 from ifap_twisted.filesystem.following import Following
 from ifap_twisted.filesystem.freshness import Freshness
@@ -137,6 +137,26 @@ class View:
     def set_aside(self, uids: Collection[int], code: str) -> bool:
         """A person knows that these messages are of no use; whether there is room to remember it."""
         return self._known.set_aside(uids, code)
+
+    @property
+    def suspects(self) -> AbstractSet[tuple[int, str]]:
+        """Contents that are to be read again by each check: UIDs, with what was wrong there."""
+        return self._known.suspects
+
+    def suspect(self, uids: Collection[int], code: str) -> None:
+        """These could not be read now."""
+        self._known.suspects |= {(uid, code) for uid in uids}
+        self._known.changed()
+
+    @property
+    def checked(self) -> Checked:
+        """How far the checks are that a node makes by itself."""
+        return self._known.checked
+
+    def note_checked(self, checked: Checked) -> None:
+        """They came so far."""
+        self._known.checked = checked
+        self._known.changed()
 
     async def read_records(self) -> None:
         """Let the index know what is on record."""

@@ -30,8 +30,10 @@ from ifap_twisted.service import wrapping
 from ifap_twisted.service.accepting import Accepting
 from ifap_twisted.service.access import Access
 from ifap_twisted.service.attempts import Attempts, NobodyError, options_of
-from ifap_twisted.service.collecting import Schedule
+from ifap_twisted.service.checking import CheckSchedule
+from ifap_twisted.service.collecting import CollectSchedule
 from ifap_twisted.service.remembering import Remembering
+from ifap_twisted.service.schedule import Schedule
 from ifap_twisted.service.shelves import Means, is_reached
 from ifap_twisted.service.standby import Standby
 from ifap_twisted.settings import Settings
@@ -102,7 +104,7 @@ class IFAPService(Service):
         self._attempts: Attempts | None = None
         self._opening: Deferred[None] | None = None
         self._opened: Opened | None = None
-        self._schedule: Schedule | None = None
+        self._schedules: list[Schedule] = []
         self._error: IFAPError | None = None
         self._nobody = False
         self._stopped = False
@@ -339,9 +341,9 @@ class IFAPService(Service):
         opening, self._opening = self._opening, None
         if opening is not None:
             opening.cancel()
-        if self._schedule is not None:
-            self._schedule.stop()
-            self._schedule = None
+        for schedule in self._schedules:
+            schedule.stop()
+        self._schedules = []
         opened, self._opened = self._opened, None
         store = None if self._attempts is None else self._attempts.give_up_store()
         await self.accepting.close()
@@ -354,8 +356,13 @@ class IFAPService(Service):
     def _succeed(self, opened: Opened) -> None:
         self._error = None
         if self._patient:  # it stays, as a node does
-            self._schedule = Schedule(opened.filesystem, self.settings.collect_every, self._reactor)
-            self._schedule.start()
+            filesystem, share = opened.filesystem, self.settings.check_share_per_day
+            self._schedules = [
+                CollectSchedule(filesystem, self.settings.collect_every, self._reactor),
+                CheckSchedule(filesystem, share, self._reactor),
+            ]
+            for schedule in self._schedules:
+                schedule.start()
         self._standby.announce(opened.filesystem)
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:

@@ -26,6 +26,7 @@ class Settings:
 
     :ivar max_file_size: in bytes, as are ``limits_upload_per_day`` and ``limits_download_per_day``.
     :ivar retention_within: in seconds, as are ``retention_grace`` and ``collect_every``.
+    :ivar check_share_per_day: in percent.
     :ivar basedir: None keeps nothing on the disk.
     :ivar sources: where each value came from, by the name of the setting: ``default``, ``file``, ``environment`` or
         ``option``.
@@ -49,6 +50,7 @@ class Settings:
     retention_monthly: int = 0
     retention_grace: int = int(limits.GRACE_SECONDS)
     collect_every: int | None = limits.COLLECT_SECONDS
+    check_share_per_day: float = limits.CHECKED_PER_DAY
     limits_connections: int = limits.CONNECTIONS
     limits_commands_per_second: float | None = None
     limits_upload_per_day: int | None = None

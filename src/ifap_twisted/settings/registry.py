@@ -40,7 +40,6 @@ SECRET_WORDS: Final = re.compile(r"password|passphrase|passwd|secret|token|oauth
 LATER: Final = frozenset(
     {
         "chunk_threshold",
-        "check.share_per_day",
         "cache.size",
     }
 )
@@ -153,6 +152,14 @@ def _rate(raw: object, _base: Path) -> float | None:
     return float(raw)
 
 
+def _percent(raw: object, _base: Path) -> float:
+    if isinstance(raw, str) and re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,9})? ?%?", raw, re.ASCII):
+        raw = float(raw.rstrip("% "))
+    if isinstance(raw, bool) or not isinstance(raw, (int, float)) or not 0 <= raw <= 100:
+        raise ValueError
+    return float(raw)
+
+
 def _size(least: int, most: int) -> Callable[[object, Path], int]:
     def parse(raw: object, _base: Path) -> int:
         if not isinstance(raw, (str, int)):
@@ -209,10 +216,15 @@ def _show_rate(rate: float) -> str:
     return f"{rate:g}" if math.isclose(float(f"{rate:g}"), rate, rel_tol=0) else repr(rate)
 
 
+def _show_percent(share: float) -> str:
+    return f"{_show_rate(share)}%"
+
+
 _WORDS = "true or false"
 _ENDPOINT = "an endpoint like tcp:4327:interface=127.0.0.1"
 _FILE = "the path of a file"
 _PERIODS = f"a number from 0 to {MOST_PERIODS}"
+_PERCENT = 'a percentage from 0 to 100 like "1%"'
 _DAILY = f'a size from 1 MiB like "500 MB", or "{UNLIMITED}"'
 
 _ALL: Final = (
@@ -251,6 +263,7 @@ _ALL: Final = (
         _every,
         format_duration,
     ),
+    Key("check.share_per_day", limits.CHECKED_PER_DAY, _PERCENT, _percent, _show_percent),
     Key(
         "limits.connections",
         limits.CONNECTIONS,

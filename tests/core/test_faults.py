@@ -1,4 +1,4 @@
-"""What was set aside, as a device keeps it."""
+"""Messages with what is wrong with them, as a device keeps them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core import limits
-from ifap_twisted.core.aside import Aside
+from ifap_twisted.core.faults import Faults
 from ifap_twisted.core.marks import Facts, decode_facts, encode_facts
 
 WRONG = st.frozensets(st.tuples(st.integers(0, 2**32), st.sampled_from(["truncated", "spliced", "plaintext"])))
 
 
-class AsideTests(SynchronousTestCase):
+class FaultsTests(SynchronousTestCase):
     """Messages with what is wrong there."""
 
     @given(st.integers(1, 2**32), WRONG)
     def test_kept(self, validity: int, wrong: frozenset[tuple[int, str]]) -> None:
         """It comes back as it was, beside the other facts."""
-        aside = Aside(validity, wrong)
+        aside = Faults(validity, wrong)
         found = decode_facts(encode_facts(Facts(5.0, 4.0, aside)))
         self.assertEqual((found.confirmed, found.begun_anew, found.aside.wrong), (5.0, 4.0, wrong))
         self.assertEqual(found.aside.under(validity), wrong)
@@ -29,12 +29,12 @@ class AsideTests(SynchronousTestCase):
 
     def test_none(self) -> None:
         """Facts of before say nothing of it."""
-        self.assertEqual(decode_facts(b'{"v":1,"confirmed":5.0,"begun_anew":null}').aside, Aside())
+        self.assertEqual(decode_facts(b'{"v":1,"confirmed":5.0,"begun_anew":null}').aside, Faults())
 
     def test_odd(self) -> None:
         """Another shape is refused, and so is more than is ever kept."""
-        many = list(range(limits.SET_ASIDE + 1))
+        many = list(range(limits.FAULTS + 1))
         shapes: list[Any] = [[], 1, {}, {"validity": 1}, {"validity": True, "codes": {}}, {"validity": 1, "codes": []}]
         shapes += [{"validity": 1, "codes": {"x": uids}} for uids in (None, 1, ["1"], [True], [[1]], [{}], many)]
         for shape in shapes:
-            self.assertRaises(ValueError, Aside.from_json, shape)
+            self.assertRaises(ValueError, Faults.from_json, shape)

@@ -1,25 +1,32 @@
-"""The messages that a repair has set aside: of no use, known to a person, and never removed."""
+"""Messages with what is wrong with them, as a device keeps them over the end of a process."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import JSON
 
-__all__ = ["Aside"]
+__all__ = ["Faults"]
 
 
-class Aside(NamedTuple):
-    """Which ones, as a device keeps them.
+class Faults(NamedTuple):
+    """Which ones.
 
-    :ivar validity: the UIDVALIDITY of their UIDs: under another one nothing is set aside.
-    :ivar wrong: UIDs with what is wrong there: a message that is wrong in another way is told anew.
+    :ivar validity: the UIDVALIDITY of their UIDs: under another one they are others.
+    :ivar wrong: UIDs, each with a code; one may have several.
     """
 
     validity: int = 0
     wrong: frozenset[tuple[int, str]] = frozenset()
+
+    @classmethod
+    def of(cls, validity: int, wrong: Iterable[tuple[int, str]]) -> Faults:
+        """Of so many as are kept: ``limits.FAULTS``, those of the lowest UIDs."""
+        kept = frozenset(sorted(wrong)[: limits.FAULTS])
+        return cls(validity, kept) if kept else cls()
 
     def under(self, validity: int) -> frozenset[tuple[int, str]]:
         """What is wrong, as far as the UIDs are still those of the same messages."""
@@ -33,21 +40,21 @@ class Aside(NamedTuple):
         return {"validity": self.validity, "codes": dict(found)}
 
     @classmethod
-    def from_json(cls, value: JSON) -> Aside:
+    def from_json(cls, value: JSON) -> Faults:
         """The inverse of :meth:`to_json`; None for nothing.
 
-        :raises ValueError: it has another shape, or more than ``limits.SET_ASIDE`` messages.
+        :raises ValueError: it has another shape, or more than ``limits.FAULTS`` messages.
         """
         if value is None:
             return cls()
         validity, codes = (value.get("validity"), value.get("codes")) if type(value) is dict else (None, None)
         if type(validity) is not int or type(codes) is not dict:
-            raise ValueError("what was set aside has the wrong shape")
+            raise ValueError("what is wrong with messages has the wrong shape")
         found: set[tuple[int, str]] = set()
         for code, uids in codes.items():
             if type(uids) is not list or not all(type(uid) is int for uid in uids):
-                raise ValueError("what was set aside has the wrong shape")
+                raise ValueError("what is wrong with messages has the wrong shape")
             found.update((uid, code) for uid in uids)
-        if len(found) > limits.SET_ASIDE:
-            raise ValueError("more was set aside than is remembered")
+        if len(found) > limits.FAULTS:
+            raise ValueError("more is wrong with messages than is remembered")
         return cls(validity, frozenset(found))

@@ -1,0 +1,160 @@
+"""Which contents a check reads: all, a random share, or those whose turn it is; and reading them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import ceil
+from typing import Final, TypeAlias
+from zlib import crc32
+
+from ifap_twisted.core.findings import WARNING, Finding
+from ifap_twisted.core.history import History
+from ifap_twisted.core.values import Version
+from ifap_twisted.deferreds import deferred, settled
+from ifap_twisted.errors import StoreError
+from ifap_twisted.filesystem.desk import Desk
+from ifap_twisted.filesystem.inspecting import Case
+from ifap_twisted.interfaces import Progress
+
+AT_ONCE: Final = 4
+"""Contents that are read at a time."""
+WHOLE: Final = 100.0
+"""Percent."""
+
+NOT_NOW: Final = "not-readable-now"
+
+Place: TypeAlias = tuple[int, Version]
+"""A message, and the version that it is to be."""
+Choice: TypeAlias = Callable[[Mapping[str, History]], Sequence[Place]]
+
+
+def places(histories: Iterable[History]) -> Iterator[Place]:
+    """All that can be read."""
+    for history in histories:
+        for placed in history.versions:
+            if placed.version.understood:
+                for uid in placed.places:
+                    yield uid, placed.version
+
+
+def share_of(percent: float, random: Callable[[int], bytes]) -> Choice:
+    """So many, chosen at random."""
+
+    def choose(histories: Mapping[str, History]) -> Sequence[Place]:
+        found = list(places(histories.values()))
+        count = ceil(len(found) * percent / WHOLE)
+        if count < len(found):
+            found.sort(key=lambda _place: random(8))
+        return found[:count]
+
+    return choose
+
+
+def turn_of(first: float, last: float) -> Choice:
+    """Those from one percentage to below another one, in their order, which never changes."""
+
+    def choose(histories: Mapping[str, History]) -> Sequence[Place]:
+        found = ((position(version), uid, version) for uid, version in places(histories.values()))
+        due = sorted((at, uid, version) for at, uid, version in found if first <= at < last)
+        return [(uid, version) for _at, uid, version in due]
+
+    return choose
+
+
+def position(version: Version) -> float:
+    """Where a version is in that order, from 0 to below 100; ids are random, so that equal shares are equally large."""
+    return crc32(version.vid.encode("utf-8", "surrogatepass")) * WHOLE / 2**32
+
+
+def do_nothing_with(_count: int) -> None:
+    """Nobody wants to know."""
+
+
+class Reading:
+    """Reads messages, some at a time; what is wrong with them is kept by the reader.
+
+    :param passed: told how many of those that are wanted have been read, from the first one on; not in all at the end.
+    :ivar failed: the UIDs of those that could not be read now.
+    """
+
+    def __init__(
+        self, desk: Desk, wanted: Sequence[Place], progress: Progress, passed: Callable[[int], None] = do_nothing_with
+    ) -> None:
+        self._desk = desk
+        self._left = deque(wanted)
+        self._total = len(self._left)
+        self._progress = progress
+        self._done = 0
+        self._passed = passed
+        self._order = deque(uid for uid, _version in wanted)
+        self._count = 0
+        self._read: dict[int, int] = {}
+        self._ended: set[int] = set()
+        self.failed: set[int] = set()
+
+    @property
+    def bodies(self) -> int:
+        """How many were read."""
+        return len(self._read)
+
+    @property
+    def bytes(self) -> int:
+        """Of the contents of those that were whole."""
+        return sum(self._read.values())
+
+    async def run(self) -> None:
+        """Read all."""
+        await settled([self._read_on() for _ in range(AT_ONCE)])
+
+    async def once_more(self, wanted: Sequence[Place]) -> None:
+        """Read these, after all others, whether they were read before or not."""
+        self._left.extend(wanted)
+        self._total += len(wanted)
+        await self.run()
+
+    def could_read(self, case: Case) -> bool:
+        """Nothing that this is about is among what could not be read now."""
+        about = {*case.uids, *(uid for placed in case.placed for uid in placed.places)}
+        return not about & self.failed
+
+    @deferred
+    async def _read_on(self) -> None:
+        try:
+            while self._left:
+                uid, version = self._left.popleft()
+                await self._one(uid, version)
+                self._pass_on(uid)
+                self._done += 1
+                if self._progress is not None:
+                    self._progress(self._done, self._total)
+        except BaseException:  # the others end after what they are reading
+            self._left.clear()
+            raise
+
+    def _pass_on(self, uid: int) -> None:
+        """Tell how many from the first one on have been read, now that one more has."""
+        before = self._count
+        self._ended.add(uid)
+        while self._order and self._order[0] in self._ended:
+            self._ended.discard(self._order.popleft())
+            self._count += 1
+        if self._count > before:
+            self._passed(self._count)
+
+    async def _one(self, uid: int, version: Version) -> None:
+        async with self._desk.admitted(version.length):
+            try:
+                damage = await self._desk.reader.verify(uid, version)
+            except StoreError:
+                if self._desk.view.index.at(uid) is not None:  # or it was removed meanwhile
+                    self.failed.add(uid)
+                    self._desk.view.suspect([uid], NOT_NOW)
+                return
+        self._read[uid] = 0 if damage else version.length
+
+    def findings(self) -> Iterator[Finding]:
+        """What could not be read."""
+        if self.failed:
+            text = "The mail server did not give these messages; try again later."
+            yield Finding(NOT_NOW, WARNING, text, places=len(self.failed))
