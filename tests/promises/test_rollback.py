@@ -490,6 +490,33 @@ class SettledTests(Rollback):
         self.assertEqual(result(self.device.get("a")), b"old")
         self.assert_settled()
 
+    def test_resolve(self) -> None:
+        """The user says which version is to take its place; should the message come back, it is history."""
+        self.assertRaises(NotFound, result, self.device.resolve("a"))
+        self.assertRaises(NotFound, result, self.device.resolve("a", both=True))
+        gone = result(self.device.versions("a"))[0].version
+        self.assertRaises(RolledBack, result, self.device.resolve("a", version=gone))
+        self.assertEqual(self.told(self.device), [("rolled-back", "a")])
+        result(self.device.resolve("a", version=self.old))
+        self.assertEqual(result(self.device.get("a")), b"old")
+        self.assert_settled()
+        self.shelf.add(self.message)
+        self.assertEqual(result(self.machine.start().get("a")), b"old")
+
+    def test_resolve_a_removal(self) -> None:
+        """The user takes back a file of which the removal is gone."""
+        self.shelf.add(self.message)
+        result(self.device.refresh())
+        result(self.other.refresh())
+        result(self.other.remove("a"))
+        result(self.device.refresh())
+        self.shelf.forget(self.shelf.uidnext - 1)
+        result(self.device.refresh())
+        self.assertRaises(NotFound, result, self.device.get("a"))
+        result(self.device.resolve("a", version=self.old))
+        self.assertEqual(result(self.device.get("a")), b"old")
+        self.assert_settled()
+
     def test_put(self) -> None:
         """The user writes it anew; should the message come back, it is history."""
         result(self.device.put("a", b"anew"))

@@ -18,7 +18,8 @@ async def resolve(filesystem: IFilesystem, session: Session, *, path: str, keep:
     """End a conflict.
 
     With --keep one version becomes the current one, and the others stay as old versions. With --both the current one
-    stays, and the others get names of their own beside it. With --json the Entry of PATH is printed.
+    stays, and the others get names of their own beside it. Where the newest version is gone from the mail server
+    without a word, --keep names the one that is to take its place. With --json the Entry of PATH is printed.
 
     Example::
 

@@ -27,24 +27,30 @@ async def conflicts(desk: Desk, path: str | None) -> list[Entry]:
 
 
 async def resolve(desk: Desk, path: str, *, version: str | None, both: bool, expect: Expect) -> Entry:
-    """Make one head the only one, or keep every live head, the others beside it under names of their own."""
+    """Make one head the only one, or keep every live head, the others beside it under names of their own.
+
+    A head that is missing is settled in the same way, by the version that is to take its place (FORMAT 5.5).
+    """
     await desk.view.current()
     history = desk.view.index.history(path)
-    if not history.in_conflict or history.current is None:
+    if version is not None and not both and any(head.missing for head in history.heads):
+        chosen = desk.file(path, version)
+    elif history.in_conflict and history.current is not None:
+        chosen = Found(history, history.current, path) if version is None else desk.file(path, version)
+    else:
         raise NotFound(f"/{path} is not in conflict.", path=path)
     heads = {head.version.vid for head in history.heads}
-    chosen = Found(history, history.current, path) if version is None else desk.file(path, version)
-    if isinstance(expect, str) and expect != history.current.version.vid:
-        found = history.current.version.vid
-        raise Conflict("The file is not the version that was expected.", path=path, expected=expect, found=found)
+    now = None if history.current is None else history.current.version.vid
+    if isinstance(expect, str) and expect != now:
+        raise Conflict("The file is not the version that was expected.", path=path, expected=expect, found=now)
     if both:
         for head in history.heads:
             if head is not chosen.placed and not (head.version.deleted or head.version.directory):
                 await _keep_beside(desk, path, Found(history, head, path))
 
     def check() -> None:
-        now = desk.view.index.history(path)
-        if {head.version.vid for head in now.heads} != heads:
+        present = desk.view.index.history(path)
+        if {head.version.vid for head in present.heads} != heads:
             raise Conflict("The conflict changed meanwhile; look at it again.", path=path, found=None)
 
     if chosen.placed.version.deleted:

@@ -141,7 +141,10 @@ class IFilesystem(Interface):
     ) -> Deferred[Entry]:
         """End a conflict: make one head current, or keep all, the others under new names beside it.
 
-        :raises NotFound: the path is not in conflict. :raises UnknownVersion:
+        Where a newer version is missing (``vanished``, ``rolled-back``) the one that is named takes its place.
+
+        :raises NotFound: the path is not in conflict, and none was named or nothing is missing.
+        :raises UnknownVersion:
         """
 
     def lock(path: RemotePath, *, seconds: int = 300, holder: str | None = None, renew: str | None = None) -> ILeasing:
