@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import zlib
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core import envelope
+from ifap_twisted.core.derivation import Derivation
 from ifap_twisted.core.dialects import IFAP, MAILFILE
 from ifap_twisted.core.findings import DAMAGE, NOTE, WARNING, Checkup, Finding
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.records import RECORDS
+from ifap_twisted.core.slots import PASSPHRASE, RECOVERY, Unwrapped, wrap
 from ifap_twisted.core.values import Draft
 from ifap_twisted.errors import CallerError, Unavailable
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.drafting import Change
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Membership
+from ifap_twisted.filesystem.unlocking import SLOTS
 from ifap_twisted.store.memory import Turnstile
 from ifap_twisted.testing import reference_writer
 from tests.filesystem.folders import KEY, START, Folder, result
@@ -99,6 +104,33 @@ class HeaderTests(CheckCase):
                 "plaintext": (DAMAGE, None, 1),
             },
         )
+
+    def test_a_changed_header(self) -> None:
+        """A flipped bit in it is told apart from a foreign key, by the id under which the message was sent."""
+        message = self.folder.shelf.messages[self.a]
+        self.folder.shelf.tamper(self.a, message.replace(b"gAAAAA", b"gAAAAB", 1))
+        foreign = Key.from_text("another key")
+        draft = Draft(path="c", vid="c" * 22, writer=WRITER, clock={WRITER: 1}, home="x" * 8, modified=START)
+        strange = envelope.seal(draft, b"c", dialect=IFAP, key=foreign, now=START, random=self.folder.random).message
+        self.folder.shelf.add(strange)
+        self.folder.shelf.add(reference_writer.encode("x", b"foreign", key="another key"))
+        found = self.found(self.folder.device(), share=0)
+        self.assertEqual(
+            {code: (one.severity, one.places) for code, one in found.items()},
+            {
+                "tampered": (DAMAGE, 1),
+                "foreign-key": (DAMAGE, 2),
+            },
+        )
+        self.assertIn("header", found["tampered"].text)
+
+    def test_a_changed_header_that_cannot_be_read_now(self) -> None:
+        """Then nobody knows better."""
+        message = self.folder.shelf.messages[self.a]
+        self.folder.shelf.tamper(self.a, message.replace(b"gAAAAA", b"gAAAAB", 1))
+        device = self.folder.device()
+        device.desk.view.store.message = Unreadable(self.a).of(device.desk.view.store.message)  # type: ignore[method-assign]
+        self.assertEqual(list(self.found(device, share=0)), ["foreign-key"])
 
     def test_strangers(self) -> None:
         """Mail of others and the other dialect are noted apart."""
@@ -185,6 +217,15 @@ class ContentTests(CheckCase):
         one = found["truncated"]
         self.assertEqual((one.severity, one.path, one.version), (DAMAGE, "a", self.version(self.a).vid))
         self.assertEqual(dict(result(self.device.status()).damage), {"truncated": 1})
+
+    def test_redated(self) -> None:
+        """A date in the header that is not that of the sealing is told; the content is served all the same."""
+        message = self.folder.shelf.messages[self.a]
+        self.folder.shelf.tamper(self.a, re.sub(rb"Date: [^\r]*", b"Date: Mon, 01 Jan 2001 00:00:00 +0000", message))
+        self.assertEqual(self.found(share=0), {})
+        found = self.found()["redated"]
+        self.assertEqual((found.severity, found.places), (WARNING, 1))
+        self.assertEqual(result(self.device.get("a")), b"hello")
 
     def test_beside_a_good_one(self) -> None:
         """A bad copy of a version that is whole elsewhere is a warning, wherever it lies."""
@@ -307,6 +348,52 @@ class ObjectTests(CheckCase):
             self.write(IFAP.snapshot_path, content)
             found = self.found()
             self.assertEqual({one.code: one.severity for one in found.values()}, {code: WARNING})
+
+    def slot(self, change: Any = lambda slot: slot, kind: str = RECOVERY) -> bytes:
+        """The message of a slot of this folder, after a change."""
+        home = self.device.desk.view.home or ""
+        held = Unwrapped(keys=(KEY,), home=home, generation=1, dialect="ifap")
+        how = Derivation.draw(self.folder.random, stretched=kind != RECOVERY)
+        secret = bytes(range(32))
+        slot = wrap(held, RECOVERY, secret, how=how, random=self.folder.random) if kind == RECOVERY else None
+        content = b"junk" if slot is None else change(slot).encode()
+        draft = Draft(
+            path=f"{SLOTS}{kind}-x", vid="f" * 22, writer=WRITER, clock={WRITER: 1}, home=home, modified=START
+        )
+        return envelope.seal(draft, content, dialect=IFAP, key=None, now=START, random=self.folder.random).message
+
+    def test_key_slots(self) -> None:
+        """One that is right has no finding, nor has one that is of a later release."""
+        self.folder.shelf.add(self.slot())
+        self.assertEqual(self.found(self.folder.device(), share=0), {})
+
+    def test_bad_key_slots(self) -> None:
+        """Junk, of another folder, of a key that the folder does not know: a warning beside a good one, else damage."""
+        changes: list[Any] = [
+            lambda slot: replace(slot, commit=b""),
+            lambda slot: replace(slot, home="x" * 8),
+            lambda slot: replace(slot, generation=2),
+        ]
+        for change in changes:
+            uid = self.folder.shelf.add(self.slot(change))
+            found = self.found(self.folder.device(), share=0)
+            self.assertEqual([(one.code, one.severity) for one in found.values()], [("key-slot", DAMAGE)])
+            good = self.folder.shelf.add(self.slot())
+            found = self.found(self.folder.device(), share=0)
+            self.assertEqual([(one.code, one.severity) for one in found.values()], [("key-slot", WARNING)])
+            self.folder.shelf.remove([uid, good])
+        self.folder.shelf.add(self.slot(kind=PASSPHRASE))
+        self.folder.shelf.add(self.slot())
+        (found,) = self.found(self.folder.device(), share=0).values()
+        self.assertEqual((found.code, found.severity, found.places), ("key-slot", DAMAGE, 1))
+        self.assertIn("passphrase", found.text)
+
+    def test_a_huge_key_slot(self) -> None:
+        """It is not fetched."""
+        uid = self.folder.shelf.add(self.slot() + b" " * 200_000)
+        device = self.folder.device()
+        device.desk.view.store.message = Unreadable(uid).of(device.desk.view.store.message)  # type: ignore[method-assign]
+        self.assertIn("too long", self.found(device, share=0)["key-slot"].text)
 
     def test_damaged_snapshot(self) -> None:
         """It is disposable: no damage, whatever became of it."""

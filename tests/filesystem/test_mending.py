@@ -95,7 +95,7 @@ class RemedyTests(MendingCase):
         message[60] ^= 1
         self.folder.shelf.tamper(self.newer, bytes(message))
         device = self.machine.start()
-        found = self.one("foreign-key", self.check(device))
+        found = self.one("tampered", self.check(device))
         self.assertEqual((found.path, found.remedy), ("a", RESTORE))
         self.repaired(device)
         self.assertEqual(result(device.get("a")), b"hello")

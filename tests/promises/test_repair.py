@@ -189,7 +189,7 @@ KINDS: Final[dict[Callable[[World, str], None], set[str]]] = {
     missing_old: set(),
     cut: {"truncated"},
     cut_old: {"truncated"},
-    header: {"foreign-key"},
+    header: {"tampered"},
     doubled: {"doubled"},
     doubled_cut: {"truncated"},
     mislabelled: {"spliced"},

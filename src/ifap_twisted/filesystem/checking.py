@@ -40,6 +40,7 @@ from ifap_twisted.filesystem.sampling import (
     share_of,
     turn_of,
 )
+from ifap_twisted.filesystem.unopened import changed_headers, slot_findings
 from ifap_twisted.interfaces import Progress
 
 CHUNKS = "IFAP/chunks/"
@@ -140,12 +141,13 @@ class Checker:
         bound = await self._binding.run(look.progress) if look.bind else []
         generation = view.generation
         cases = [*map(Case, bound), *await self._objects()]
+        changed = await changed_headers(self._desk)
         reading = await self._read(look)
         if look.repair:  # what was found once may have been garbled on its way
             await reading.once_more(self._doubtful())
         view.check_generation(generation)
         require_bound = self._desk.options.require_bound
-        cases += inspected(view, other_dialect=other_dialect, require_bound=require_bound)
+        cases += inspected(view, changed, other_dialect=other_dialect, require_bound=require_bound)
         certain = not (view.incomplete or view.unread)
         headers = len(view.index)
         cases = [case if certain and reading.could_read(case) else _undecided(case) for case in cases]
@@ -203,7 +205,7 @@ class Checker:
             Case(Finding("object", DAMAGE, text, one.version.path, remedy=findings.SET_ASIDE), one.places, (one,))
             for one in objects.unusable()
         ]
-        rest = [*await self._folder_object(), *await self._snapshot()]
+        rest = [*await self._folder_object(), *await slot_findings(self._desk), *await self._snapshot()]
         return [*(case.known(self._desk.view.aside) for case in bad), *map(Case, rest)]
 
     async def _folder_object(self) -> list[Finding]:

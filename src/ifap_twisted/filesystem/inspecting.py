@@ -52,15 +52,18 @@ class Case(NamedTuple):
         return self._replace(finding=self.finding._replace(text=text))
 
 
-def inspected(view: View, *, other_dialect: int, require_bound: bool) -> Iterator[Case]:
+def inspected(
+    view: View, changed: Mapping[int, DataError], *, other_dialect: int, require_bound: bool
+) -> Iterator[Case]:
     """Everything worth telling.
 
+    :param changed: what is known better of messages that cannot be used, by UID.
     :param other_dialect: how many of the messages that are none of ours are of the other dialect.
     :param require_bound: content that nothing binds to its header is not served (FORMAT 1.5).
     """
-    lost = list(_lost(view))
+    lost = list(_lost(view, changed))
     yield from lost
-    yield from _useless(view, {uid for case in lost for uid in case.uids})
+    yield from _useless(view, changed, {uid for case in lost for uid in case.uids})
     yield from _spoilt(view)
     yield from _collisions(view)
     yield from map(Case, _told(view, other_dialect=other_dialect, require_bound=require_bound))
@@ -86,11 +89,12 @@ def _noticed(view: View) -> Iterator[Finding]:
             yield Finding(notice.code, _OF_NOTICES[notice.code], notice.text, notice.path)
 
 
-def _lost(view: View) -> Iterator[Case]:
+def _lost(view: View, changed: Mapping[int, DataError]) -> Iterator[Case]:
     """Newest versions whose messages are there with headers that cannot be used any more (FORMAT 9.1)."""
     for placed in view.index.missing()[0]:
         error = view.index.spoilt(placed)
         if error is not None:
+            error = changed.get(int(placed.rank), error)
             version = placed.version
             text = f"The newest version of this file is there, but cannot be used: {error.title()}."
             remedy = _remedy_of_head(view, view.index.history(version.path))
@@ -98,18 +102,19 @@ def _lost(view: View) -> Iterator[Case]:
             yield Case(finding, (int(placed.rank),), (placed,))
 
 
-def _useless(view: View, told: Container[int]) -> Iterator[Case]:
+def _useless(view: View, changed: Mapping[int, DataError], told: Container[int]) -> Iterator[Case]:
     """Messages of this folder whose headers cannot be used; those that were set aside apart.
 
     :param told: the UIDs of those that were told already.
     """
     found: defaultdict[tuple[str, str | None, bool], dict[int, DataError]] = defaultdict(dict)
-    for uid, error in view.index.rejected().items():
+    for uid, error in {**view.index.rejected(), **changed}.items():
         if uid not in told:
             found[error.code, error.path, (uid, error.code) in view.aside][uid] = error
     for (code, path, _aside), errors in found.items():
-        title = next(iter(errors.values())).title()
-        finding = Finding(code, DAMAGE, f"{title}.", path, places=len(errors), remedy=SET_ASIDE)
+        uid, error = next(iter(errors.items()))
+        text = error.detail if uid in changed else f"{error.title()}."
+        finding = Finding(code, DAMAGE, text, path, places=len(errors), remedy=SET_ASIDE)
         yield Case(finding, tuple(errors)).known(view.aside)
 
 
@@ -156,7 +161,7 @@ def _remedy_of_head(view: View, history: History) -> str:
 
 def snapshot_remedy(view: View) -> str:
     """One of a folder in which files are missing, and stay so, would hide that from others (FORMAT 6.2)."""
-    restored = {case.finding.path for case in _lost(view) if case.finding.remedy}
+    restored = {case.finding.path for case in _lost(view, {}) if case.finding.remedy}
     return SNAPSHOT if all(placed.version.path in restored for placed in view.index.missing()[0]) else ""
 
 

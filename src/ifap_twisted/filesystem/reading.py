@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from twisted.internet.defer import Deferred, succeed
@@ -85,16 +85,19 @@ class Reader:
         with self._using(version.path):
             return await self._any_content(placed)
 
-    async def verify(self, uid: int, version: Version) -> DataError | None:
+    async def verify(
+        self, uid: int, version: Version, look: Callable[[bytes], object] | None = None
+    ) -> DataError | None:
         """Read one place, and no other; what is wrong with it, which is also kept for the status.
 
+        :param look: called with the message, where it is the right one and whole.
         :raises Renumbered: the place means nothing any more.
         :raises StoreError: it cannot be read now.
         """
         placed = Placed(version, (uid,))
         with self._using(version.path):
             try:
-                await self._content_at(uid, version)
+                await self._content_at(uid, version, look)
             except DataError as error:
                 error.path = version.path
                 self._note(placed, {uid: error})
@@ -174,14 +177,17 @@ class Reader:
         known = [self._known.index.at(uid) for uid in placed.places]
         return self._known.renumbering or any(v is not None and not same_version(v, placed.version) for v in known)
 
-    async def _content_at(self, uid: int, version: Version) -> bytes:
+    async def _content_at(self, uid: int, version: Version, look: Callable[[bytes], object] | None = None) -> bytes:
         if self._known.renumbering:
             raise Renumbered
         damage = self._known.damage_at(uid)
         if isinstance(damage, Oversized) and damage.section == "body":
             raise damage
         message = await self._known.store.message(uid)
-        return await self._open(message, version)
+        content = await self._open(message, version)
+        if look is not None:
+            look(message)
+        return content
 
     def _open(self, message: bytes, version: Version) -> Deferred[bytes]:
         if len(message) <= limits.INLINE_BYTES:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from math import ceil
 from typing import Final, TypeAlias
 from zlib import crc32
 
 from ifap_twisted.core.findings import WARNING, Finding
 from ifap_twisted.core.history import History
+from ifap_twisted.core.outer import is_redated
 from ifap_twisted.core.values import Version
 from ifap_twisted.deferreds import deferred, settled
 from ifap_twisted.errors import StoreError
@@ -91,6 +93,7 @@ class Reading:
         self._count = 0
         self._read: dict[int, int] = {}
         self._ended: set[int] = set()
+        self._redated: set[int] = set()
         self.failed: set[int] = set()
 
     @property
@@ -145,7 +148,7 @@ class Reading:
     async def _one(self, uid: int, version: Version) -> None:
         async with self._desk.admitted(version.length):
             try:
-                damage = await self._desk.reader.verify(uid, version)
+                damage = await self._desk.reader.verify(uid, version, partial(_note_date, self._redated, uid, version))
             except StoreError:
                 if self._desk.view.index.at(uid) is not None:  # or it was removed meanwhile
                     self.failed.add(uid)
@@ -154,7 +157,15 @@ class Reading:
         self._read[uid] = 0 if damage else version.length
 
     def findings(self) -> Iterator[Finding]:
-        """What could not be read."""
+        """What could not be read, or says more than it should."""
+        if self._redated:
+            text = "The date in the header of a message is not the one at which it was sealed; nothing goes by it."
+            yield Finding("redated", WARNING, text, places=len(self._redated))
         if self.failed:
             text = "The mail server did not give these messages; try again later."
             yield Finding(NOT_NOW, WARNING, text, places=len(self.failed))
+
+
+def _note_date(redated: set[int], uid: int, version: Version, message: bytes) -> None:
+    if is_redated(message, version):
+        redated.add(uid)

@@ -163,10 +163,14 @@ async def read_slot(
     """
     message = await store.message(one.uid)
     secret = wanted.secret.reveal_bytes()
-    return await worker(lambda: _slot_in(message, one).unwrap(secret, derive))
+    return await worker(lambda: slot_in(message, one).unwrap(secret, derive))
 
 
-def _slot_in(message: bytes, one: Announced) -> Slot:
+def slot_in(message: bytes, one: Announced) -> Slot:
+    """The slot in a message that announces one.
+
+    :raises Malformed: it is none, or not the one that is announced; and the other ``DataError``s.
+    """
     if len(message) > MESSAGE_BYTES:
         raise Malformed("A key slot is too long.", section="slot")
     version, content = envelope.read_message(message, dialect=one.dialect, keys=(), home=None)
