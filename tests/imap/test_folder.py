@@ -462,6 +462,23 @@ class RemoveTests(FolderCase):
         talk.says("A4 OK", "* 1 EXPUNGE", "* 2 EXPUNGE", "A5 OK", "A6 OK")
         self.assertIsNone(self.successResultOf(done))
 
+    def test_looking_afterwards_is_refused(self):
+        """That nothing is listed because the command was not understood is no removal: it is looked at otherwise."""
+        talk = self.open()
+        done = self.started(talk.folder.remove([3, 5], 7, anything))
+        talk.says(head(1, 3), head(2, 5), "A2 OK", "A3 OK", "A4 OK", "A5 BAD what")
+        talk.hears(
+            f"A2 UID FETCH 3,5 {HEADERS}",
+            "A3 UID STORE 3,5 +FLAGS.SILENT (\\Deleted)",
+            "A4 UID EXPUNGE 3,5",
+            "A5 UID FETCH 3,5 (UID)",
+            "A6 UID FETCH 3:5 (UID)",
+        )
+        talk.says("* 2 FETCH (UID 5)", "A6 OK")
+        talk.hears("A7 UID STORE 3,5 +FLAGS.SILENT (\\Deleted)")
+        talk.says("A7 OK", "* 2 EXPUNGE", "A8 OK", "A9 OK")
+        self.assertIsNone(self.successResultOf(done))
+
     def test_no_uids(self):
         """No UIDs, no command."""
         talk = self.open()

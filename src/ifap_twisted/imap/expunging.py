@@ -56,10 +56,11 @@ class Marks:
         text = b"UID STORE %b %bFLAGS.SILENT (\\Deleted)" % (uid_set, b"+" if deleted else b"-")
         await self._change(text, "mark messages for removal", Overlap.FREE)
 
-    async def expunge_exactly(self, uid_set: bytes) -> set[int]:
-        """Remove those of a set that are marked; fires with those of it that are still there."""
+    async def expunge_exactly(self, uid_set: bytes, wanted: Collection[int]) -> set[int]:
+        """Remove those of a set that are marked; fires with those of the wanted ones in it that are still there."""
         await self._change(b"UID EXPUNGE " + uid_set, "remove messages", Overlap.FREE)
-        return await self._listed(uid_set) or set()
+        there = await self._listed(uid_set)
+        return await self.present(wanted) if there is None else there.intersection(wanted)
 
     async def expunge(self) -> None:
         """Remove all that are marked."""
@@ -81,7 +82,7 @@ async def _expunge_exactly(marks: Marks, wanted: set[int], exact: bytes) -> None
     try:
         for _ in range(TRIES):
             await marks.mark_set(exact, deleted=True)
-            if not wanted & await marks.expunge_exactly(exact):
+            if not await marks.expunge_exactly(exact, wanted):
                 return
         raise ProtocolViolation("The mail server did not remove messages that were marked for it.")
     except (IFAPError, CancelledError):
