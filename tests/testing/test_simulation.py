@@ -14,7 +14,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.values import Version
-from ifap_twisted.testing import scenario
+from ifap_twisted.testing import scenario, simulation
 from ifap_twisted.testing.ancestry import Family
 from ifap_twisted.testing.campaign import Campaign
 from ifap_twisted.testing.device import Plant
@@ -58,7 +58,7 @@ class CampaignTests(SynchronousTestCase):
         done = {name.removesuffix(" done") for name in campaign.coverage.actions if name.endswith(" done")}
         lives = {"crash", "cancel", "backup", *scenario.REPLACING}
         self.assertEqual(scenario.ACTIONS - done - lives, set())
-        met = scenario.FAULTS | {*scenario.QUIRKS, *scenario.PROFILE} | lives
+        met = scenario.FAULTS | {*scenario.QUIRKS, *scenario.PROFILE, scenario.SPARSE} | lives
         self.assertEqual(met - set(campaign.coverage.faults), set())
         self.assertEqual([name for name in SITUATIONS if not campaign.coverage.situations[name]], [])
         self.assertTrue(campaign.coverage.conflicts)
@@ -210,6 +210,19 @@ class JudgementTests(SynchronousTestCase):
         self.assertLessEqual(len(found.scenario.steps), 12)
         again = judge(simulate(found.scenario, serves_another_file))
         self.assertTrue({one.promise for one in again} & {one.promise for one in found.violations})
+
+    def test_sparse_retention(self) -> None:
+        """Of several versions of a day some go, out of the middle of a history; a collector that is wrong is found."""
+        verbs = ("open", "put", "days", *["put"] * 4, "collect", "days", "collect")
+        steps = tuple(Step(4.0 * number, 0, verb, "a") for number, verb in enumerate(verbs))
+        drawn = Scenario(1, "memory", (Place(),), steps, (scenario.SPARSE,))
+        trace = simulate(drawn)
+        self.assertEqual(trace.situations["collected in the middle of a history"], 2)
+        self.assertEqual(judge(trace), [])
+        self.patch(simulation, "SPARSELY", simulation.OPTIONS)
+        broken = simulate(drawn)
+        self.assertEqual(broken.situations["collected in the middle of a history"], 0)
+        self.assertIn("what the policy keeps is not collected", [one.promise for one in judge(broken)])
 
     def test_a_name_that_is_kept(self) -> None:
         """A process that goes on under the name of one that was killed, and whose last version it is not shown."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any, Protocol, cast
 
@@ -17,6 +18,7 @@ from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core import limits
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.keys import Key
+from ifap_twisted.core.retention import Policy
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
@@ -33,6 +35,8 @@ from ifap_twisted.testing.seen import DiskMarks
 
 KEY = Key.from_text("a key for simulations")
 OPTIONS = Options(keep=2, grace=limits.LEAST_GRACE_SECONDS, checkpoint_every=20.0)
+SPARSELY = replace(OPTIONS, retention=Policy(daily=2, weekly=2, monthly=1))
+"""With holes in the middle of a history."""
 Plant = Callable[[Any], None]
 """Breaks a filesystem that was just opened, so that the judgement can be seen to find it."""
 
@@ -73,7 +77,17 @@ class Device:
     :ivar disk: its basedir, which outlives its processes; ``backup``: a copy of it.
     """
 
-    def __init__(self, number: int, place: Place, world: Network, clock: Clock, keyring: Keyring, *, seed: int) -> None:
+    def __init__(
+        self,
+        number: int,
+        place: Place,
+        world: Network,
+        clock: Clock,
+        keyring: Keyring,
+        *,
+        seed: int,
+        options: Options = OPTIONS,
+    ) -> None:
         self.number = number
         self.place = place
         self.incarnation = 0
@@ -89,6 +103,7 @@ class Device:
         self._world = world
         self._clock = clock
         self._seed = seed
+        self._options = options
         self._line: Line | None = None
         self._threads: Threads | None = None
         self._marking: Threads | None = None
@@ -115,7 +130,7 @@ class Device:
             notes=notes,
         )
         self._threads = Threads(lifetime, random, self.disk)
-        self._accepting = Accepting(Watchers(), Account(), OPTIONS)
+        self._accepting = Accepting(Watchers(), Account(), self._options)
         return self._open(line, lifetime, self._threads, self._accepting, random.randbytes)
 
     @deferred
@@ -131,7 +146,7 @@ class Device:
                 line,
                 self._membership,
                 surroundings,
-                options=OPTIONS,
+                options=self._options,
                 make_key=self._keyring.key is None,
                 remember=self._remember,
             )

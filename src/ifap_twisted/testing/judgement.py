@@ -20,7 +20,7 @@ from ifap_twisted.errors import (
     Unavailable,
 )
 from ifap_twisted.testing.ancestry import Family, late
-from ifap_twisted.testing.collecting import hurried, uncovered, uncovering
+from ifap_twisted.testing.collecting import hurried, uncovered, uncovering, unkept
 from ifap_twisted.testing.contents import Contents
 from ifap_twisted.testing.exclusion import held_by_two, not_heeded, outlived
 from ifap_twisted.testing.trace import CANCELLED, CRASHED, DONE, UNENDED, Call, Observation, Seen, Trace
@@ -374,6 +374,8 @@ def _collected(trace: Trace) -> Iterator[Violation]:
             yield Violation("what is collected is on record", f"/{path}: {vid}")
     for path, vid in hurried(trace):
         yield Violation("nothing is collected before its grace is over", f"/{path}: {vid}")
+    for path, vid in unkept(trace):
+        yield Violation("what the policy keeps is not collected", f"/{path}: {vid}")
     fresh = _fresh(trace)
     if fresh is not None:
         for path, vid in uncovered(trace, fresh):

@@ -43,6 +43,8 @@ REPLACING: Final = ("restored", "restored", "cloned")
 QUIRKS: Final = ("drops-known", "no-key")
 PROFILE: Final = ("literal-", "synchronising", "multiappend", "slow-search", "shatters")
 """Quirks of a server, or of a network, that is right."""
+SPARSE: Final = "sparse"
+"""A quirk of the devices: they keep the newest version of some days, weeks and months besides the last ones."""
 ACTIONS: Final = frozenset(READING + WRITING + PLACING + LOCKING + LIVING + ("open", *REPLACING))
 FAULTS: Final = frozenset(NETWORK + SERVER + REFERENCE + WIRE + WIRE_SERVER)
 
@@ -83,7 +85,7 @@ class Scenario:
     """A run: the devices, the steps in their order, and the seed of all else (secrets, latencies).
 
     :ivar quirks: ``drops-known``: the server drops a message whose Message-ID it has seen; ``no-key``: nobody has a key
-        yet, the first device makes one; in the world of wires also words of :data:`PROFILE`.
+        yet, the first device makes one; :data:`SPARSE`; in the world of wires also words of :data:`PROFILE`.
     """
 
     seed: int
@@ -144,6 +146,9 @@ def draw(seed: int, worlds: Sequence[str] = ("memory",)) -> Scenario:
     steps = begun + deaths + [_step(random, moment, count, paths, faults, calm=calm) for moment in moments]
     quirks = tuple(quirk for quirk in QUIRKS if not calm and random.random() < 0.25)
     quirks += tuple(quirk for quirk in PROFILE if world == "wire" and random.random() < 0.3)
+    if random.random() < 0.2:
+        quirks += (SPARSE,)
+        steps += _history(random, count, paths)
     return Scenario(seed, world, places, tuple(sorted([*openings, *steps], key=_at)), quirks)
 
 
@@ -212,6 +217,17 @@ def _collection(random: Random, count: int, paths: Sequence[str]) -> list[Step]:
     return [
         Step(round(at + moment, 3), who, verb, path, path, 2 * random.randrange(9))
         for who, (moment, verb) in zip(whose, verbs, strict=False)
+    ]
+
+
+def _history(random: Random, count: int, paths: Sequence[str]) -> list[Step]:
+    """A file is written on two or three days, several times on one, and collected: a hole comes into its history."""
+    path, at, who = random.choice(paths), random.uniform(5, 30), random.randrange(count)
+    last: list[str] = random.choice(([], ["put"]))
+    verbs = ["put", "days", *["put"] * random.randint(3, 5), "collect", "days", *last, "collect"]
+    return [
+        Step(round(at + 4.0 * number, 3), who, verb, path, path, 2 * random.randrange(9))
+        for number, verb in enumerate(verbs)
     ]
 
 

@@ -19,7 +19,8 @@ from ifap_twisted.core.checkpoints import CHECKPOINTS
 from ifap_twisted.core.values import Entry, Record
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.testing import actions
-from ifap_twisted.testing.device import KEY, Device, Keyring, Plant
+from ifap_twisted.testing.collecting import holes
+from ifap_twisted.testing.device import KEY, OPTIONS, SPARSELY, Device, Keyring, Plant
 from ifap_twisted.testing.disk import Disk
 from ifap_twisted.testing.exclusion import was_taken_over
 from ifap_twisted.testing.memory_world import DAYS
@@ -27,7 +28,7 @@ from ifap_twisted.testing.observing import leases_in, observe, recorded_in
 from ifap_twisted.testing.process import CALL, MOVING, code_of
 from ifap_twisted.testing.recording import Notebook
 from ifap_twisted.testing.reference_program import ReferenceProgram
-from ifap_twisted.testing.scenario import FAULTS, REFERENCE, REPLACING, WRITING, Place, Scenario, Step
+from ifap_twisted.testing.scenario import FAULTS, REFERENCE, REPLACING, SPARSE, WRITING, Place, Scenario, Step
 from ifap_twisted.testing.trace import CANCELLED, CRASHED, DONE, Call, Observation, Trace
 from ifap_twisted.testing.worlds import WORLDS
 
@@ -69,10 +70,8 @@ class Simulation:
         self._disks = 0
         self._over = False
         self._days = 0.0
-        self.devices = [
-            Device(number, place, self.world, self.clock, self._keyring, seed=scenario.seed)
-            for number, place in enumerate(scenario.places)
-        ]
+        self._options = SPARSELY if SPARSE in scenario.quirks else OPTIONS
+        self.devices = [self._device(number, place) for number, place in enumerate(scenario.places)]
         self._compare_clocks()
         self._notes = [Notebook(self.trace, device.number, self._now) for device in self.devices]
         self._saved = Notebook(self.trace, -1, self._now)
@@ -83,6 +82,10 @@ class Simulation:
             now=self.clock.seconds,
             random=Random(f"reference {scenario.seed}").randbytes,  # noqa: S311 -- repeatable on purpose
         )
+
+    def _device(self, number: int, place: Place) -> Device:
+        seed = self._scenario.seed
+        return Device(number, place, self.world, self.clock, self._keyring, seed=seed, options=self._options)
 
     def run(self) -> Trace:
         """Let everything happen, let everything end, and look."""
@@ -377,6 +380,8 @@ class Simulation:
         present = {(path, one.vid) for path, found in seen.items() for one in found}
         situations["a collected version came back"] += len(present & self.trace.collected.keys())
         situations["versions were collected"] += len(self.trace.collected)
+        if self.trace.observations:
+            situations["collected in the middle of a history"] += holes(self.trace, self.trace.observations[0])
         situations["clocks ten minutes apart"] += self.trace.apart
 
     def _bury(self) -> None:
@@ -394,7 +399,7 @@ class Simulation:
 
     def _look_afresh(self, who: str) -> None:
         number = len(self.devices) + len(self.trace.observations)
-        device = Device(number, Place(), self.world, self.clock, self._keyring, seed=self._scenario.seed)
+        device = self._device(number, Place())
         self._guests.append(device)
         opened = self._wait(device.start(Notebook(self.trace, number, self._now)))
         if isinstance(opened, Failure) or opened is None:

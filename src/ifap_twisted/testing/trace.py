@@ -33,6 +33,7 @@ SITUATIONS: Final = (
     "an incomplete listing",
     "checkpoints were published",
     "clocks ten minutes apart",
+    "collected in the middle of a history",
     "collected while somebody did something else",
     "died with a write in the journal",
     "died with an accepted write",
