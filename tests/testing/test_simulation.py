@@ -155,7 +155,7 @@ class LifeTests(SynchronousTestCase):
         changes += [(26.9, 2, "put", "a", 0), (29.9, 0, "days", "a", 16)]
         steps = [Step(0.0, 0, "open"), Step(0.0, 1, "open"), Step(0.01, 2, "open"), Step(1.4, 1, "put", "d")]
         steps += [Step(at, who, verb, path, number=number) for at, who, verb, path, number in changes]
-        trace = simulate(Scenario(50165, "memory", (Place(), away, near), tuple(steps)))
+        trace = simulate(Scenario(50287, "memory", (Place(), away, near), tuple(steps)))
         self.assertIn("conflict", {trace.calls[number].outcome for number in trace.slept})
         self.assertEqual(judge(trace), [])
 
@@ -316,6 +316,17 @@ class ScriptedTests(SynchronousTestCase):
         steps = [Step(0.0, 0, "open"), Step(0.0, 1, "open"), Step(1.0, 0, "put", "a"), Step(2.0, 0, "lock", "a")]
         steps += [Step(3.0, 0, "close"), Step(35.0, 1, "put", "a")]
         self.assertFound(lets_no_lock_end, "no lock outlives its lease", steps)
+
+    def test_a_lock_that_a_write_took_and_left(self) -> None:
+        """It took it because of a lock that nobody was told of, and died: that may keep others out for its 300 s."""
+        far, wrong = Place(latency=3.0), Place(latency=3.0, skew=600.0)
+        verbs = [(22.6, 1, "queue", 0), (22.8, 1, "hold", 0), (26.8, 0, "slow", 38), (27.5, 0, "put", 370)]
+        verbs += [(28.8, 1, "lock", 0), (29.0, 0, "put", 0), (51.9, 0, "crash", 657)]
+        steps = [Step(0.0, 1, "open"), Step(0.0, 0, "open"), Step(14.3, 1, "crash", "b", number=3)]
+        steps += [Step(at, who, verb, "b", number=number) for at, who, verb, number in verbs]
+        trace = simulate(Scenario(3259, "memory", (wrong, far), tuple(steps)))
+        self.assertIn(("hold", "locked"), [(call.verb, call.outcome) for call in trace.calls])
+        self.assertEqual(judge(trace), [])
 
 
 for planted in PLANTS + ABOVE_THE_SHELF:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import inf
+from operator import attrgetter
 
 from ifap_twisted.core import leases, limits, paths
 from ifap_twisted.core.copies import Copies, by_rank, is_identified, remembered, same_version, take_equal
@@ -264,9 +265,10 @@ class Index:
         return dict(self._histories)
 
     def objects(self, kind: str) -> list[Placed]:
-        """The versions below a reserved name, such as ``IFAP/plans/``, in no order (FORMAT 6.1)."""
+        """The versions below a reserved name, such as ``IFAP/plans/``, ascending by rank (FORMAT 6.1)."""
         self.settle()
-        return [one for path in self._reserved if path.startswith(kind) for one in self._histories[path].versions]
+        found = [one for path in self._reserved if path.startswith(kind) for one in self._histories[path].versions]
+        return sorted(found, key=attrgetter("rank"))
 
     def conflicts(self) -> list[str]:
         """The paths in conflict, sorted (FORMAT 3.4)."""

@@ -104,8 +104,23 @@ def _is_explained(trace: Trace, call: Call) -> bool:
     known = [one for one in trace.calls if one.verb in {"lock", "hold"} and one.path == call.path and one is not call]
     if any(one.outcome not in (CERTAIN if one.verb == "lock" else {DONE, "locked"}) for one in known):
         return True  # what nobody was told of may have arrived at any time
-    before = [one for one in known if one.began <= (call.ended or call.began) and one.outcome == DONE]
-    return any(_last(trace, one, call) >= call.began for one in before)
+    until = call.ended or call.began
+    before = [one for one in known if one.began <= until and one.outcome == DONE]
+    passing = [one for one in _passing(trace, call.path) if one.began <= until]
+    return any(_last(trace, one, call) >= call.began for one in before) or any(
+        (one.ended or float("inf")) + _stays(trace) + WHOLE_SECOND >= call.began for one in passing
+    )
+
+
+def _passing(trace: Trace, path: str) -> list[Call]:
+    """The writes of a path that sent a lock for themselves, perhaps because of one that nobody was told of."""
+    sent = {one.call for one in trace.sent.values() if one.version.lease is not None}
+    return [one for one in trace.calls if one.number in sent and one.path == path and one.verb not in _PLAIN]
+
+
+def _stays(trace: Trace) -> float:
+    """How long a lock that was taken for one write may stay after it, when it cannot be given back."""
+    return PASSING if trace.troubles else 0.0
 
 
 def _last(trace: Trace, lock: Call, asked: Call) -> float:
@@ -113,8 +128,7 @@ def _last(trace: Trace, lock: Call, asked: Call) -> float:
     since = [one for one in trace.calls if one.began >= lock.began and one.outcome != "locked" and one is not asked]
     writes = [one for one in since if lock.path in {one.path, one.other}]
     renewed = [(one.ended or float("inf")) for one in writes if _same(one, lock)]
-    stays = PASSING if trace.troubles else 0.0  # what cannot be given back
-    passing = [(one.ended or float("inf")) + stays for one in writes if one.verb not in _PLAIN]
+    passing = [(one.ended or float("inf")) + _stays(trace) for one in writes if one.verb not in _PLAIN]
     return max([*passing, *(moment + lock.lease for moment in [lock.ended or 0.0, *renewed])]) + WHOLE_SECOND
 
 

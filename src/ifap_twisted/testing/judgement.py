@@ -386,11 +386,11 @@ def _collected(trace: Trace) -> Iterator[Violation]:
 
 def _unalarmed(trace: Trace) -> Iterator[Violation]:
     """No server of these worlds shows an older state for good, or hides one: who says so is mistaken (FORMAT 9)."""
+    withdrawn = {seen.who: _withdrawn(trace, trace.observations[0], seen) for seen in trace.observations}
     for seen in trace.observations:
-        withdrawn = _withdrawn(trace, trace.observations[0], seen)
-        for path, vid in sorted(seen.recalled - trace.destroyed - withdrawn):
+        for path, vid in sorted(seen.recalled - trace.destroyed - withdrawn[seen.who]):
             yield Violation("nobody is told of a rollback that is none", f"/{path} for {seen.who}: {vid}")
-        for text in seen.hidden if not trace.destroyed else ():
+        for text in seen.hidden if not (trace.destroyed or any(withdrawn.values())) else ():
             yield Violation("nobody is told of a gap that is none", f"{seen.who}: {text}")
 
 
