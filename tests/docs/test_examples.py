@@ -13,6 +13,7 @@ from tests.docs.examples import ROOT, Block, Shell, blocks, run_document, settle
 from tests.live import servers
 
 ACCOUNT = "imaps://me@imap.example.org"
+PAGES = ("tutorial", "backup", "keys", "recovery-drill", "retention", "systemd")
 STANDALONE = {"specification", "reference", "_build", "_extensions", "examples"}
 
 
@@ -77,6 +78,10 @@ class ExampleTests(SynchronousTestCase):
         """What the page about keys says opens a folder opens it, on new devices and after losses."""
         self.run_page("docs/keys.rst")
 
+    def test_recovery_drill(self) -> None:
+        """What is lost and damaged there comes back as the page says."""
+        self.run_page("docs/recovery-drill.rst")
+
     def test_retention(self) -> None:
         """What the page about retention says is planned, and nothing is removed at once."""
         self.run_page("docs/retention.rst")
@@ -91,7 +96,7 @@ class ExampleTests(SynchronousTestCase):
 
     def test_every_page_with_examples_is_run(self) -> None:
         """No page has examples that nobody runs."""
-        run = {"README.rst", "tutorial.rst", "backup.rst", "keys.rst", "retention.rst", "systemd.rst", "setup.rst"}
+        run = {"README.rst", "setup.rst"} | {f"{name}.rst" for name in PAGES}
         self.assertEqual({page.name for page in documents()}, run)
 
 

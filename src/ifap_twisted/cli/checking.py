@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ifap_twisted.cli import opening
 from ifap_twisted.cli.asking import ask_yes, has_person
+from ifap_twisted.cli.logging_in import hold_alone
+from ifap_twisted.cli.passphrases import needed_passphrase
 from ifap_twisted.cli.printing import Console, table
 from ifap_twisted.cli.problems import DAMAGED
 from ifap_twisted.cli.progress import counting
 from ifap_twisted.core.findings import NOTE, REMEDIES, Checkup, Finding
 from ifap_twisted.interfaces import IFilesystem
+
+if TYPE_CHECKING:
+    from ifap_twisted.cli.session import Session
 
 WHOLE = 1000
 """Steps of the bar: how many messages there are is known only later."""
@@ -17,7 +27,27 @@ async def checked(
     filesystem: IFilesystem, console: Console, read_data: float, *, bind: bool = False, repair: bool = False
 ) -> Checkup:
     """Check, with a bar on the terminal."""
-    with counting(console, "Mending" if repair else "Checking", WHOLE, unit="") as bar:
+    with _bar(console, "Mending" if repair else "Checking") as progress:
+        return await filesystem.check(read_data=read_data, bind=bind, repair=repair, progress=progress)
+
+
+async def run_recover(session: Session) -> None:
+    """Recover with the basedir alone, and say what was done."""
+    console = session.console
+    with opening.open_basedir(session.options) as basedir:
+        settings = opening.settings_of(basedir)
+        await hold_alone(session, basedir)
+        passphrase = await needed_passphrase(session, basedir, settings)
+        with _bar(console, "Recovering") as progress:
+            found = await opening.recover(session, basedir, settings, passphrase, progress)
+    show_checkup(console, found)
+    console.note("What is known of the folder was built anew from its messages alone.")
+
+
+@contextmanager
+def _bar(console: Console, text: str) -> Iterator[Callable[[int, int], None]]:
+    """What is to be told how many of how many messages were read."""
+    with counting(console, text, WHOLE, unit="") as bar:
         shown = 0
 
         def progress(done: int, total: int) -> None:
@@ -26,7 +56,7 @@ async def checked(
             bar.advance(max(now - shown, 0))  # a second look at what is damaged makes it more in all
             shown = max(now, shown)
 
-        return await filesystem.check(read_data=read_data, bind=bind, repair=repair, progress=progress)
+        yield progress
 
 
 async def repaired(filesystem: IFilesystem, console: Console, read_data: float, *, bind: bool = False) -> None:
@@ -40,6 +70,7 @@ async def repaired(filesystem: IFilesystem, console: Console, read_data: float, 
     if not console.json:
         show_findings(console, found)
         show_plan(console, planned)
+        console.flush()
     if has_person() and not ask_yes(f"Mend {len(planned)} of {len(found.findings)} findings?"):
         if console.json:
             show_findings(console, found)
@@ -66,7 +97,8 @@ def conclude(console: Console, found: Checkup) -> None:
 
 def show_findings(console: Console, found: Checkup) -> None:
     """One line for each; notes with ``-v`` or as JSON only."""
-    shown = [one for one in found.findings if console.json or one.severity != NOTE or console.verbosity >= 1]
+    everything = console.json or console.verbosity >= 1
+    shown = [one for one in found.findings if everything or one.severity != NOTE or one.mended]
     if console.json:
         for finding in shown:
             console.object(finding.to_json())

@@ -41,6 +41,7 @@ VERBS: Final = (
     "gc",
     "snapshot",
     "check",
+    "recover",
     "passphrase",
     "recovery",
     "status",

@@ -25,7 +25,8 @@ from ifap_twisted.settings import Settings, load_settings
 if TYPE_CHECKING:
     from ifap_twisted.cli.options import Options
     from ifap_twisted.cli.session import Session
-    from ifap_twisted.interfaces import IFilesystem
+    from ifap_twisted.core.findings import Checkup
+    from ifap_twisted.interfaces import IFilesystem, Progress
 
 
 def open_basedir(options: Options) -> Basedir:
@@ -142,6 +143,18 @@ async def make_recovery_code(
     from ifap_twisted.service import make_recovery_code as make  # noqa: PLC0415 -- with all that opening needs
 
     return await make(session.reactor, basedir, settings, show, passphrase=passphrase)
+
+
+async def recover(
+    session: Session, basedir: Basedir, settings: Settings, passphrase: Secret | None, progress: Progress
+) -> Checkup:
+    """Build everything anew from the messages alone, mend it, and say what was done.
+
+    :param basedir: held.
+    """
+    from ifap_twisted.service import recover as recovered  # noqa: PLC0415 -- with all that opening needs
+
+    return await recovered(session.reactor, basedir, settings, passphrase=passphrase, progress=progress)
 
 
 async def facts(session: Session, filesystem: IFilesystem) -> Mapping[str, JSON]:

@@ -11,6 +11,7 @@ from ifap_twisted.core.values import JSON
 
 __all__ = [
     "DAMAGE",
+    "FINISH_MOVE",
     "FOLDER_OBJECT",
     "NOTE",
     "REMEDIES",
@@ -33,16 +34,18 @@ SEVERITIES: Final = (DAMAGE, WARNING, NOTE)
 RESTORE: Final = "restore"
 REWRITE: Final = "rewrite"
 FOLDER_OBJECT: Final = "folder-object"
+FINISH_MOVE: Final = "finish-move"
 SNAPSHOT: Final = "snapshot"
 SET_ASIDE: Final = "set-aside"
 REMEDIES: Final[Mapping[str, str]] = {
     RESTORE: "make the newest version that is whole current again, as a new version",
     REWRITE: "write the file again under an id of its own",
     FOLDER_OBJECT: "write the object that says which folder this is again",
+    FINISH_MOVE: "remove the file from the place from which it was moved: it has arrived whole at the other one",
     SET_ASIDE: "set it aside: it stays where it is, and is a note from then on",
     SNAPSHOT: "write a new snapshot",
 }
-"""What a repair does, in this order; none of it removes anything."""
+"""What a repair does, in this order; none of it removes a message. Moves are finished by ``recover`` only."""
 
 
 class Finding(NamedTuple):

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from ifap_twisted.clocks import date_by
 from ifap_twisted.core import findings, snapshot
-from ifap_twisted.core.findings import DAMAGE, SEVERITIES, WARNING, Checkup, Finding
+from ifap_twisted.core.findings import DAMAGE, NOTE, SEVERITIES, WARNING, Checkup, Finding
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import (
     CallerError,
@@ -51,6 +51,7 @@ class Look:
     """What is asked of one check.
 
     :ivar share: the percentage of the messages with content that are read; ``choice``: which ones.
+    :ivar recover: what a repair mends, and what only a recovery does: finish moves, and write a snapshot in any case.
     :ivar came_to: told what was chosen, and how many of it have been read from the first one on, again and again.
     """
 
@@ -59,6 +60,7 @@ class Look:
     progress: Progress = None
     bind: bool = False
     repair: bool = False
+    recover: bool = False
     came_to: Callable[[Sequence[Place], int], None] | None = None
 
 
@@ -95,9 +97,19 @@ class Checker:
             raise CallerError("The share of the contents to be read is a percentage from 0 to 100.")
         if bind:
             self._binding.check()
-        if repair and self._desk.view.read_only:
-            raise ReadOnly("The folder can only be read; nothing in it can be mended.")
+        if repair:
+            self._check_writable()
         look = Look(read_data, share_of(read_data, self._random), progress, bind=bind, repair=repair)
+        return await self._checks.begin(lambda: self._check(look))
+
+    @deferred
+    async def recover(self, progress: Progress) -> Checkup:
+        """Look at everything and read all of it, mend what can be mended, finish moves, and write a snapshot.
+
+        :raises ReadOnly: nothing can be mended.
+        """
+        self._check_writable()
+        look = Look(WHOLE, share_of(WHOLE, self._random), progress, repair=True, recover=True)
         return await self._checks.begin(lambda: self._check(look))
 
     @deferred
@@ -127,6 +139,10 @@ class Checker:
             checked = checked._replace(read=0.0, whole=date_by(self._clock))
         view.note_checked(checked)
 
+    def _check_writable(self) -> None:
+        if self._desk.view.read_only:
+            raise ReadOnly("The folder can only be read; nothing in it can be mended.")
+
     def stop(self) -> None:
         """Give up what is under way."""
         self._checks.stop()
@@ -148,6 +164,7 @@ class Checker:
         view.check_generation(generation)
         require_bound = self._desk.options.require_bound
         cases += inspected(view, changed, other_dialect=other_dialect, require_bound=require_bound)
+        cases = self._with_recovery(cases) if look.recover else [_without_moves(case) for case in cases]
         certain = not (view.incomplete or view.unread)
         headers = len(view.index)
         cases = [case if certain and reading.could_read(case) else _undecided(case) for case in cases]
@@ -180,6 +197,13 @@ class Checker:
         if look.came_to is not None:
             look.came_to(chosen, len(chosen))
         return reading
+
+    def _with_recovery(self, cases: list[Case]) -> list[Case]:
+        """The cases, and that a snapshot of what is there is due."""
+        remedy = snapshot_remedy(self._desk.view)
+        if not remedy or any(case.finding.remedy == remedy for case in cases):
+            return cases
+        return [*cases, Case(Finding("snapshot-due", NOTE, "A snapshot of what there is now.", remedy=remedy))]
 
     def _doubtful(self) -> list[Place]:
         """All messages of the files of which one is damaged: what is mended of them depends on each."""
@@ -257,6 +281,13 @@ def _lies(content: bytes, known: Mapping[int, str]) -> Iterator[int]:
     """For each path how many messages a snapshot names for it that are known to be others."""
     for path, (_uid, _metadata, uids) in snapshot.entries(content):
         yield sum(known.get(uid, path) != path for uid in uids)
+
+
+def _without_moves(case: Case) -> Case:
+    """A move is finished by its mover, or by ``recover`` (FORMAT 11.3)."""
+    if case.finding.remedy != findings.FINISH_MOVE:
+        return case
+    return _undecided(case).told("To move it once more, or 'ifap recover', finishes it.")
 
 
 def _undecided(case: Case) -> Case:

@@ -297,6 +297,15 @@ class Filesystem:
             return fail(closed_error())
         return self._checker.begin(read_data=read_data, bind=bind, repair=repair, progress=progress)
 
+    def recover(self, progress: Progress = None) -> Deferred[Checkup]:
+        """Read everything, mend what can be mended, finish moves that were cut, and write a snapshot.
+
+        For whoever holds the folder alone on this device.
+        """
+        if self._lasting.closed:
+            return fail(closed_error())
+        return self._checker.recover(progress)
+
     def go_on_checking(self, share: float) -> Deferred[Checkup]:
         """Look whether everything is whole, and read the next percentage of the contents in a turn that comes to all.
 

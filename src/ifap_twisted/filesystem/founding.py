@@ -13,6 +13,7 @@ from ifap_twisted.core.values import FolderState, HeaderBlock, Receipt, Sealed
 from ifap_twisted.errors import (
     DataError,
     ForeignKey,
+    NewerVersionNeeded,
     NotSupported,
     ProtocolViolation,
     Renumbered,
@@ -59,7 +60,7 @@ async def _winner(view: View, found: Sequence[Placed], state: FolderState) -> st
 
     Where only its place tells that, a second message of it is added: a renumbering may change the order.
 
-    :raises DataError: it cannot be opened; nothing may be written here.
+    :raises DataError: it cannot be opened, and no file names its home; nothing may be written here.
     """
     if not found:
         raise ProtocolViolation("The mail server does not show what was just stored in the folder.")
@@ -69,10 +70,14 @@ async def _winner(view: View, found: Sequence[Placed], state: FolderState) -> st
     generation = view.generation
     view.check_generation(generation)
     try:
-        opened = await folder.read_winner(view.store, view.index, found, view.dialect, view.keys)
+        home = (await folder.read_winner(view.store, view.index, found, view.dialect, view.keys)).home
+    except NewerVersionNeeded:
+        raise
     except DataError:
         view.check_generation(generation)
-        raise
+        if not folder.is_used(view.index, winner.version.home or ""):
+            raise
+        home = winner.version.home or ""  # its header says so, and so do the files; a check tells that it is damaged
     view.check_generation(generation)  # what was read of a place was perhaps another message's (FORMAT 2.5)
     if folder.is_tied(view.index) and not state.read_only:
         message = await view.store.message(winner.places[0])
@@ -81,7 +86,7 @@ async def _winner(view: View, found: Sequence[Placed], state: FolderState) -> st
             await view.store.append(message)
         except StoreError as error:
             _log.info("which of several folder objects counts was not told once more: {why}", why=str(error))
-    return opened.home
+    return home
 
 
 async def _make_object(

@@ -7,7 +7,17 @@ from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple
 
 from ifap_twisted.core import paths
-from ifap_twisted.core.findings import DAMAGE, NOTE, RESTORE, REWRITE, SET_ASIDE, SNAPSHOT, WARNING, Finding
+from ifap_twisted.core.findings import (
+    DAMAGE,
+    FINISH_MOVE,
+    NOTE,
+    RESTORE,
+    REWRITE,
+    SET_ASIDE,
+    SNAPSHOT,
+    WARNING,
+    Finding,
+)
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.values import Version
 from ifap_twisted.errors import DataError
@@ -66,6 +76,7 @@ def inspected(
     yield from _useless(view, changed, {uid for case in lost for uid in case.uids})
     yield from _spoilt(view)
     yield from _collisions(view)
+    yield from _half_moved(view)
     yield from map(Case, _told(view, other_dialect=other_dialect, require_bound=require_bound))
 
 
@@ -201,6 +212,35 @@ def _remedy_of_collision(view: View, carriers: list[Placed]) -> str:
     if any(len(history.heads) > 1 for history in current):
         return ""
     return REWRITE if current else SET_ASIDE
+
+
+def _half_moved(view: View) -> Iterator[Case]:
+    """Files that are still at the place from which they were moved, unchanged: the move was cut (FORMAT 11.3)."""
+    histories = view.index.histories()
+    arrived: dict[str, Placed] = {
+        head.version.moved_from: head
+        for path, history in histories.items()
+        for head in history.heads
+        if head.version.moved_from is not None and not (paths.is_reserved(path) or head.version.deleted)
+    }
+    for path, history in histories.items() if arrived else ():
+        if len(history.heads) == 1 and history.heads[0].version.vid in arrived:
+            left = history.heads[0]
+            there = arrived[left.version.vid]
+            if _is_same(left.version, there.version) and left.places and there.places:
+                text = f"A move of this file to /{there.version.path} was cut: it is at both places."
+                finding = Finding("half-moved", WARNING, text, path, left.version.vid, 2, FINISH_MOVE)
+                yield Case(finding, (), (left, there))
+
+
+def _is_same(one: Version, other: Version) -> bool:
+    """Both are the same file or directory, at different places."""
+    return (
+        one.path != other.path
+        and not one.deleted
+        and (one.length, one.directory) == (other.length, other.directory)
+        and (one.sha256 or other.sha256) == other.sha256
+    )
 
 
 def _unbound(versions: list[Placed], severity: str) -> Iterator[Finding]:

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from ifap_twisted.core import history as histories
 from ifap_twisted.core import paths
-from ifap_twisted.core.findings import FOLDER_OBJECT, REMEDIES, RESTORE, REWRITE, SET_ASIDE, SNAPSHOT
+from ifap_twisted.core.findings import FINISH_MOVE, FOLDER_OBJECT, REMEDIES, RESTORE, REWRITE, SET_ASIDE, SNAPSHOT
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import ABSENT
 from ifap_twisted.errors import DataError, IFAPError, NotFound, Renumbered, StoreError
-from ifap_twisted.filesystem import folder
+from ifap_twisted.filesystem import folder, renaming
 from ifap_twisted.filesystem.desk import Desk, Found, as_before
 from ifap_twisted.filesystem.drafting import Change
 from ifap_twisted.filesystem.inspecting import Case, whole
@@ -34,6 +34,7 @@ class Mending:
             RESTORE: self._restore,
             REWRITE: self._rewrite,
             FOLDER_OBJECT: self._folder_object,
+            FINISH_MOVE: self._finish_move,
             SET_ASIDE: self._set_aside,
             SNAPSHOT: self._snapshot,
         }
@@ -113,6 +114,10 @@ class Mending:
         found = folder.FolderObject.draw(key, self._random, home=view.home)
         placed = await self._desk.writer.write(found.path, found.encode(), Change())
         await folder.read_object(view.store, placed, view.dialect, view.keys)
+
+    async def _finish_move(self, case: Case) -> None:
+        left, arrived = case.placed
+        await renaming.finish(self._desk, left, arrived)
 
     async def _set_aside(self, case: Case) -> None:
         if not self._desk.view.set_aside(case.uids, case.finding.code):

@@ -67,6 +67,18 @@ async def _move_one(desk: Desk, found: Found, destination: str, root: str) -> En
     return entry
 
 
+async def finish(desk: Desk, left: Placed, arrived: Placed) -> None:
+    """Write the tombstone of a move that was cut, once it is certain that the file has arrived whole (FORMAT 11.3).
+
+    :raises DataError, MessageGone: it has not; nothing was written.
+    """
+    if not arrived.version.directory:
+        async with desk.admitted(arrived.version.size):
+            await desk.reader.content(arrived)
+    path, vid = left.version.path, left.version.vid
+    await desk.writer.write(path, b"", Change(deleted=True, replaced={vid}), expect=vid)
+
+
 def _is_half_moved(desk: Desk, source: str, destination: str) -> bool:
     """Everything at the destination came from the same place below the source: a move of it was cut."""
     index = desk.view.index

@@ -14,10 +14,11 @@ from zope.interface import implementer
 from ifap_twisted.accounts import Account, parse_account
 from ifap_twisted.basedir import Basedir
 from ifap_twisted.basedir.passwords import PasswordFile
+from ifap_twisted.core.findings import Checkup
 from ifap_twisted.core.values import JSON
 from ifap_twisted.deferreds import deferred
-from ifap_twisted.errors import BadSettings
-from ifap_twisted.interfaces import IFilesystem
+from ifap_twisted.errors import BadSettings, Unavailable
+from ifap_twisted.interfaces import IFilesystem, Progress
 from ifap_twisted.keyrings import Backend
 from ifap_twisted.secrecy import Credentials, Secret
 from ifap_twisted.service.facts import facts
@@ -225,6 +226,27 @@ async def make_recovery_code(
     """
     async with _opened(reactor, basedir, settings, passphrase) as service:
         return await service.make_recovery_code(show)
+
+
+@deferred
+async def recover(
+    reactor: Any,
+    basedir: Basedir,
+    settings: Settings,
+    *,
+    passphrase: Secret | None = None,
+    progress: Progress = None,
+) -> Checkup:
+    """Build everything that is known of the folder anew from its messages alone, mend it, and say what was done.
+
+    :param basedir: held by the caller.
+    :raises ReadOnly: nothing can be mended.
+    """
+    async with _opened(reactor, basedir, settings, passphrase) as service:
+        if service.opened is None:
+            raise Unavailable("The folder is not open.")
+        await service.opened.finish()
+        return await service.opened.recover(progress)
 
 
 @asynccontextmanager
