@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from email.message import Message
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 from urllib.parse import quote, unquote
 
 from twisted.internet.defer import Deferred, succeed
@@ -250,6 +251,48 @@ class FoldedTests(ExportCase):
             self.assertRaises(FileExistsError, target.write, (names[1],), b"second", **arguments)
             self.assertEqual(b"first", (self.out / names[0]).read_bytes())
             self.assertFalse((self.out / names[1]).exists())
+
+    def got(self) -> tuple[int, str]:
+        """Exit status and messages."""
+        shown = self.ifap("get", "-r", "/d/", self.out)
+        return shown.status, shown.err
+
+    def test_the_second_one_is_told_with_the_first(self) -> None:
+        """A person learns which two names are one for the disk; -f would not help."""
+        self.stored("d/README", b"first")
+        self.stored("d/readme", b"second")
+        real, place = Target.find, self.out / "README"
+
+        def find(target: Target, parts: Sequence[str]) -> os.stat_result | None:
+            folded = [*parts[:-1], "README"] if parts[-1] == "readme" else parts
+            return real(target, folded)
+
+        with patch.object(Target, "find", find):
+            status, err = self.got()
+        self.assertEqual((4, b"first"), (status, place.read_bytes()), err)
+        self.assertIn("/d/README", err)
+        self.assertIn("/d/readme", err)
+        self.assertNotIn("-f", err)
+
+    def test_what_was_there_before_is_no_twin(self) -> None:
+        """It is refused as ever, although another name of the folder is spelt alike."""
+        (self.out / "readme").write_bytes(b"before")
+        self.stored("d/README", b"first")
+        self.stored("d/readme", b"second")
+        err = self.got()[1]
+        self.assertIn("give -f", err)
+        self.assertEqual(b"before", (self.out / "readme").read_bytes())
+
+    def test_a_name_that_the_disk_does_not_take(self) -> None:
+        """The disk says that an argument is wrong; which part of the name it is, is told."""
+        self.stored("d/a:b", b"x")
+
+        def refuse(target: Target, parts: Sequence[str], *_arguments: object, **_options: object) -> None:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), target.shown(parts))
+
+        with patch.object(Target, "write", refuse):
+            err = self.got()[1]
+        self.assertIn("Invalid argument: not every disk takes the name, because it holds ':'", err)
 
 
 class DispositionTests(ExportCase):

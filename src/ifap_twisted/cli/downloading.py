@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ifap_twisted.cli.inflight import Gate, each
@@ -20,7 +21,8 @@ from ifap_twisted.cli.progress import Progress, counting
 from ifap_twisted.cli.remote import RemoteName
 from ifap_twisted.cli.targets import Run, Target, is_local_directory
 from ifap_twisted.core import limits, paths
-from ifap_twisted.errors import AlreadyExists, IsADirectory, NotADirectory
+from ifap_twisted.core.portable import MACOS, WINDOWS, folded, portable
+from ifap_twisted.errors import AlreadyExists, IFAPError, IsADirectory, NotADirectory
 
 if TYPE_CHECKING:
     from ifap_twisted.cli.session import Session
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 FILES_IN_FLIGHT: Final = 32
 BYTES_IN_FLIGHT: Final = limits.FILES_IN_FLIGHT * limits.MAX_FILE_SIZE
 """Content held in memory at a time: each file is checked as a whole before a byte of it is written."""
+_NO_NAME: Final = {errno.EINVAL, errno.EILSEQ}
+"""What disks of other systems say of a name that they do not take (FAT, NTFS, shares)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +146,29 @@ class Download:
             else:
                 await self._get(item)
                 self.new += 1
-        except EXPECTED as error:
+        except OSError as error:
+            self._failed(await self._session.worker(partial(self._explained, error, item)), item.entry.path)
+        except IFAPError as error:
             self._failed(error, item.entry.path)
         progress.advance(item.entry.size)
+
+    def _explained(self, error: OSError, item: Item) -> Exception:
+        """Why the disk refused a name, where that can be told: nothing is renamed because of it."""
+        if isinstance(error, FileExistsError) and (twin := self._twin(item)) is not None:
+            detail = f"This disk takes the name for that of /{twin.entry.path}, which was written there just now."
+            return AlreadyExists(detail, path=item.entry.path)
+        why = portable("/".join(item.parts), WINDOWS) if error.errno in _NO_NAME else None
+        if why is None:
+            return error
+        return OSError(error.errno, f"{error.strerror}: not every disk takes the name, because {why}", error.filename)
+
+    def _twin(self, item: Item) -> Item | None:
+        """The file of this run that the disk has in the place of this one."""
+        found = item.target.find(item.parts)
+        if found is None or not self._run.wrote(found):
+            return None
+        mine = _spellings(item)
+        return next((one for one in self._items if one is not item and mine & _spellings(one)), None)
 
     async def _is_there(self, item: Item) -> bool:
         """Whether the local file is the same already, which is asked for trees that replace what is there.
@@ -182,6 +206,12 @@ class Download:
     def _failed(self, error: Exception, path: str) -> None:
         self.failures += 1
         self._console.failed(error, path)
+
+
+def _spellings(item: Item) -> set[tuple[tuple[int, int], str, str]]:
+    """Two files that are one on some disk have one of these in common."""
+    name = "/".join(item.parts)
+    return {(item.target.identity, system, folded(name, system)) for system in (MACOS, WINDOWS)}
 
 
 def _below(directory: str, path: str) -> str:

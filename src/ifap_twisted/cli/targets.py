@@ -35,11 +35,20 @@ class Run:
 
     def __init__(self) -> None:
         self._files: set[tuple[int, int]] = set()
+        self._new: set[tuple[int, int]] = set()
         self._naming = Lock()
 
     def add(self, descriptor: int) -> None:
         """Know an open file from now on."""
         self._files.add(_identity(os.fstat(descriptor)))
+
+    def know_new(self, written: os.stat_result) -> None:
+        """Know a file that was written where nothing was."""
+        self._new.add(_identity(written))
+
+    def wrote(self, found: os.stat_result) -> bool:
+        """Whether this is one of them."""
+        return _identity(found) in self._files | self._new
 
     def replace(self, temporary: str, name: str, parent: int) -> None:
         """Give a file its name, and end what had it.
@@ -124,9 +133,12 @@ class Target:
             try:
                 try:
                     _fill(descriptor, data, mode, modified)
+                    written = os.fstat(descriptor)
                 finally:
                     os.close(descriptor)
-                if replace or not self._linked(temporary, parts[-1], parent):
+                if not replace and self._linked(temporary, parts[-1], parent):
+                    self._run.know_new(written)
+                else:
                     self._run.replace(temporary, parts[-1], parent)
             except BaseException:
                 with suppress(FileNotFoundError):
