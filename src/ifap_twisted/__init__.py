@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from ifap_twisted.core.values import (
         ABSENT,
+        Checked,
         Entry,
         Event,
         Lock,
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ABSENT": "core.values",
+    "Checked": "core.values",
     "Checkup": "core.findings",
     "Collection": "core.collection",
     "Credentials": "secrecy",
@@ -142,6 +144,7 @@ __all__ = [
     "BadSettings",
     "BasedirInUse",
     "CallerError",
+    "Checked",
     "Checkup",
     "Collection",
     "Conflict",

@@ -50,11 +50,11 @@ class CheckCase(SynchronousTestCase):
         head = self.folder.shelf.messages[uid].partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
         return envelope.read_header(head, dialect=IFAP, keys=(KEY,), home=None)
 
-    def sealed(self, **changes: Any) -> bytes:
+    def sealed(self, content: bytes = b"c", **changes: Any) -> bytes:
         """A message that a device of this folder could have written."""
         values = {"path": "c", "vid": "c" * 22, "writer": WRITER, "clock": {WRITER: 1}, "modified": START}
         draft = Draft(**{**values, "home": self.version(self.a).home, **changes})
-        return envelope.seal(draft, b"c", dialect=IFAP, key=KEY, now=START, random=self.folder.random).message
+        return envelope.seal(draft, content, dialect=IFAP, key=KEY, now=START, random=self.folder.random).message
 
     def check(self, device: Filesystem | None = None, share: float = 100) -> Checkup:
         before = dict(self.folder.shelf.messages)

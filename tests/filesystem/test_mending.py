@@ -303,13 +303,15 @@ class DoubtTests(MendingCase):
     def test_not_given_now(self) -> None:
         """What the server refuses to give is not damaged; what it is about waits, the rest is mended."""
         self.spoil(self.newer)
-        self.spoil(self.a)
+        self.put_bad_copy()
         store = self.folder.store()
         device = self.folder.device(store=store)
         self.check(device)
         store.message = Unreadable(self.newer).of(store.message)  # type: ignore[method-assign]
-        found = {one.version: one.mended for one in self.repaired(device).findings if one.code == "truncated"}
-        self.assertEqual(found, {self.version(self.newer).vid: False, self.version(self.a).vid: True})
+        before = dict(self.folder.shelf.messages)
+        found = {one.path: one.mended for one in self.repaired(device).findings if one.code == "truncated"}
+        self.assertEqual(found, {"a": False, "b": True})
+        self.assertEqual(dict(self.folder.shelf.messages), before)
 
     def test_garbled_once(self) -> None:
         """What a second look finds whole is not mended, and no finding any more."""

@@ -12,7 +12,7 @@ from ifap_twisted.errors import MessageGone, ReadOnly, Truncated, Unavailable
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Membership
 from tests.filesystem.folders import KEY, result
-from tests.filesystem.test_checking import CheckCase
+from tests.filesystem.test_checking import WRITER, CheckCase
 
 
 class RecoveryCase(CheckCase):
@@ -93,6 +93,28 @@ class MoveTests(RecoveryCase):
         result(self.device.copy("a", "c"))
         self.assertNotIn("half-moved", self.done(self.recovered()))
         self.assertEqual(self.names(), ["a", "b", "c"])
+
+    def test_another_content(self) -> None:
+        """What only says that it came from there, and is another file, does not take its place."""
+        a = self.version(self.a)
+        for content, number in ((b"jello", 1), (b"hello!", 2)):
+            message = self.sealed(
+                content, path=f"c{number}", vid=f"{number}" * 22, moved_from=a.vid, clock={WRITER: number}
+            )
+            self.folder.shelf.add(message)
+            self.assertNotIn("half-moved", self.done(self.recovered()))
+        self.assertIn("a", self.names())
+
+    def test_a_directory(self) -> None:
+        """Each file and marker of a tree is finished by itself."""
+        result(self.device.make_directory("d"))
+        for name in ("d/x", "d/y"):
+            result(self.device.put(name, name.encode()))
+        for path, to in (("d/x", "e/x"), ("d/y", "e/y")):
+            self.cut_move(path, to)
+        self.recovered()
+        self.assertEqual(self.names(), ["a", "b", "d", "e", "e/x", "e/y"])
+        self.assertEqual(result(self.device.get("e/y")), b"d/y")
 
     def test_locked(self) -> None:
         """What somebody holds is left to him."""
