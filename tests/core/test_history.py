@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.core.history import History, Placed
+from ifap_twisted.core.history import Bygone, History, Placed
 from ifap_twisted.core.values import Version
 
 
@@ -146,6 +146,23 @@ class ReferenceTests(SynchronousTestCase):
         history = History(at(theirs("1"), ours("2", "A", {"A": 1}, parents=("1",)), ours("3", "B", {"A": 1, "B": 1})))
         self.assertTrue(history.descends(history.versions[2], history.versions[0]))
         self.assertEqual(vids(history.heads), ["3"])
+
+    def test_the_newest_of_some_is_none_that_was_collected(self) -> None:
+        """Though it was stored again as the last of its chain; unless nothing else is there."""
+        versions = at(theirs("1"), theirs("2"), theirs("3"), theirs("0"))
+        history = History(versions, Bygone(copies=frozenset({4})))
+        self.assertEqual("3", history.newest_of(versions).version.vid)
+        self.assertEqual("1", history.newest_of([versions[0], versions[3]]).version.vid)
+        self.assertEqual("0", history.newest_of([versions[3]]).version.vid)
+        ended = History(versions, Bygone(ended=frozenset({1, 2, 3, 4})))
+        self.assertEqual("2", ended.newest_of(versions[:2]).version.vid)
+
+    def test_the_newest_of_some_is_none_that_came_too_late(self) -> None:
+        """While one is there that did not."""
+        versions = at(theirs("1"), ours("x", "A", {"A": 1}, lock="L"))
+        history = History(versions, fences={"L": 1})
+        self.assertEqual("1", history.newest_of(versions).version.vid)
+        self.assertEqual("x", history.newest_of(versions[1:]).version.vid)
 
     def test_two_chains_are_concurrent(self) -> None:
         """One began before our version, one behind it."""

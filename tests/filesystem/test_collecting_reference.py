@@ -148,11 +148,53 @@ class ReferenceCase:
         self.assertFalse(kept & deleted)
 
 
-class IfapTests(ReferenceCase, SynchronousTestCase):
+class SealedCase(ReferenceCase):
+    """The same with messages that are known again when they were collected: those without encryption are not."""
+
+    def collected_first(self) -> bytes:
+        """Four versions are written and the older two are collected; the message of the first one."""
+        self.write("a", b"0")
+        first = self.folder.shelf.messages[max(self.folder.shelf.messages)]
+        for number in range(1, 4):
+            self.write("a", b"%d" % number)
+        self.collected()
+        return first
+
+    def test_undelete_takes_what_was_removed(self) -> None:
+        """And not what was collected before, and stored again by the server: it has the highest UID of the chain."""
+        first = self.collected_first()
+        result(self.ours.remove("a"))
+        self.folder.shelf.add(first)
+        result(self.device().undelete("a"))
+        self.assertEqual(b"3", result(self.device().get("a")))
+
+    def test_a_repair_takes_the_newest_that_was_not_collected(self) -> None:
+        """A version that was collected, and stored again by the server, is not what a damaged one replaced."""
+        first = self.collected_first()
+        uid = int(self.ours.desk.view.index.history("a").heads[0].rank)
+        self.folder.shelf.add(first)
+        self.folder.shelf.tamper(uid, self.folder.shelf.messages[uid][:-8])
+        device = self.device()
+        found = result(device.check(read_data=100, repair=True))
+        self.assertEqual(["restore"], [one.remedy for one in found.findings if one.mended and one.path == "a"])
+        self.assertEqual(b"2", result(self.device().get("a")))
+
+    def test_a_repair_takes_what_was_collected_when_nothing_else_is_whole(self) -> None:
+        """It is better than nothing, and what it replaces stays."""
+        first = self.collected_first()
+        for uid in [int(placed.rank) for placed in self.ours.desk.view.index.history("a").versions]:
+            self.folder.shelf.tamper(uid, self.folder.shelf.messages[uid][:-8])
+        self.folder.shelf.add(first)
+        device = self.device()
+        result(device.check(read_data=100, repair=True))
+        self.assertEqual(b"0", result(self.device().get("a")))
+
+
+class IfapTests(SealedCase, SynchronousTestCase):
     """python-ifaplib."""
 
 
-class MailfileTests(ReferenceCase, SynchronousTestCase):
+class MailfileTests(SealedCase, SynchronousTestCase):
     """mailfile."""
 
     dialect = "mailfile"

@@ -100,6 +100,15 @@ class History:
         """What the history would be if only these were there."""
         return History(versions, self.bygone, self._fences)
 
+    def newest_of(self, versions: Sequence[Placed]) -> Placed:
+        """The one of these, which are one at least, that would be current if only they were there.
+
+        One that was collected once, and so is old whenever it was stored again, is it only when no other can be.
+        """
+        left = self.of(versions)
+        tops = left.heads or heads(versions)  # it has none when all are of a file of which the end is on record
+        return max(tops, key=lambda top: (not left.is_bygone(top), left.precedence(top)))
+
     def knowing(self, bygone: Bygone) -> History:
         """What it would be if just these had been collected once."""
         return History(self.versions, bygone, self._fences)

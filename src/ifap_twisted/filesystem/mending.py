@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from ifap_twisted.core import history as histories
 from ifap_twisted.core import paths
 from ifap_twisted.core.findings import FINISH_MOVE, FOLDER_OBJECT, REMEDIES, RESTORE, REWRITE, SET_ASIDE, SNAPSHOT
 from ifap_twisted.core.history import Placed
@@ -75,9 +74,10 @@ class Mending:
         :raises NotFound: no version is whole.
         """
         (bad,) = case.placed
-        left = whole(self._desk.view, self._desk.view.index.history(bad.version.path))
+        history = self._desk.view.index.history(bad.version.path)
+        left = whole(self._desk.view, history)
         while left:
-            newest = histories.heads(left)[-1]
+            newest = history.newest_of(left)
             try:
                 await self._write_again(newest, over=bad)
             except DataError:

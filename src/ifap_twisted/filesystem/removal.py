@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 
-from ifap_twisted.core import history as histories
 from ifap_twisted.core import paths
 from ifap_twisted.core.values import Entry, Expect
 from ifap_twisted.deferreds import deferred, settled
@@ -162,7 +161,7 @@ def _before_removal(desk: Desk, path: str) -> Found:
     kept = [placed for placed in history.versions if not placed.version.deleted]
     if not kept:
         raise NotFound(f"Nothing of /{path} is left.", path=path)
-    return Found(history, histories.heads(kept)[-1], path)
+    return Found(history, history.newest_of(kept), path)
 
 
 async def restore(desk: Desk, path: str, version: str, *, expect: Expect) -> Entry:
