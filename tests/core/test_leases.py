@@ -119,7 +119,7 @@ class LeaseTests(SynchronousTestCase):
 
     def test_it_ends_when_the_observer_has_known_it_for_so_long(self) -> None:
         """By its own elapsed clock."""
-        self.observed.see([1], 1000.0)
+        self.observed.see({1: "L"}, 1000.0)
         self.assertFalse(self.ended(locks(lock("L")), 1099.9))
         self.assertTrue(self.ended(locks(lock("L")), 1100.0))
 
@@ -143,16 +143,34 @@ class LeaseTests(SynchronousTestCase):
 
     def test_a_server_whose_clock_jumps_back_ends_nothing_early(self) -> None:
         """Then the observer's clock decides."""
-        self.observed.see([1], 0.0)
+        self.observed.see({1: "L"}, 0.0)
         self.observed.date({1: 5000.0, 2: 1400.0}, 0.0)
         self.assertFalse(self.ended(locks(lock("L")), 99.0))
         self.assertTrue(self.ended(locks(lock("L")), 100.0))
 
+    def test_another_message_at_a_uid_is_new(self) -> None:
+        """A mailbox was put back: neither the time for which the former was known nor its date are those of this."""
+        self.observed.see({1: "K"}, 0.0)
+        self.observed.date({1: 5000.0, 2: 5100.0}, 0.0)
+        self.assertTrue(self.ended(locks(lock("L")), 0.0))
+        self.observed.see({1: "L"}, 100.0)
+        self.assertFalse(self.ended(locks(lock("L")), 199.0))
+        self.assertEqual(self.observed.undated([1, 2]), [1])
+        self.observed.see({1: "L"}, 150.0)
+        self.assertTrue(self.ended(locks(lock("L")), 200.0))
+
+    def test_nor_is_the_date_of_a_file_that_of_a_lock_at_its_uid(self) -> None:
+        """It is asked for anew."""
+        self.observed.date({1: 5000.0, 2: 5100.0}, 0.0)
+        self.observed.see({1: "L"}, 0.0)
+        self.assertFalse(self.ended(locks(lock("L")), 99.0))
+        self.assertEqual(self.observed.undated([1, 2]), [1])
+
     def test_the_last_renewal_counts(self) -> None:
         """Each one is a whole lease."""
         found = locks(lock("L"), lock("r", "L", number=1, seconds=50))
-        self.observed.see([1], 0.0)
-        self.observed.see([2], 90.0)
+        self.observed.see({1: "L"}, 0.0)
+        self.observed.see({2: "r"}, 90.0)
         self.assertFalse(self.ended(found, 139.0))
         self.assertTrue(self.ended(found, 140.0))
 
@@ -275,7 +293,7 @@ class OrderTests(SynchronousTestCase):
         ]
         observed = Observations()
         for uid, moment in seen.items():
-            observed.see([uid], moment)
+            observed.see({uid: f"m{uid}"}, moment)
         observed.date(dates, now)
         before = [claim.id for claim in Locks(placed, VALIDITY).open if not observed.has_ended(claim, now)]
         after = [claim.id for claim in Locks(placed, VALIDITY).open if not observed.has_ended(claim, now + later)]

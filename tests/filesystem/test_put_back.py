@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.errors import Conflict, IFAPError, LeaseLost, StoredAsConflict
+from ifap_twisted.errors import Conflict, IFAPError, LeaseLost, Locked, StoredAsConflict
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import Turnstile
 from tests.filesystem.folders import Folder, result
@@ -251,6 +251,44 @@ class RefreshingTests(PutBack):
         self.restore("e")
         self.failureResultOf(self.device.unlock("a"), LeaseLost)
         self.assert_same_as_a_new_device()
+
+    def assert_respected(self) -> None:
+        """A lock that another device takes now, at a number that was that of another lock, is not taken over."""
+        other = self.folder.device()
+        lock = result(other.lock("a", seconds=300))
+        self.folder.clock.advance(5)
+        result(self.device.refresh())
+        self.assertEqual([one.id for one in result(self.device.locks())], [lock.id])
+        self.failureResultOf(self.device.lock("a", seconds=60), Locked)
+        self.failureResultOf(self.device.put("a", b"2"), Locked)
+        result(other.put("a", b"2"))
+        self.folder.clock.advance(300)
+        result(self.device.lock("a", seconds=60))
+
+    def test_a_lock_at_the_number_of_a_lock(self) -> None:
+        """What was known of the time of the one that was lost says nothing of the new one (FORMAT 10.1)."""
+        result(self.folder.device().lock("a", seconds=300))
+        self.failureResultOf(self.device.lock("a", seconds=60), Locked)
+        self.folder.clock.advance(1000)
+        self.restore()
+        self.assert_respected()
+
+    def test_a_lock_at_the_number_of_a_lock_that_was_ended(self) -> None:
+        """Nothing that is there tells that the mailbox was put back."""
+        for connected in (True, False):
+            other = self.folder.device()
+            result(other.lock("a", seconds=300))
+            self.failureResultOf(self.device.lock("a", seconds=60), Locked)
+            result(other.unlock("a"))
+            self.assertEqual(result(self.device.locks()), [])
+            self.folder.clock.advance(1000)
+            if connected:
+                self.put_back()
+            else:
+                self.restore()
+            self.assert_respected()
+            result(self.device.unlock("a"))
+            self.put_back = self.shelf.back_up()
 
     def test_what_it_costs(self) -> None:
         """One header for a connection where nothing was put back, and nothing after that."""

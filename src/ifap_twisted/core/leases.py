@@ -163,6 +163,7 @@ class Observations:
 
     def __init__(self) -> None:
         self._seen: dict[int, float] = {}
+        self._vids: dict[int, str] = {}
         self._dates: dict[int, float] = {}
         self._ahead: dict[int, float] = {}
         """By how much the server's clock is ahead of the elapsed one at least, as a message tells that was there."""
@@ -170,10 +171,16 @@ class Observations:
         self._ahead_at_most: float | None = None
         self._enough = FACTS_OF_GONE
 
-    def see(self, uids: Iterable[int], now: float) -> None:
-        """Lock messages are there, now at the latest."""
-        for uid in uids:
-            self._seen.setdefault(uid, now)
+    def see(self, messages: Mapping[int, str], now: float) -> None:
+        """Lock messages are there, now at the latest.
+
+        :param messages: their vids, by UID: where a mailbox was put back from a backup a UID may be that of another
+            message than before, of which nothing is known yet (FORMAT 2.1).
+        """
+        for uid, vid in messages.items():
+            if self._vids.get(uid) != vid:
+                self._vids[uid], self._seen[uid] = vid, now
+                self._dates.pop(uid, None)
 
     def date(self, dates: Mapping[int, float], now: float) -> None:
         """The server told when it received these messages of ours; all of them are there."""
@@ -222,7 +229,7 @@ class Observations:
         if len(self._ahead) + len(self._seen) <= self._enough:
             return
         newest = set(sorted(self._ahead)[-FACTS_OF_GONE // 4 :])
-        for facts in (self._seen, self._dates, self._ahead):
+        for facts in (self._seen, self._vids, self._dates, self._ahead):
             for uid in [uid for uid in facts if uid not in newest and uid not in present]:
                 del facts[uid]
         self._enough = 2 * (len(self._ahead) + len(self._seen)) + FACTS_OF_GONE

@@ -62,7 +62,7 @@ class LockBook:
         self.elapsed = elapsed
         self._watchers = watchers
         self._observed = Observations()
-        self._validity = known.uidvalidity
+        self._generation = known.index_generation
         self._told: dict[str, str] = {}
         self._own: dict[str, Own] = {}
         self._memory = memory
@@ -174,19 +174,19 @@ class LockBook:
             return
         wanted = self._observed.undated([*(claim.last.rank for claim in claims), *self._newest()])
         if wanted:
-            validity = self._known.index.validity
-            self._date(await self._known.store.dates(wanted), validity)
+            generation = self._known.index_generation
+            self._date(await self._known.store.dates(wanted), generation)
 
     async def ask_date_of(self, uid: int, sent: float) -> None:
         """Learn when the server received a message that was sent no earlier than ``sent``."""
-        validity = self._known.index.validity
+        generation = self._known.index_generation
         dates = await self._known.store.dates([uid])
-        if self._date(dates, validity) and uid in dates:
+        if self._date(dates, generation) and uid in dates:
             self._observed.sent(dates[uid], sent)
 
-    def _date(self, dates: Mapping[int, float], validity: int) -> bool:
-        """Note dates, unless they may be those of other messages by now; fires with whether they are noted."""
-        if self._known.renumbering or validity != self._known.index.validity:
+    def _date(self, dates: Mapping[int, float], generation: int) -> bool:
+        """Note dates, unless they may be those of other messages by now; whether they are noted."""
+        if self._known.generation != generation:
             return False
         self._observed.date(dates, self.elapsed())
         return True
@@ -202,8 +202,8 @@ class LockBook:
 
     def noticed(self, paths: Collection[str]) -> None:
         """Lock objects of these paths came or went."""
-        if self._validity != self._known.index.validity:  # the UIDs are others
-            self._validity = self._known.index.validity
+        if self._generation != self._known.index_generation:  # the UIDs are others, UIDVALIDITY or not
+            self._generation = self._known.index_generation
             self._observed = Observations()
         before = {path: self._told.get(path) for path in paths}
         self._see(paths)
@@ -213,8 +213,9 @@ class LockBook:
 
     def _see(self, paths: Iterable[str]) -> None:
         for path in list(paths):
-            messages = [message.rank for claim in self.at(path).claims for message in claim.messages]
-            self._observed.see(messages, self.elapsed())
+            messages = (message for claim in self.at(path).claims for message in claim.messages)
+            vids = {message.rank: message.placed.version.vid for message in messages}
+            self._observed.see(vids, self.elapsed())
             held = self.holding(path)
             if held is None:
                 self._told.pop(path, None)
