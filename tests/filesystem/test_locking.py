@@ -15,7 +15,7 @@ from ifap_twisted.basedir import Basedir
 from ifap_twisted.basedir.locks import FileLocks
 from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core.leases import PREFIX
-from ifap_twisted.core.values import ABSENT, Event
+from ifap_twisted.core.values import ABSENT, Event, Receipt
 from ifap_twisted.errors import (
     CallerError,
     Conflict,
@@ -31,7 +31,7 @@ from ifap_twisted.errors import (
 )
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
-from ifap_twisted.filesystem.locking import Locking
+from ifap_twisted.filesystem.locking import TRIES, Locking
 from ifap_twisted.store.memory import FULL_TRAITS, Fate, MemoryStore, Turnstile
 from ifap_twisted.workers import InlineWorker
 from tests.basedir.places import PlacedTestCase
@@ -219,6 +219,28 @@ class TakingTests(LockCase):
         self.assertEqual(self.refused(losing, Locked).holder, "two@work")
         self.assertEqual(self.objects(), 1)
         self.assertEqual([lock.holder for lock in self.done(self.one.fs.locks())], ["two@work"])
+
+    def test_an_attempt_that_is_given_up_leaves_no_lock(self) -> None:
+        """Whenever it claims what ran out, the holder has just renewed it; the holder loses nothing by that."""
+        lock = self.done(self.two.fs.lock("a", seconds=1))
+        append = self.one.store.append
+        renewals = 0
+
+        def overtaken(message: bytes) -> Deferred[Receipt]:
+            nonlocal renewals
+            renewals += 1
+            result(self.two.fs.lock("a", renew=lock.id, seconds=1))
+            self.folder.clock.advance(2)
+            return append(message)
+
+        self.folder.clock.advance(2)
+        self.patch(self.one.store, "append", overtaken)
+        self.assertIn("all the time", str(self.refused(self.one.fs.lock("a", seconds=3600), Locked)))
+        self.assertGreater(renewals, TRIES)
+        self.assertFalse(any(one.mine for one in self.done(self.one.fs.locks())))
+        self.done(self.two.fs.lock("a", renew=lock.id, seconds=60))
+        self.done(self.two.fs.put("a", b"by the holder"))
+        self.assertEqual(self.current(), b"by the holder")
 
     def test_locks_are_listed_with_their_holders(self) -> None:
         """Below a path; by the status they are counted, by entries shown."""

@@ -230,7 +230,10 @@ class Locking:
         return claim
 
     async def _settled(self, path: str, lease: Lease) -> Claim:
-        """Our claim, once it holds: everybody before it is over, and a message of ours says so."""
+        """Our claim, once it holds: everybody before it is over, and a message of ours says so.
+
+        :raises Locked: somebody else holds it; ours is withdrawn.
+        """
         for _ in range(TRIES):
             claim = self._find_open(path, lease.of)
             if claim is None:
@@ -244,6 +247,9 @@ class Locking:
                 await self._withdraw(path, claim)
                 raise self._locked_error(path, lasting)
             await self._add(lease._replace(number=claim.number + 1))
+        given_up = self._find_open(path, lease.of)
+        if given_up is not None:
+            await self._withdraw(path, given_up)
         raise Locked("Others lock and unlock this path all the time.", path=path)
 
     async def _renewed(self, path: str, lock: str, seconds: int, holder: str | None) -> Lock:
