@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -203,6 +204,24 @@ class FileWriterTests(WriterPromises, PlacedTestCase):
         self.assertFalse(self.make().unsettled)
         self.successResultOf(self.make().settle())
         self.assertIn(b"true", self.path.read_bytes())
+
+    def test_settling_that_fails_half_way(self) -> None:
+        """The file is in its place, and the disk fails then: the next number is on the disk before it is given."""
+        writer = self.make()
+        self.take(writer)
+        write = writing.write_versioned
+
+        def failing(*arguments: Any) -> None:
+            write(*arguments)
+            raise IFAPError("Cannot write: Input/output error")
+
+        self.patch(writing, "write_versioned", failing)
+        self.failureResultOf(writer.settle(), IFAPError)
+        self.patch(writing, "write_versioned", write)
+        last = self.take(writer)
+        again = self.make()
+        self.assertTrue(again.unsettled)
+        self.assertGreater(self.take(again), last)
 
     def test_of_an_earlier_release(self) -> None:
         """A file that says nothing of that is not settled."""

@@ -7,9 +7,12 @@ from typing import Any
 from twisted.internet.defer import fail
 from twisted.trial.unittest import SynchronousTestCase
 
+from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core import limits
-from ifap_twisted.errors import Conflict, MessageGone, NoRoom
+from ifap_twisted.errors import Conflict, MessageGone, NoRoom, OutcomeUnknown
 from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.filesystem.sending import SENDINGS
+from ifap_twisted.store.memory import Fate
 from ifap_twisted.testing.seen import NAME, DiskMarks
 from tests.filesystem.folders import Folder, result
 from tests.filesystem.machines import Machine
@@ -33,6 +36,7 @@ class WithheldTests(SynchronousTestCase):
 
     def killed(self, process: Filesystem) -> None:
         """It ends without a word."""
+        process._marking.give_up()  # type: ignore[union-attr]
         process.desk.view.close()
         result(process.desk.view.store.close())
 
@@ -69,6 +73,37 @@ class WithheldTests(SynchronousTestCase):
         """It begins without marks, as an older release did."""
         result(self.written().close())
         self.check_both_stay(self.next_process(marks=None))
+
+    def test_a_look_in_between(self) -> None:
+        """A process that only reads knows no more of it, and does not vouch for the name."""
+        for lost in (False, True):
+            self.setUp()
+            process = self.written()
+            if lost:
+                result(process.close())
+                del self.machine.disk.files[NAME]
+            else:
+                self.killed(process)
+            look = self.next_process()
+            self.folder.clock.advance(60)
+            result(look.close())
+            self.check_both_stay(self.next_process())
+
+    def test_a_name_that_could_not_be_drawn(self) -> None:
+        """Nothing is vouched for at the end of a process whose last message may still arrive under its name."""
+        process = self.machine.start()
+        base = result(process.put("a", b"0")).version
+        self.store = process.desk.view.store
+        self.store.doom_next(Fate.CUT_LATE, SENDINGS)
+        drawing = FileWriter.renew
+        self.patch(FileWriter, "renew", lambda _writer: fail(NoRoom("Cannot write: No space left on device.")))
+        putting = process.put("a", b"late", expect=base)
+        self.folder.clock.pump([0.5] * 60)
+        self.failureResultOf(putting, OutcomeUnknown)
+        before = process.desk.writer.sending._identity.writer
+        result(process.close())
+        self.patch(FileWriter, "renew", drawing)
+        self.assertNotEqual(result(self.machine.start().put("b", b"1")).writer, before)
 
     def test_marks_that_could_not_be_kept(self) -> None:
         """The disk was full at its end."""

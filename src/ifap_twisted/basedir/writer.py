@@ -222,6 +222,7 @@ class FileWriter:
         """Let the next process go on with this name, and the numbers that are left."""
         await self._my_turn()
         if self.unsettled:
+            self._reserved = self._following  # should this fail when it is on the disk: the next number is stored first
             await self._store(Stored(self.writer, self._following, settled=True), self._following)
 
     async def _my_turn(self) -> None:

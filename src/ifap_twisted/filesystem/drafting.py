@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from ifap_twisted.clocks import date_by
 from ifap_twisted.core import capacity, envelope, leases, limits, planning
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.values import JSON, Draft, Lease, Sealed
-from ifap_twisted.errors import InvalidPath, TooLarge
+from ifap_twisted.errors import IFAPError, InvalidPath, TooLarge
 from ifap_twisted.filesystem.backlog import Backlog
 from ifap_twisted.filesystem.slices import Slices
 from ifap_twisted.filesystem.view import View
@@ -51,6 +52,8 @@ class Drafting:
     :param compat: refuse what the reference programs would not see (FORMAT 1.6).
     :ivar unseen: paths written that the reference programs do not see.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -156,11 +159,27 @@ class Drafting:
             extra=_first(change.extra, known.extra if known else None, {}),
         )
 
+    async def draw_name(self) -> None:
+        """Take another name if an earlier life wrote, or may have sent, what nobody shows and may turn up (FORMAT 3.2).
+
+        :raises IFAPError: it cannot be stored; nothing is written before it is.
+        """
+        if self._backlog.unclean:
+            await self._identity.renew()
+            self._backlog.unclean = False
+
+    async def keep_name(self) -> None:
+        """Let the next process of this device go on under its name: all that this one wrote is known to it."""
+        if self._backlog.unclean:
+            return
+        try:
+            await self._identity.settle()
+        except IFAPError as error:  # it draws another name
+            self._log.warn("the name of this device could not be kept: {why}", why=str(error))
+
     async def _number(self) -> int:
         """This device's next number; of a new writer when the folder knows a greater one (FORMAT 3.2)."""
-        if self._backlog.unclean:
-            await self._identity.renew()  # what an earlier life wrote and nobody shows may turn up yet
-            self._backlog.unclean = False
+        await self.draw_name()
         number = await self._identity.take(1)
         if number > self._view.index.greatest(self._identity.writer):
             return number

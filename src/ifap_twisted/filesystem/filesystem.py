@@ -386,8 +386,8 @@ class Filesystem:
         self.desk.writer.stop()
         if self._journal is not None:
             await self._journal.close()
-        if self._marking is not None:
-            await self._marking.close()
+        if self._marking is not None and await self._marking.close():
+            await self.desk.writer.drafting.keep_name()
         self._checkpointing.close()
         self.desk.view.close()
         await self.desk.view.store.close()

@@ -123,7 +123,7 @@ class Intake:
         known.home = home
         for uid in list(known.index.uids()):
             version = known.index.at(uid)
-            if version is not None and version.ours and version.home != home:
+            if version is not None and (version.ours or version.bound) and version.home != home:
                 strange.append(version)
                 error = ForeignFolder("The message was written for another folder.", path=version.path)
                 known.index.reject(uid, error)

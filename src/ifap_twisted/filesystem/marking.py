@@ -28,7 +28,7 @@ from ifap_twisted.errors import IFAPError, NewerVersionNeeded
 from ifap_twisted.filesystem.known import Known, do_nothing
 from ifap_twisted.filesystem.slices import Slices
 from ifap_twisted.filesystem.turns import Turns
-from ifap_twisted.interfaces import IMarks, IWriterIdentity
+from ifap_twisted.interfaces import IMarks
 
 SHOWN_OF_A_VID: Final = 8
 MOST: Final = 20
@@ -51,12 +51,9 @@ class Marking:
 
     _log = Logger()
 
-    def __init__(
-        self, known: Known, marks: IMarks, identity: IWriterIdentity, *, clock: IReactorTime, expected: bool
-    ) -> None:
+    def __init__(self, known: Known, marks: IMarks, *, clock: IReactorTime, expected: bool) -> None:
         self._known = known
         self._marks = marks
-        self._identity = identity
         self._clock = clock
         self._expected = expected
         self._slices = Slices(clock)
@@ -69,7 +66,7 @@ class Marking:
         self._index = known.index
         self._soon: IDelayedCall | None = None
         self._later: IDelayedCall | None = None
-        self._begun = self._closed = self._given_up = self.whole = False
+        self._recalled = self._begun = self._closed = self._given_up = self.whole = False
         self._told: list[Notice] = []
         self._failure: IFAPError | None = None
 
@@ -88,9 +85,18 @@ class Marking:
             return
         await self._take(kept)
         self.whole = kept is not None and not self._told
-        self._begun = True
-        self._known.changed = self._changed
-        self._changed()
+        self._recalled = True
+
+    def begin(self) -> None:
+        """Remember from now on what is seen, unless what was seen before could not be read."""
+        if self._recalled:
+            self._begun = True
+            self._known.changed = self._changed
+            self._changed()
+
+    def forgo(self, error: IFAPError) -> None:
+        """Remember nothing anew; what was seen before stays as it is."""
+        self._failure = error
 
     async def _take(self, kept: Kept | None) -> None:
         now = date_by(self._clock)
@@ -249,21 +255,14 @@ class Marking:
             if call is not None and call.active():
                 call.cancel()
 
-    async def close(self) -> None:
-        """Keep what is left to keep, and let go; while the view is still open."""
+    async def close(self) -> bool:
+        """Keep what is left to keep, and let go, while the view is still open; whether all of it is kept."""
         self._closed = True
         await self._keeping.next()
-        if self._begun and self._failure is None and not (self._waiting or self._known.renumbering):
-            await self._settle()
+        kept = self._begun and self._failure is None and not (self._waiting or self._known.renumbering)
         self._stop()
         await self._marks.close()
-
-    async def _settle(self) -> None:
-        """The next process will know all that this one wrote, and may go on under its name (FORMAT 3.2)."""
-        try:
-            await self._identity.settle()
-        except IFAPError as error:  # it draws another name
-            self._log.warn("the name of this device could not be kept: {why}", why=str(error))
+        return kept
 
     def notices(self) -> list[Notice]:
         """What a person should know of the marks themselves."""

@@ -13,7 +13,7 @@ from ifap_twisted.core.keys import Key
 from ifap_twisted.core.slots import RECOVERY
 from ifap_twisted.core.values import FolderState, HeaderBlock, Notice
 from ifap_twisted.deferreds import detach
-from ifap_twisted.errors import KeyRequired
+from ifap_twisted.errors import IFAPError, KeyRequired
 from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.assembly import make_desk
 from ifap_twisted.filesystem.desk import Desk, Options
@@ -194,9 +194,10 @@ class _Opening:
             await desk.objects.read_records()
             if marking is not None:
                 await marking.recall()
-            desk.writer.backlog.unclean |= has_past and not (marking is not None and marking.whole)
+            await _be_sure_of_name(desk, marking, has_past=has_past)
             detach(desk.view.following.look_for_marks(), _log, "looking for marks that a removal left")
             recovery = None if journal is None else await self._recovery(journal, desk)
+            await _draw_name(desk)  # what the journal could not tell of is told once only
         except BaseException:
             if marking is not None:
                 marking.give_up()
@@ -233,7 +234,7 @@ class _Opening:
             return None
         marks = self.surroundings.marks(view.keys, membership.home, view.dialect)
         expected = membership.marked == view.dialect.name
-        return view.marking(marks, self.surroundings.identity, clock=self.surroundings.clock, expected=expected)
+        return view.marking(marks, clock=self.surroundings.clock, expected=expected)
 
     async def _recovery(self, journal: IJournal, desk: Desk) -> Recovery:
         """Take over what an earlier process left.
@@ -273,6 +274,26 @@ class _Opening:
             recovery=recovery,
             marking=marking,
         )
+
+
+async def _be_sure_of_name(desk: Desk, marking: Marking | None, *, has_past: bool) -> None:
+    """Before anything is remembered anew: of what was written under this name everything is known (FORMAT 3.2)."""
+    desk.writer.backlog.unclean |= has_past and not (marking is not None and marking.whole)
+    error = await _draw_name(desk)
+    if marking is not None and error is None:
+        marking.begin()
+    elif marking is not None and error is not None:
+        marking.forgo(error)
+
+
+async def _draw_name(desk: Desk) -> IFAPError | None:
+    """Another one, if need be; what kept it from that: then it is drawn before the first write."""
+    try:
+        await desk.writer.drafting.draw_name()
+    except IFAPError as error:
+        _log.warn("another name of this device cannot be kept yet: {why}", why=str(error))
+        return error
+    return None
 
 
 async def _remember_nothing(_membership: Membership) -> None:

@@ -32,7 +32,7 @@ from ifap_twisted.filesystem.objects import Objects
 from ifap_twisted.filesystem.refreshing import Refreshing
 from ifap_twisted.filesystem.unmarking import unmark_kept
 from ifap_twisted.filesystem.watching import Watchers
-from ifap_twisted.interfaces import IMarks, IMessageStore, IWriterIdentity
+from ifap_twisted.interfaces import IMarks, IMessageStore
 from ifap_twisted.workers import Worker
 
 
@@ -84,9 +84,9 @@ class View:
         """Stop listening."""
         self.following.stop()
 
-    def marking(self, marks: IMarks, identity: IWriterIdentity, *, clock: IReactorTime, expected: bool) -> Marking:
+    def marking(self, marks: IMarks, *, clock: IReactorTime, expected: bool) -> Marking:
         """What remembers over the end of the process which heads were seen (FORMAT 9.1)."""
-        return Marking(self._known, marks, identity, clock=clock, expected=expected)
+        return Marking(self._known, marks, clock=clock, expected=expected)
 
     def adopt_home(self, home: str) -> None:
         """From now on messages of another folder are none of ours (FORMAT 1.5 ``home``)."""
