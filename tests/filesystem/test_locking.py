@@ -857,14 +857,18 @@ class ProcessTests(PlacedTestCase, LockCase):
         self.done(self.two.fs.lock("a"))
 
     def test_a_damaged_memory_holds_up_nothing(self) -> None:
-        """The locks in it are not known any more, and the next one is kept again."""
+        """The locks in it are not known any more, and can be broken; the next one is kept again."""
         path = self.base.journal.path / "locks.json"
         for damaged in ("", "{", '{"format": 1, "locks": 1}', '{"format": 1, "locks": [1]}', '{"locks": [{"id": 1}]}'):
             self.done(self.verb().lock("a"))
             content = json.loads(path.read_text())
             path.write_text(damaged if "[1]" not in damaged else json.dumps({**content, "locks": [{"id": 1}]}))
-            self.assertTrue(self.done(self.verb().locks())[0].mine)  # by its name in the history
-            self.done(self.verb().unlock("a"))
+            self.assertFalse(self.done(self.verb().locks())[0].mine)
+            self.refused(self.verb().unlock("a"), Locked)
+            self.done(self.verb().unlock("a", force=True))
+            self.done(self.verb().lock("b"))
+            self.assertTrue(self.done(self.verb().locks())[0].mine)
+            self.done(self.verb().unlock("b"))
 
     def test_no_path_is_kept(self) -> None:
         """Who reads the basedir without a key learns no name; what was given back is not there any more."""

@@ -246,11 +246,6 @@ def forgets_what_it_accepted(filesystem: Any) -> None:
     filesystem.desk.writer.sending.accepted = forgetting
 
 
-def goes_on_under_the_old_name(filesystem: Any) -> None:
-    """Whatever an earlier process wrote that is not shown now."""
-    filesystem.desk.writer.backlog.unclean = False
-
-
 def tells_numbers_that_nobody_misses(filesystem: Any) -> None:
     """Its checkpoints count locks, plans and snapshots."""
 

@@ -10,10 +10,12 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.values import Version
+from ifap_twisted.filesystem.drafting import Drafting
 from ifap_twisted.testing import scenario, simulation
 from ifap_twisted.testing.ancestry import Family
 from ifap_twisted.testing.campaign import Campaign
@@ -32,7 +34,6 @@ from tests.testing.plants import (
     PLANTS,
     collects_what_hides_an_older_one,
     gives_a_lock_to_two,
-    goes_on_under_the_old_name,
     lets_no_lock_end,
     loses_what_it_acknowledged,
     serves_another_file,
@@ -194,6 +195,11 @@ class Unreadable(Disk):
         raise AssertionError("nothing can be read")
 
 
+async def _kept(drafting: Drafting) -> None:
+    """A device that goes on under the name of its earlier process, whatever that wrote."""
+    drafting._backlog.unclean = False
+
+
 class JudgementTests(SynchronousTestCase):
     """A judgement that cannot fail is worth nothing: each planted bug is found within the seeds of every CI run."""
 
@@ -237,7 +243,8 @@ class JudgementTests(SynchronousTestCase):
         for world in WORLDS:
             script = Scenario(1, world, (Place(),), steps)
             self.assertEqual([], judge(simulate(script)))
-            broken = judge(simulate(script, goes_on_under_the_old_name))
+            with patch.object(Drafting, "draw_name", _kept):
+                broken = judge(simulate(script))
             self.assertEqual(["no write hides one that it did not know"], [one.promise for one in broken])
 
     def test_what_others_delivered_is_watched(self) -> None:
