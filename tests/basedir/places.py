@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.basedir import Basedir
@@ -62,7 +63,10 @@ class LaterWorker:
     def run(self, number: int = 0) -> None:
         """Run one piece of work; its answer is lost when nobody waits for it any more, as with a thread."""
         work, answer = self.waiting.pop(number)
-        result = work()
+        try:
+            result = work()
+        except Exception:
+            result = Failure()
         if not answer.called:
             answer.callback(result)
 

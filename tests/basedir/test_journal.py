@@ -240,6 +240,85 @@ class FileJournalTests(PlacedTestCase):
         self.patch(self.base.journal, "remove", self.full)
         self.failureResultOf(journal.begin(entry("b")), OutcomeUnknown)
 
+    def undurable(self, change: str) -> Any:
+        """From now on this kind of change is made, and cannot be made durable; what ends that."""
+        changing = getattr(self.base.journal, change)
+
+        def changed(name: str, *content: bytes) -> None:
+            changing(name, *content)
+            raise IFAPError("Input/output error.")
+
+        return self.patch(self.base.journal, change, changed)
+
+    def begun_in_vain(self, *names: str) -> FileJournal:
+        """Written in one file that is there, though nobody knows that, for callers who gave up meanwhile."""
+        self.worker = Switching()
+        journal = self.journal(worker=self.worker)
+        self.successResultOf(journal.begin(entry("x")))
+        journal.settle(entry("x"))
+        self.worker.holds = True
+        looking = journal.left()
+        begun = [journal.begin(entry(name)) for name in names]
+        self.worker.run()
+        self.successResultOf(looking)
+        for one in begun:
+            one.cancel()
+            self.failureResultOf(one, CancelledError)
+        writing, removing = self.undurable("write"), self.patch(self.base.journal, "remove", self.full)
+        self.worker.run_all()
+        self.worker.holds = False
+        writing.restore()
+        removing.restore()
+        self.assertEqual(len(self.files()), 1)
+        return journal
+
+    def test_discarded_when_it_may_be_there(self) -> None:
+        """Nobody waited for the answer that this is not known: it is removed all the same, and only it."""
+        journal = self.begun_in_vain("a", "b")
+        self.successResultOf(journal.discard(entry("a")))
+        self.assertEqual(self.left().frozen, (entry("b"),))
+        self.assertEqual(self.successResultOf(journal.load(entry("b"))), entry("b"))
+        self.successResultOf(journal.discard(entry("b")))
+        self.assertEqual(self.files(), [])
+
+    def test_not_discarded_when_it_may_be_there(self) -> None:
+        """Who wants that is told, as long as it is so; it is kept, to be loaded and settled."""
+        for end in (FileJournal.discard, FileJournal.settle):
+            journal = self.begun_in_vain("a")
+            stuck = self.patch(self.base.journal, "remove", self.full)
+            self.failureResultOf(journal.discard(entry("a")), IFAPError)
+            self.assertEqual(len(self.flushLoggedErrors(IFAPError)), 1)
+            self.assertTrue(journal.keeps(entry("a")))
+            self.assertEqual(self.successResultOf(journal.load(entry("a"))), entry("a"))
+            stuck.restore()
+            end(journal, entry("a"))
+            self.assertEqual(self.files(), [])
+
+    def test_discarded_but_not_for_good(self) -> None:
+        """What is gone, though perhaps not after a cut, has ended as soon as that is certain; the others stay."""
+        for change, name in (("remove", "x"), ("write", "b")):
+            journal = self.begin_four()
+            undurable = self.undurable(change)
+            self.failureResultOf(journal.discard(entry(name)), IFAPError)
+            self.failureResultOf(journal.load(entry(name)), IFAPError)
+            self.assertEqual(len(self.flushLoggedErrors(IFAPError)), 2)
+            self.assertTrue(journal.keeps(entry(name)))
+            undurable.restore()
+            self.assertIsNone(self.successResultOf(journal.load(entry(name))))
+            self.assertFalse(journal.keeps(entry(name)))
+            others = [entry(one) for one in "xabc" if one != name]
+            self.assertEqual(list(self.left().frozen), others)
+            for one in others:
+                self.assertEqual(self.successResultOf(journal.load(one)), one)
+                self.successResultOf(journal.discard(one))
+
+    def test_lost_without_having_been_discarded(self) -> None:
+        """That somebody took its file away does not end it: this is told."""
+        journal = self.begin_four()
+        self.files()[0].unlink()
+        self.failureResultOf(journal.load(entry("x")), Malformed)
+        self.assertTrue(journal.keeps(entry("x")))
+
     def test_settled_while_it_is_looked_at(self) -> None:
         """What ends while the journal is read is not taken for left, and its file goes."""
         worker = LaterWorker()

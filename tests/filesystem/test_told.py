@@ -10,8 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.basedir.writer import FileWriter
-from ifap_twisted.errors import Conflict, IFAPError, NoRoom, OutcomeUnknown, QuotaExceeded, StoredAsConflict
+from ifap_twisted.errors import Conflict, NoRoom, OutcomeUnknown, QuotaExceeded, StoredAsConflict
 from ifap_twisted.filesystem.filesystem import Filesystem
+from ifap_twisted.filesystem.recovery import AGAIN_SECONDS
 from ifap_twisted.filesystem.sending import SENDINGS
 from ifap_twisted.store.memory import Fate, MemoryStore, Turnstile
 from ifap_twisted.testing.disk import Disk, PowerCutError
@@ -117,7 +118,7 @@ class SharedFileTests(Together):
 class DiskTests(Together):
     """The disk of the journal does not take the end of a write: then nobody is told that it was not stored."""
 
-    def refusing(self) -> IFAPError:
+    def refusing(self) -> None:
         """From now on the journal cannot be changed."""
 
         def full(*_anything: object) -> None:
@@ -125,25 +126,38 @@ class DiskTests(Together):
 
         for change in ("write", "remove"):
             self.patch(self.base.journal, change, full)
-        return NoRoom("")
+
+    def undurable(self, change: str) -> None:
+        """From now on such a change of the journal is made, and nobody knows whether it outlasts a cut."""
+        changing = getattr(self.base.journal, change)
+
+        def changed(*what: Any) -> None:
+            changing(*what)
+            raise NoRoom("Cannot sync: Disk quota exceeded.")
+
+        self.patch(self.base.journal, change, changed)
 
     def works_again(self) -> None:
         """There is room."""
         for change in ("write", "remove"):
             del self.base.journal.__dict__[change]
 
-    def refused(self, path: str, **more: Any) -> Deferred[Any]:
+    def refused(self, path: str, stuck: Callable[[], None] | None = None, **more: Any) -> Deferred[Any]:
         """A put that the server refuses while the journal is stuck."""
         keep = self.store.append
 
         def append(message: bytes) -> Any:
-            self.refusing()
+            (stuck or self.refusing)()
             self.store.append = keep  # type: ignore[method-assign]
             self.store.fail_next("append", QuotaExceeded("The mailbox is full."))
             return keep(message)
 
         self.store.append = append  # type: ignore[method-assign]
         return self.mine.put(path, b"refused", **more)
+
+    def told_to_wait(self) -> list[str]:
+        """The codes under which the status tells of writes that are kept."""
+        return [one.code for one in self.status(self.mine).warnings if one.code == "write-pending"]
 
     def test_refused(self) -> None:
         """The outcome is unknown, it waits, and is sent when there is room: as one that may be there."""
@@ -164,6 +178,61 @@ class DiskTests(Together):
         self.works_again()
         self.restarted()
         self.assertEqual(self.contents("a"), [b"refused"])
+
+    def test_refused_and_removed_but_not_for_good(self) -> None:
+        """The outcome is unknown; as soon as it is certain that its file is gone it has ended, and is not sent."""
+        error = self.failureResultOf(self.refused("a", lambda: self.undurable("remove")), OutcomeUnknown)
+        self.assertIn("may be stored later", str(error.value))
+        self.pass_time(2 * AGAIN_SECONDS)
+        self.assertGreaterEqual(len(self.flushLoggedErrors(NoRoom)), 2)
+        self.assertEqual((self.status(self.mine).pending, self.pending()), (1, 0))
+        del self.base.journal.__dict__["remove"]
+        self.pass_time(4 * AGAIN_SECONDS)
+        self.assertEqual((self.status(self.mine).pending, self.told_to_wait()), (0, []))
+        result(self.mine.put("a", b"1"))
+        self.check_current("a", b"1")
+        self.assertEqual(self.contents("a"), [b"1"])
+
+    def cancelled(self) -> None:
+        """A put that is given up while its file is written; that is there, and cannot be synced nor taken back."""
+        result(self.mine.put("a", b"0"))
+        self.worker.holds = True
+        cancelled = self.mine.put("a", b"cancelled")
+        cancelled.cancel()
+        self.failureResultOf(cancelled, CancelledError)
+        self.refusing()
+        del self.base.journal.__dict__["write"]
+        self.undurable("write")
+        self.worker.run()
+        self.assertEqual(self.pending(), 1)
+
+    def test_cancelled_while_it_is_written(self) -> None:
+        """What is there all the same is removed as soon as the disk takes that: nobody sends it."""
+        self.cancelled()
+        self.works_again()
+        self.worker.holds = False
+        self.worker.run_all()
+        self.assertEqual((self.status(self.mine).pending, self.pending()), (0, 0))
+        self.check_current("a", b"0")
+        self.assertEqual(self.contents("a"), [b"0"])
+
+    def test_cancelled_while_it_is_written_and_stays(self) -> None:
+        """Where the disk does not take the removal either, it is told as one that waits, and is sent as such."""
+        for restarts in (False, True):
+            self.setUp()
+            self.cancelled()
+            before = result(self.mine.stat("a")).writer
+            self.worker.holds = False
+            self.worker.run_all()
+            self.assertEqual(len(self.flushLoggedErrors(NoRoom)), 1)
+            self.assertEqual((self.status(self.mine).pending, self.told_to_wait()), (1, ["write-pending"]))
+            self.works_again()
+            if restarts:
+                self.restarted()
+            self.assertNotEqual(result(self.mine.put("b", b"1")).writer, before)
+            self.pass_time(2 * AGAIN_SECONDS)
+            self.assertEqual(self.contents("a"), [b"0", b"cancelled"])
+            self.assertEqual((self.status(self.mine).pending, self.pending()), (0, 0))
 
     def test_overtaken(self) -> None:
         """It is not taken back: both stay, as a conflict that is told."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
 from typing import Final
@@ -65,11 +65,13 @@ class _File:
     """A file that was written or read: where its messages lie, by sealed id, and which of them have not ended.
 
     :ivar foreign: it holds records that cannot be opened here.
+    :ivar unwanted: what somebody wanted to be discarded; what is still kept of it could not be, or not for good.
     """
 
     places: dict[str, _Place]
     kept: set[str]
     foreign: bool = False
+    unwanted: set[str] = field(default_factory=set)
 
 
 @implementer(IJournal)
@@ -164,12 +166,14 @@ class FileJournal:
         )
 
     @deferred
-    async def load(self, frozen: Frozen) -> Frozen:
-        """The whole message of one that is kept."""
-        name = self._names.get(frozen.sealed_id) if self.keeps(frozen) else None
-        place = None if name is None else self._files[name].places[frozen.sealed_id]
-        found = None if place is None else await self._worker(partial(self._load, place, frozen.sealed_id))
-        if found is None:
+    async def load(self, frozen: Frozen) -> Frozen | None:
+        """The whole message of one that is kept; None when it was to be discarded, and is gone for good by now."""
+        sealed_id = frozen.sealed_id
+        file = self._files[self._names[sealed_id]] if self.keeps(frozen) else None
+        found = None if file is None else await self._worker(partial(self._load, file.places[sealed_id], sealed_id))
+        if found is None and file is not None and sealed_id in file.unwanted:
+            await self.discard(frozen)  # that it is not seen does not say that it stays away
+        elif found is None:
             raise Malformed("A journal entry is not there any more, or damaged.", section="journal")
         return found
 
@@ -212,19 +216,28 @@ class FileJournal:
             if self._number is None:
                 self._number = max(await self._worker(self._numbers), default=0)
             self._number += 1
-            name = f"{self._number:012}.pending"
-            places = await self._worker(partial(self._store, name, members))
+            await self._keep(f"{self._number:012}.pending", members)
         except Exception as error:  # noqa: BLE001 -- it is the answer of those who wait
             for _frozen, kept in batch:
                 if not kept.called:
                     kept.errback(error)
             return
-        where = {frozen.sealed_id: place for frozen, place in zip(members, places, strict=True)}
-        self._files[name] = _File(where, set(where))
-        self._names.update(dict.fromkeys(where, name))
         for _frozen, kept in batch:
             if not kept.called:
                 kept.callback(None)
+
+    async def _keep(self, name: str, members: Sequence[Frozen]) -> None:
+        try:
+            places = await self._worker(partial(self._store, name, members))
+        except OutcomeUnknown:  # whoever gave up meanwhile does not hear that, and has to be able to discard it
+            self._remember(name, members, [_Place(name, 0, 0)] * len(members))
+            raise
+        self._remember(name, members, places)
+
+    def _remember(self, name: str, members: Sequence[Frozen], places: Sequence[_Place]) -> None:
+        where = {frozen.sealed_id: place for frozen, place in zip(members, places, strict=True)}
+        self._files[name] = _File(where, set(where))
+        self._names.update(dict.fromkeys(where, name))
 
     async def _clear(self) -> None:
         """Take from the disk what was discarded, and all files whose entries have ended."""
@@ -253,6 +266,7 @@ class FileJournal:
         file = self._files[name]
         kept = file.kept.difference(gone)
         discarded = file.places.keys() & set(gone)
+        file.unwanted |= discarded
         if kept or file.foreign:
             places = await self._worker(partial(self._rewrite, name, kept, discarded))
         else:

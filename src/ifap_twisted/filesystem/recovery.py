@@ -220,6 +220,9 @@ class Recovery:
         sealed_id = waiting.frozen.sealed_id
         try:
             frozen = await self._journal.load(waiting.frozen)
+            if frozen is None:
+                self._ended(waiting, None)
+                return None
             sealed = await self._worker(lambda: self._sealed(frozen))
             self._running = waiting
             try:

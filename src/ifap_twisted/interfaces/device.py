@@ -86,7 +86,7 @@ class IJournal(Interface):
         """Keep a message; durable on this machine when this fires. Cancelling it does not take it back.
 
         :raises IFAPError: it cannot be kept (the disk is full, for example), and is not.
-        :raises OutcomeUnknown: whether it is kept is not known.
+        :raises OutcomeUnknown: whether it is kept is not known; it counts as kept until it is settled or discarded.
         """
 
     def settle(frozen: Frozen) -> None:
@@ -106,10 +106,13 @@ class IJournal(Interface):
     def left() -> Deferred[JournalContent]:
         """What is kept and not settled, in the order in which it was kept: of each message the head."""
 
-    def load(frozen: Frozen) -> Deferred[Frozen]:
+    def load(frozen: Frozen) -> Deferred[Frozen | None]:
         """The whole of a message that is kept and that was let go from memory.
 
+        None when :meth:`discard` failed for it, and has had its effect all the same: no later process finds it.
+
         :raises DataError: it cannot be read any more.
+        :raises IFAPError: the disk does not say, or not for good; then it is as it was.
         """
 
     def close() -> Deferred[None]:

@@ -54,7 +54,7 @@ class NotedJournal:
         """What is kept and not settled."""
         return self._journal.left()
 
-    def load(self, frozen: Frozen) -> Deferred[Frozen]:
+    def load(self, frozen: Frozen) -> Deferred[Frozen | None]:
         """The whole of a message that is kept."""
         return self._journal.load(frozen)
 
