@@ -21,7 +21,8 @@ from ifap_twisted.testing.trace import Observation, Seen, Trace
 @deferred
 async def observe(who: str, filesystem: Filesystem, *, contents: bool) -> Observation:
     """Look at all versions of all paths, their contents too where asked for, and at the conflicts."""
-    status = await filesystem.status()  # first: a snapshot may be due while the rest is looked at
+    idle = filesystem.idle  # first: a snapshot or a checkpoint may be due while the rest is looked at
+    status = await filesystem.status()
     vanished, _removed = filesystem.desk.view.index.missing()
     index = filesystem.desk.view.index
     names = sorted(name for name in index.paths() if not paths.is_reserved(name))
@@ -35,7 +36,7 @@ async def observe(who: str, filesystem: Filesystem, *, contents: bool) -> Observ
         _listed(await filesystem.list("/", recursive=True)),
         tuple(sorted((entry.path, entry.version) for entry in await filesystem.conflicts())),
         ranks,
-        status.pending,
+        0 if idle else status.pending,
         filesystem.desk.view.uidvalidity,
         frozenset((placed.version.path, placed.version.vid) for placed in vanished if placed.recalled),
         tuple(notice.text for notice in status.warnings if notice.code == "hidden"),
