@@ -693,8 +693,9 @@ class FilesystemContract:
         self.assertTrue(all(0 <= done <= total for done, total in told))
         found = await fs.check()
         self.assertEqual((found.damaged, found.bodies, found.share), (0, 0, 0))
-        found = await fs.check(repair=True)
-        self.assertEqual((found.damaged, found.mended), (0, 0))
+        for how in ({"repair": True}, {"accept": True}):
+            found = await fs.check(**how)
+            self.assertEqual((found.damaged, found.mended), (0, 0))
 
     @promise
     async def test_what_is_bound_is_left_alone(self) -> None:

@@ -110,10 +110,11 @@ class SameTests(ClientCase):
         expected = Checkup(findings=findings, headers=9, bodies=4, bytes=17, share=12.5, complete=False)
         held = Held()
         self.script(check=held)
-        asked = self.there.check(read_data=12.5, bind=True, repair=True)
+        asked = self.there.check(read_data=12.5, bind=True, repair=True, accept=True)
         self.settle()
         ((_nothing, wanted),) = held.calls
-        self.assertEqual((wanted["read_data"], wanted["bind"], wanted["repair"]), (12.5, True, True))
+        asked_for = [wanted[name] for name in ("read_data", "bind", "repair", "accept")]
+        self.assertEqual(asked_for, [12.5, True, True, True])
         held.results[0].callback(expected)
         self.node.clock.advance(GLANCE_SECONDS)
         self.settle()

@@ -12,7 +12,7 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.checkpoints import CHECKPOINTS, Checkpoint
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import ABSENT
-from ifap_twisted.errors import Conflict, ProtocolViolation, Unavailable
+from ifap_twisted.errors import Conflict, ProtocolViolation, ReadOnly, Unavailable
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import Turnstile
@@ -280,6 +280,121 @@ class HiddenTests(Checkpoints):
         result(Deferred.fromCoroutine(device.desk.writer.add_object(CHECKPOINTS, b"nonsense")))
         self.assertEqual(self.told(device), [])
         self.assertIn("object", [one.code for one in result(device.check()).findings])
+
+
+class AcceptedTests(Checkpoints):
+    """A person says that what is hidden is gone: as after a file was removed by a reference program."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.uids = [self.put(path) for path in ("b", "b", "a")]
+        self.machine = Machine(self.folder)
+        self.machine.look(HOUR)
+        result(self.node.snapshot())
+        result(self.node.close())
+        self.message = self.shelf.messages[self.uids[-1]]
+        self.shelf.forget(self.uids[-1])
+        self.device = self.folder.device()
+        self.assertEqual(self.told(self.device), ["hidden"])
+
+    def accept(self, device: Filesystem | None = None) -> list[tuple[str, str, bool]]:
+        """Check and accept; what was found."""
+        found = result((device or self.device).check(accept=True)).findings
+        return [(one.code, one.severity, one.mended) for one in found]
+
+    def test_everybody_is_told(self) -> None:
+        """Neither this device nor a new one warns of it, in this process or the next; and no check finds it."""
+        self.assertEqual(self.accept(), [("hidden", "damage", True)])
+        for device in (self.device, self.folder.device()):
+            self.assertEqual(self.told(device), [])
+            self.assertEqual(result(device.check()).findings, ())
+        self.assertEqual(self.accept(), [])
+
+    def test_not_unless_it_is_asked_for(self) -> None:
+        """A repair, which may run by itself, accepts nothing; nor does a recovery."""
+        found = [*result(self.device.check(repair=True)).findings, *result(self.device.recover()).findings]
+        self.assertEqual([one.mended for one in found if one.code == "hidden"], [False, False])
+        self.assertEqual(self.told(), ["hidden"])
+
+    def test_what_goes_later_is_told(self) -> None:
+        """What was there when it was accepted has to stay there; so has what is written after it."""
+        self.accept()
+        older = self.shelf.messages[self.uids[1]]
+        self.shelf.forget(self.uids[1])
+        self.assertEqual(self.told(), ["hidden"])
+        self.shelf.add(older)
+        self.assertEqual(self.told(), [])
+        again = self.folder.device(identity=self.identity)
+        uid = self.put("c", device=again)
+        self.clock.advance(HOUR)
+        result(again.snapshot())
+        self.assertEqual(self.told(), [])
+        self.shelf.forget(uid)
+        self.assertEqual(self.told(), ["hidden"])
+
+    def test_accepted_twice(self) -> None:
+        """More is gone later, and is accepted, too."""
+        self.accept()
+        self.shelf.forget(self.uids[1])
+        self.assertEqual(self.accept(self.folder.device()), [("hidden", "damage", True)])
+        self.assertEqual(self.told(), [])
+        self.shelf.forget(self.uids[0])
+        self.assertEqual(self.told(), ["hidden"])
+
+    def test_who_remembers_goes_on_to_say_so(self) -> None:
+        """Until it is settled there; and what it publishes alarms nobody else."""
+        self.accept()
+        device = self.machine.start(options=DAILY)
+        for _ in range(100):
+            self.assertEqual(self.told(device), ["rolled-back"])
+            self.clock.advance(DAY)
+        self.assertEqual(self.told(), [])
+        number = device.desk.view.index.greatest_in_files(self.identity.writer)
+        said = [one[self.identity.writer] for one in self.published() if one]
+        self.assertEqual([number, number - 1], said)
+
+    def test_collected_ones(self) -> None:
+        """It stays as long as what it is about."""
+        self.accept()
+        device = self.folder.device(options=DAILY)
+        for number in range(6):
+            self.put("c", b"%d" % number, device)
+            self.clock.advance(DAY)
+        self.collect(device)
+        self.assertEqual(self.told(), [])
+        self.clock.advance(340 * DAY)
+        self.assertEqual(self.told(), [])
+
+    def test_it_comes_back(self) -> None:
+        """The file is there, as it was: nothing was removed by it."""
+        self.accept()
+        self.shelf.add(self.message)
+        device = self.folder.device()
+        self.assertEqual(result(device.get("a")), b"1")
+        self.assertEqual(self.told(device), [])
+
+    def test_an_incomplete_listing(self) -> None:
+        """Nothing is accepted while it is not certain what is there."""
+        store = self.folder.store()
+        store.hide(self.uids[1])
+        before = dict(self.shelf.messages)
+        self.assertNotIn("hidden", [code for code, *_ in self.accept(self.folder.device(store=store))])
+        self.assertEqual(before, self.shelf.messages)
+
+    def test_it_cannot_be_stored(self) -> None:
+        """The check says so, and goes on to warn."""
+        store = self.folder.store()
+        device = self.folder.device(store=store)
+        store.gate = lambda method: fail(Unavailable("not now")) if method == "append" else succeed(None)
+        work = device.check(accept=True)
+        self.clock.advance(HOUR)
+        self.assertEqual([(one.code, one.mended) for one in result(work).findings], [("hidden", False)])
+        self.assertEqual(self.told(), ["hidden"])
+
+    def test_read_only(self) -> None:
+        """Nothing can be told in a folder that can only be read."""
+        device = self.folder.device(store=self.folder.store(read_only=True))
+        self.assertRaises(ReadOnly, result, device.check(accept=True))
 
 
 class ForkTests(Checkpoints):

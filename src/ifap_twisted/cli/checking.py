@@ -24,11 +24,17 @@ WHOLE = 1000
 
 
 async def checked(
-    filesystem: IFilesystem, console: Console, read_data: float, *, bind: bool = False, repair: bool = False
+    filesystem: IFilesystem,
+    console: Console,
+    read_data: float,
+    *,
+    bind: bool = False,
+    repair: bool = False,
+    accept: bool = False,
 ) -> Checkup:
     """Check, with a bar on the terminal."""
     with _bar(console, "Mending" if repair else "Checking") as progress:
-        return await filesystem.check(read_data=read_data, bind=bind, repair=repair, progress=progress)
+        return await filesystem.check(read_data=read_data, bind=bind, repair=repair, accept=accept, progress=progress)
 
 
 async def run_recover(session: Session) -> None:
@@ -59,9 +65,11 @@ def _bar(console: Console, text: str) -> Iterator[Callable[[int, int], None]]:
         yield progress
 
 
-async def repaired(filesystem: IFilesystem, console: Console, read_data: float, *, bind: bool = False) -> None:
+async def repaired(
+    filesystem: IFilesystem, console: Console, read_data: float, *, bind: bool = False, accept: bool = False
+) -> None:
     """Check, say what would be done about it, ask where somebody is there, and do it; with JSON what came of it."""
-    found = await checked(filesystem, console, read_data, bind=bind)
+    found = await checked(filesystem, console, read_data, bind=bind, accept=accept)
     planned = [finding for finding in found.findings if finding.remedy]
     if not planned:
         show_checkup(console, found)

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from ifap_twisted.interfaces import IFilesystem
 
 
-async def check(filesystem: IFilesystem, session: Session, *, read_data: float, bind: bool, repair: bool) -> None:
+async def check(
+    filesystem: IFilesystem, session: Session, *, read_data: float, bind: bool, repair: bool, accept: bool
+) -> None:
     """Look whether everything in the folder is whole; nothing is changed, unless that is asked for.
 
     All headers are looked at, and the objects of the folder: what is damaged, forged, missing, in conflict. With
@@ -33,6 +35,11 @@ async def check(filesystem: IFilesystem, session: Session, *, read_data: float, 
     missing or in conflict, and a file of which no version is whole, is left to you: see ifap versions, restore, rm and
     resolve. While the mail server does not list or give everything, what that is about is left alone.
 
+    With --accept you say that what other devices have seen, and the mail server does not show to this one (hidden), is
+    gone for good, as after a reference program removed a file: all devices are told, and no new one warns of it. Say
+    it only when you know what is gone: ifap status of the other devices tells. Whoever remembers to have seen it goes
+    on to say so, and what goes missing later is told as before. Nothing is removed by it.
+
     Each line has how serious it is (damage, warning, or mended), a code, the path, the version, and what it is; notes
     are listed with -v. With --json each line is a Finding, with --repair as it is afterwards. The exit status is 7 when
     there is damage, or some is left.
@@ -48,9 +55,10 @@ async def check(filesystem: IFilesystem, session: Session, *, read_data: float, 
     from ifap_twisted.cli.checking import checked, repaired, show_checkup  # noqa: PLC0415 -- with what imports Twisted
 
     if repair:
-        await repaired(filesystem, session.console, read_data, bind=bind)
+        await repaired(filesystem, session.console, read_data, bind=bind, accept=accept)
     else:
-        show_checkup(session.console, await checked(filesystem, session.console, read_data, bind=bind))
+        found = await checked(filesystem, session.console, read_data, bind=bind, accept=accept)
+        show_checkup(session.console, found)
 
 
 command = filesystem_verb(
@@ -66,4 +74,5 @@ command = filesystem_verb(
     ),
     click.Option(["--bind"], is_flag=True, help="Bind what the reference programs wrote to its contents."),
     click.Option(["--repair"], is_flag=True, help="Say what can be mended, and mend it."),
+    click.Option(["--accept"], is_flag=True, help="Say that what is hidden is known to be gone for good."),
 )

@@ -302,10 +302,16 @@ class HttpFilesystem:
 
     @deferred
     async def check(
-        self, *, read_data: float = 0.0, bind: bool = False, repair: bool = False, progress: Progress = None
+        self,
+        *,
+        read_data: float = 0.0,
+        bind: bool = False,
+        repair: bool = False,
+        accept: bool = False,
+        progress: Progress = None,
     ) -> Checkup:
-        """Look whether everything is whole, and bind or mend what is not if that is asked for."""
-        wanted = {"read_data": read_data, "bind": bind, "repair": repair}
+        """Look whether everything is whole, and bind, mend or accept what is not if that is asked for."""
+        wanted = {"read_data": read_data, "bind": bind, "repair": repair, "accept": accept}
         return checkup_from(await self._link.job("check", wanted, progress))
 
     @deferred

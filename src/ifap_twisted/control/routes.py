@@ -200,7 +200,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     _job("collect", "Remove for good what retention does not keep; `dry_run` only says what.", "Collect"),
     _job(
         "check",
-        "Look whether everything is whole, `read_data` percent of the contents, too; `bind` or `repair` what is not.",
+        "Look whether all is whole, and `read_data` percent of the contents; `bind`, `repair` or `accept` what is not.",
         "Check",
     ),
     _job("snapshot", "Write a snapshot for new devices."),

@@ -62,6 +62,7 @@ BODIES: Final[Mapping[str, Schema]] = {
             },
             "bind": BOOLEAN,
             "repair": BOOLEAN,
+            "accept": BOOLEAN,
         },
     ),
     "TakeLock": _body(

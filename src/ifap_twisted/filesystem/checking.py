@@ -51,6 +51,7 @@ class Look:
     """What is asked of one check.
 
     :ivar share: the percentage of the messages with content that are read; ``choice``: which ones.
+    :ivar accept: tell everybody that what is hidden is gone for good (FORMAT 9.2).
     :ivar recover: what a repair mends, and what only a recovery does: finish moves, and write a snapshot in any case.
     :ivar came_to: told what was chosen, and how many of it have been read from the first one on, again and again.
     """
@@ -60,6 +61,7 @@ class Look:
     progress: Progress = None
     bind: bool = False
     repair: bool = False
+    accept: bool = False
     recover: bool = False
     came_to: Callable[[Sequence[Place], int], None] | None = None
 
@@ -91,15 +93,15 @@ class Checker:
         self._checks: OneByOne[Checkup] = OneByOne()
 
     @deferred
-    async def begin(self, *, read_data: float, bind: bool, repair: bool, progress: Progress) -> Checkup:
-        """Look at everything, and read that percentage of the contents; bind before that, or mend after it."""
+    async def begin(self, *, read_data: float, bind: bool, repair: bool, accept: bool, progress: Progress) -> Checkup:
+        """Look at everything, and read that percentage of the contents; bind before that, mend or accept after it."""
         if not 0 <= read_data <= 100:
             raise CallerError("The share of the contents to be read is a percentage from 0 to 100.")
         if bind:
             self._binding.check()
-        if repair:
+        if repair or accept:
             self._check_writable()
-        look = Look(read_data, share_of(read_data, self._random), progress, bind=bind, repair=repair)
+        look = Look(read_data, share_of(read_data, self._random), progress, bind=bind, repair=repair, accept=accept)
         return await self._checks.begin(lambda: self._check(look))
 
     @deferred
@@ -171,7 +173,7 @@ class Checker:
         if look.repair:
             cases = await self._mending.mended(cases)
         found = [*(case.finding for case in cases), *reading.findings()]
-        found += [Finding(notice.code, DAMAGE, notice.text) for notice in self._checkpointing.notices()]
+        found += await self._checkpointing.findings(accept=look.accept and certain)
         return Checkup(
             findings=tuple(sorted(found, key=_order)),
             headers=headers,

@@ -14,11 +14,22 @@ from twisted.logger import Logger
 
 from ifap_twisted.clocks import date_by
 from ifap_twisted.core import limits, paths
-from ifap_twisted.core.checkpoints import CHECKPOINTS, Checkpoint, checkpoints_of, hidden, is_news
+from ifap_twisted.core.checkpoints import (
+    CHECKPOINTS,
+    Accepted,
+    Checkpoint,
+    acceptances_of,
+    accepted_by,
+    checkpoints_of,
+    hidden,
+    is_news,
+    left_of,
+)
+from ifap_twisted.core.findings import DAMAGE, Finding
 from ifap_twisted.core.history import Placed, removed_by_reference
 from ifap_twisted.core.values import Notice
 from ifap_twisted.deferreds import deferred, detach, within
-from ifap_twisted.errors import IFAPError, ProtocolViolation, TimedOut
+from ifap_twisted.errors import IFAPError, ProtocolViolation, Renumbered, TimedOut
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.marking import Marking
 from ifap_twisted.filesystem.slices import Slices
@@ -112,8 +123,9 @@ class Checkpointing:
             raise ProtocolViolation("The mail server does not give a checkpoint back as it was stored.")
 
     async def _numbers(self) -> Mapping[str, int]:
-        """The greatest number of each writer in what nobody can take back."""
+        """The greatest number of each writer in what nobody can take back, and is not accepted to be gone."""
         index, found = self._desk.view.index, dict[str, int]()
+        accepted = accepted_by(self._desk.objects.checkpoints(), date_by(self._clock))
         for path in [path for path in index.paths() if not paths.is_reserved(path)]:
             await self._slices.next()
             history = index.history(path)
@@ -121,8 +133,20 @@ class Checkpointing:
                 cleaned_up = head.missing and removed_by_reference(history, head)
                 if self._is_settled(head, spell) and not cleaned_up:
                     for writer, number in head.version.clock.items():
-                        found[writer] = max(number, found.get(writer, 0))
-        return found
+                        said = left_of(number, accepted.get(writer, ())) if head.missing else number
+                        found[writer] = max(said, found.get(writer, 0))
+        return {writer: number for writer, number in found.items() if number}
+
+    async def accept(self) -> None:
+        """Tell everybody that what is hidden is gone for good; whoever remembers to have seen it goes on to say so.
+
+        :raises ProtocolViolation: the server does not give it back as it was stored (FORMAT 4.5).
+        """
+        greatest = self._desk.view.index.greatest_in_files
+        gone = {writer: Accepted(greatest(writer), number) for writer, number in self._hidden().items()}
+        for checkpoint in acceptances_of(gone):
+            await self._store(checkpoint)
+        await self._desk.objects.read_checkpoints()
 
     def _is_settled(self, head: Placed, spell: float) -> bool:
         if self._marking is not None:
@@ -138,21 +162,41 @@ class Checkpointing:
                 await within(self._reading.next(), LOOK_SECONDS, self._clock, "reading checkpoints")
 
     def notices(self) -> list[Notice]:
-        """What others have seen, and nobody here; nothing while it is not certain what is here."""
+        """What others have seen, and nobody here."""
+        found = self._hidden()
+        return [_notice(found)] if found else []
+
+    async def findings(self, *, accept: bool) -> list[Finding]:
+        """The same, as damage; mended where it could be accepted.
+
+        :raises Renumbered: the server renumbered the folder meanwhile.
+        """
+        found = [Finding(notice.code, DAMAGE, notice.text) for notice in self.notices()]
+        if not (found and accept):
+            return found
+        try:
+            await self.accept()
+        except Renumbered:
+            raise
+        except IFAPError as error:
+            return [one._replace(text=f"{one.text} It was not accepted: {error}") for one in found]
+        return [one._replace(text=f"{one.text} It was accepted.", mended=True) for one in found]
+
+    def _hidden(self) -> Mapping[str, int]:
+        """Nothing while it is not certain what is here."""
         view = self._desk.view
         if view.incomplete or view.renumbering or not self._desk.objects.knows_records:
-            return []
-        published = self._desk.objects.checkpoints()
-        found = hidden(published, date_by(self._clock), view.index.greatest_in_files)
-        return [_hidden(found)] if found else []
+            return {}
+        return hidden(self._desk.objects.checkpoints(), date_by(self._clock), view.index.greatest_in_files)
 
 
-def _hidden(found: Mapping[str, int]) -> Notice:
+def _notice(found: Mapping[str, int]) -> Notice:
     writers = list(found)[:SHOWN_WRITERS]
     more = f" and {len(found) - SHOWN_WRITERS} more" if len(found) > SHOWN_WRITERS else ""
     text = (
         f"Another device has seen newer versions, written by {', '.join(writers)}{more}, than the mail server shows to "
         "this one, and nobody is known to have removed them. The server shows different devices different states, or "
-        "lost something; 'ifap status' of the other devices tells of which files."
+        "lost something; or a reference program removed a file. 'ifap status' of the other devices tells of which "
+        "files. If all of it is known to be gone for good, 'ifap check --accept' says so."
     )
     return Notice(code="hidden", text=text)

@@ -290,12 +290,18 @@ class Filesystem:
         return self._collector.begin(dry_run=dry_run, progress=progress)
 
     def check(
-        self, *, read_data: float = 0.0, bind: bool = False, repair: bool = False, progress: Progress = None
+        self,
+        *,
+        read_data: float = 0.0,
+        bind: bool = False,
+        repair: bool = False,
+        accept: bool = False,
+        progress: Progress = None,
     ) -> Deferred[Checkup]:
-        """Look whether everything is whole, read that percentage of the contents; bind or mend what is not."""
+        """Look whether everything is whole, read that percentage of the contents; bind, mend or accept what is not."""
         if self._lasting.closed:
             return fail(closed_error())
-        return self._checker.begin(read_data=read_data, bind=bind, repair=repair, progress=progress)
+        return self._checker.begin(read_data=read_data, bind=bind, repair=repair, accept=accept, progress=progress)
 
     def recover(self, progress: Progress = None) -> Deferred[Checkup]:
         """Read everything, mend what can be mended, finish moves that were cut, and write a snapshot.

@@ -180,7 +180,12 @@ class IFilesystem(Interface):
         """
 
     def check(
-        *, read_data: float = 0.0, bind: bool = False, repair: bool = False, progress: Progress = None
+        *,
+        read_data: float = 0.0,
+        bind: bool = False,
+        repair: bool = False,
+        accept: bool = False,
+        progress: Progress = None,
     ) -> Deferred[Checkup]:
         """Look whether everything is whole: all headers, the objects of the folder, and contents.
 
@@ -191,6 +196,8 @@ class IFilesystem(Interface):
             versions (FORMAT 1.5, 2.2); the unbound copies go with a collection, when their grace is over.
         :param repair: after that, do what `Finding.remedy` names about what is found, or was found by checks and reads
             before. Nothing is removed; while not everything is listed nothing is done.
+        :param accept: where others have seen what is ``hidden`` from this device, tell all devices that it is gone for
+            good, and no warning any more (FORMAT 9.2); while not everything is listed nothing is told.
         :param progress: told how many contents of how many were read. Cancelling ends it after those under way.
         :raises CallerError: it is no percentage.
         :raises NotSupported, ReadOnly: nothing can be bound in a folder that is not encrypted; nothing can be bound or
