@@ -22,11 +22,15 @@ async def check(
     --read-data the content of every message is read, too; with --read-data=PERCENT that of a random share, so that a
     check each day has seen everything after a while.
 
-    With --bind what the reference programs wrote is written anew before that, as the same versions, bound to its
-    content: from then on nobody can put another content under its name unnoticed. Where a message was written by them,
-    nothing proves that; so do it when the content is known to be right, and while no reference program runs. The
-    unbound copies go with ``ifap gc`` when their grace is over. An earlier version of ifap, without
-    this option, does not see what was bound: bring all devices up to date first.
+    With --bind the newest version of each file that the reference programs wrote is written anew before that, as the
+    same version, bound to its content: from then on nobody can put another content under its name unnoticed. Where a
+    message was written by them, nothing proves that; so do it when the content is known to be right, and while no
+    reference program runs. The unbound copies of what was bound go with ``ifap gc`` when their grace is over; until
+    then the reference programs count both, so that their cleanup keeps one older version less. Older versions stay
+    unbound: written again, the reference programs would take them for the newest. A file in conflict, or of which
+    something is missing, is left alone, and so is what lies below a message that cannot be read and was not set aside
+    with --repair. An earlier version of ifap, without this option, does not see what was bound: bring all devices up
+    to date first.
 
     With --repair what would be done is listed first. On a terminal it is done when you say yes, otherwise at once. A
     file whose newest version cannot be read gets the newest whole one again, as a new version. A lost folder object, a

@@ -1,8 +1,9 @@
-"""Which versions have to be sealed anew, and which of their places are spare then (FORMAT 2.2, 8.5).
+"""Which version has to be sealed anew, and which places are spare then (FORMAT 2.2, 8.5).
 
-A version's rank is its lowest UID, and much goes by rank: chains of the reference, which head of a conflict is current,
-what came too late under a lock. So the versions of a path are sealed anew in ascending rank, and lose their old places
-in descending rank: at every moment, whatever of it was done, the path has the same history.
+For the reference programs the message with the highest UID is a path's current version, and they expunge what is beyond
+its ``versions``. So nothing but the current version is ever appended again: a copy of an older one would be above it,
+and let them expunge the newest content, maybe its only copy. Versions lose their old places in descending rank: at
+every moment, whatever of it was done, the path has the same history.
 """
 
 from __future__ import annotations
@@ -27,22 +28,23 @@ class Spare(NamedTuple):
     keeper: int
 
 
-def to_seal(history: History, sound: Collection[int], without: Collection[str] = ()) -> tuple[Placed, ...]:
-    """The versions of a path that have to be sealed anew, in the order in which that has to be done.
+def to_seal(history: History, sound: Collection[int]) -> Placed | None:
+    """The version of a path that has to be sealed anew: its current one, or None.
 
-    From the first one on that has no sound place all, so that the new places are in the order of the ranks.
+    None, too, where it may not be the newest: beside other heads, when something is missing, when it was collected once
+    and is there again, and when ids cannot be told apart. A sound place that is below another message of the path does
+    not count: that message, a copy of an older version, is what the reference programs take for the newest.
 
     :param sound: the places that may take over: sealed and bound as they shall be.
-    :param without: the ids of those that cannot be sealed anew.
     """
-    wanted = [one for one in history.versions if not one.missing and one.version.vid not in without]
-    last = 0
-    for number, placed in enumerate(wanted):
-        keeper = _keeper(placed, sound, last)
-        if keeper is None:
-            return tuple(wanted[number:])
-        last = keeper
-    return ()
+    versions, current = history.versions, history.current
+    doubtful = len({placed.version.vid for placed in versions}) < len(versions)
+    if current is None or doubtful or any(placed.missing for placed in versions):
+        return None
+    if len(history.heads) > 1 or history.is_bygone(current):
+        return None
+    highest = max(placed.places[-1] for placed in versions)
+    return None if highest in current.places and highest in sound else current
 
 
 def spare(history: History, sound: Collection[int]) -> Iterator[Spare]:

@@ -15,7 +15,7 @@ from ifap_twisted.interfaces import Progress
 
 
 class Binding:
-    """Binds all versions of one folder that nothing binds yet."""
+    """Binds the current versions of one folder that nothing binds yet; older ones stay as they are."""
 
     def __init__(self, desk: Desk, *, random: Random) -> None:
         self._desk = desk
@@ -44,7 +44,7 @@ class Binding:
             raise Unavailable(
                 "The mail server does not list all messages: what is to be bound is not known. Try later."
             )
-        names = [name for name in view.index.paths() if self._has_unbound(name)]
+        names = [name for name in view.index.paths() if self._has_references(name)]
         resealing = Resealing(
             self._desk,
             key=view.keys[0],
@@ -57,9 +57,9 @@ class Binding:
         await resealing.plan(names)
         return list(_findings(resealing))
 
-    def _has_unbound(self, name: str) -> bool:
+    def _has_references(self, name: str) -> bool:
         versions = self._desk.view.index.history(name).versions
-        return not paths.is_reserved(name) and any(not (one.version.ours or one.version.bound) for one in versions)
+        return not paths.is_reserved(name) and any(not one.version.ours for one in versions)
 
     def _is_sound(self, uid: int) -> bool:
         version = self._desk.view.index.at(uid)
@@ -74,7 +74,9 @@ class Binding:
 
 def _findings(resealing: Resealing) -> Iterator[Finding]:
     if resealing.made:
-        text = "Messages were written anew, bound to their contents; the earlier copies go when their grace is over."
+        text = (
+            "Newest versions were written anew, bound to their contents; their earlier copies go when a grace is over."
+        )
         yield Finding("bound", NOTE, text, places=len(resealing.made))
     for (path, vid), error in sorted(resealing.failed.items(), key=lambda one: one[0]):
         yield Finding("not-bound", WARNING, f"It could not be bound. {error.title()}", path, vid)

@@ -1,39 +1,56 @@
-"""Sealing versions of a folder anew: under another key, or bound to their contents (FORMAT 2.2, 8.5).
+"""Sealing the current versions of a folder anew, bound to their contents (FORMAT 1.5, 2.2, 8.5).
 
-Each copy is read back and opened before it counts, and nothing is removed here: the places that others take over are
-planned, and a collection removes them when the grace is over.
+At every moment the highest UID of a path is that of its current version, or becomes so with the next step: that is what
+the reference programs go by. Each copy is read back and opened before it counts. No version is removed here: the places
+that others take over are planned, and a collection removes them when the grace is over.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
+
+from twisted.logger import Logger
 
 from ifap_twisted.core import envelope, limits
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.keys import Key
-from ifap_twisted.core.plans import PLANS, RESEALED, Plan, Planned
+from ifap_twisted.core.plans import PLANS, RESEALED, Plan, Planned, standing
 from ifap_twisted.core.resealing import spare, to_seal
 from ifap_twisted.core.values import Sealed, Version
-from ifap_twisted.deferreds import deferred, settled
-from ifap_twisted.errors import DataError, IFAPError, MessageGone, OutcomeUnknown, ProtocolViolation, Spliced, TooLarge
+from ifap_twisted.errors import (
+    DataError,
+    IFAPError,
+    MarkedByOthers,
+    MessageGone,
+    NotSupported,
+    OutcomeUnknown,
+    ProtocolViolation,
+    Spliced,
+    TooLarge,
+    Unavailable,
+)
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.drafting import Random
 from ifap_twisted.interfaces import Progress
 
-AT_ONCE = 4
-"""Paths at which is worked at a time; the versions of each go one after the other."""
+TRIES = 3
+"""Refreshes until everything that the server has is known; in a folder that is busier nothing is sealed anew."""
 
 
 class Resealing:
-    """Seals versions of one folder anew.
+    """Seals current versions of one folder anew.
+
+    One of ours, too, where a copy of an older version is above it. It is not one that its writer may still take back:
+    that has another head beside it, which was there first (FORMAT 4.4).
 
     :param key: under which. :param sound: tells of a place whether it is sealed as it shall be.
     :param refusal: why a version is not to be sealed anew, if it is not.
     :ivar made: the UIDs of what was sealed anew.
     :ivar failed: what could not be, by path and id, and why; it stays as it is.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -52,39 +69,30 @@ class Resealing:
         self._progress = progress
         self._refusal = refusal
         self._total = 0
-        self._left: deque[str] = deque()
         self.made: set[int] = set()
         self.failed: dict[tuple[str, str], IFAPError] = {}
 
     async def run(self, names: Iterable[str]) -> None:
-        """Seal anew what has to be of these paths.
+        """Seal anew what has to be of these paths, one after the other.
 
+        :raises Unavailable: not all that the server has can be seen.
         :raises Renumbered, StoreError: the rest is as it was; begin again.
         """
-        wanted = [(name, len(some)) for name in sorted(names) if (some := self._wanted(name))]
-        self._total += sum(count for _name, count in wanted)
-        self._left.extend(name for name, _count in wanted)
-        await settled([self._seal_on() for _ in range(AT_ONCE)])
-
-    @deferred
-    async def _seal_on(self) -> None:
-        try:
-            while self._left:
-                await self._path(self._left.popleft())
-        except BaseException:  # the others end after the path that they are at
-            self._left.clear()
-            raise
+        wanted = [name for name in sorted(names) if self._wanted(name) is not None]
+        self._total = len(wanted)
+        for name in wanted:
+            await self._path(name)
 
     async def _path(self, path: str) -> None:
-        """In ascending rank, and again when something came meanwhile; one's own writes wait for their turn."""
+        """And again when something came meanwhile; one's own writes wait for their turn."""
         async with self._desk.writer.backlog.turns.turn(path):
-            while wanted := self._wanted(path):
-                await self._one(wanted[0])
+            while (wanted := self._wanted(path)) is not None:
+                await self._one(wanted)
 
-    def _wanted(self, path: str) -> Sequence[Placed]:
+    def _wanted(self, path: str) -> Placed | None:
         history = self._desk.view.index.history(path)
-        without = {vid for name, vid in self.failed if name == path}
-        return to_seal(history, self._sound(history.versions), without)
+        placed = to_seal(history, self._sound(history.versions))
+        return None if placed is None or (path, placed.version.vid) in self.failed else placed
 
     def _sound(self, versions: Iterable[Placed]) -> set[int]:
         return {uid for placed in versions for uid in placed.places if self._is_sound(uid)}
@@ -95,9 +103,11 @@ class Resealing:
             if (refusal := self._refusal(version)) is not None:
                 raise refusal
             async with self._desk.admitted(version.length):
-                self.made.add(await self._sealed_anew(placed))
+                uid = await self._sealed_anew(placed)
         except (DataError, MessageGone, TooLarge) as error:
             self.failed[version.path, version.vid] = error
+        else:
+            self.made |= set() if uid is None else {uid}
         if self._progress is not None:
             done = len(self.made) + len(self.failed)
             self._total = max(self._total, done)
@@ -105,8 +115,8 @@ class Resealing:
 
     # One version
 
-    async def _sealed_anew(self, placed: Placed) -> int:
-        """Its new place, once it was read back and opened."""
+    async def _sealed_anew(self, placed: Placed) -> int | None:
+        """Its new place, once it was read back and opened; None: it is not what has to be sealed any more."""
         view, generation = self._desk.view, self._desk.view.generation
         view.check_generation(generation)
         raw, version = await self._opened(placed)
@@ -121,12 +131,58 @@ class Resealing:
             random=self._random,
         )
         sealed, held = await self._desk.worker(sealing)
-        await self._desk.writer.sending.stored(sealed, None)
+        await self._know_all()
         view.check_generation(generation)
-        uid = self._place_of(sealed)
-        await self._read_back(uid, sealed, held)
+        if self._wanted(version.path) != placed:  # from here to the call nothing comes between
+            return None
+        self._check_newest(placed)
+        try:
+            await self._desk.writer.sending.stored(sealed, None)
+            view.check_generation(generation)
+            uid = self._place_of(sealed)
+            await self._read_back(uid, sealed, held)
+        except ProtocolViolation:
+            await self._take_back(sealed, placed, generation)
+            raise
         view.check_generation(generation)
         return uid
+
+    async def _know_all(self) -> None:
+        """Refresh until everything that the server told of was read.
+
+        :raises Unavailable: it does not come to that.
+        """
+        view = self._desk.view
+        for _ in range(TRIES):
+            await view.refresh()
+            if not (view.unread or view.incomplete):
+                return
+        raise Unavailable("The mail server does not list all messages: what is the newest is not known. Try later.")
+
+    def _check_newest(self, placed: Placed) -> None:
+        """Nothing above it is closed to us: the reference programs may read there a newer version of the file.
+
+        :raises DataError: what is wrong with a message above it that nobody has set aside.
+        """
+        view = self._desk.view
+        aside = {uid for uid, _code in view.aside}
+        for uid, error in view.index.rejected().items():
+            if uid > placed.places[-1] and uid not in aside:
+                raise error
+
+    async def _take_back(self, sealed: Sealed, placed: Placed, generation: int) -> None:
+        """Remove a copy that the server did not keep as it was given, while what it was made of is there.
+
+        The reference programs would take it for the current version. Where it cannot be removed it stays.
+        """
+        view = self._desk.view
+        view.check_generation(generation)
+        places = [uid for uid in self._places_of(sealed) if uid not in placed.places]
+        if places and any(view.index.at(uid) is not None for uid in placed.places):
+            try:
+                await view.remove(dict.fromkeys(places, sealed.sealed_id), generation)
+            except (NotSupported, MarkedByOthers) as error:
+                self._log.warn("a copy that was not kept as it was given stays: {reason}", reason=str(error))
 
     async def _opened(self, placed: Placed) -> tuple[envelope.Raw, Version]:
         """From the first place that verifies; where nothing names the content, all that do have to hold the same."""
@@ -146,13 +202,19 @@ class Resealing:
             raise Spliced("Two copies of the message hold different contents.", path=placed.version.path)
         return found[0]
 
-    def _place_of(self, sealed: Sealed) -> int:
+    def _places_of(self, sealed: Sealed) -> list[int]:
         index = self._desk.view.index
-        for placed in index.history(sealed.version.path).versions:
-            for uid in placed.places:
-                if (there := index.at(uid)) is not None and there.sealed_id == sealed.sealed_id:
-                    return uid
-        raise OutcomeUnknown("The message vanished right after it was stored.", path=sealed.version.path)
+        return [
+            uid
+            for placed in index.history(sealed.version.path).versions
+            for uid in placed.places
+            if (there := index.at(uid)) is not None and there.sealed_id == sealed.sealed_id
+        ]
+
+    def _place_of(self, sealed: Sealed) -> int:
+        if not (places := self._places_of(sealed)):
+            raise OutcomeUnknown("The message vanished right after it was stored.", path=sealed.version.path)
+        return places[0]
 
     async def _read_back(self, uid: int, sealed: Sealed, held: envelope.Raw) -> None:
         """It opens under its key alone, and holds what it was to hold, to the byte.
@@ -180,14 +242,17 @@ class Resealing:
     # What is spare now
 
     async def plan(self, names: Iterable[str]) -> int:
-        """Plan the places of these paths that others take over; how many (FORMAT 5.3)."""
-        index, view = self._desk.view.index, self._desk.view
+        """Plan the places of these paths that others take over, and that no plan names yet; how many (FORMAT 5.3)."""
+        view = self._desk.view
+        plans = [(placed.places[0], 0.0, plan) for placed, plan in await self._desk.objects.plans() if placed.places]
+        known, index = standing(plans, view.uidvalidity, resealed=True), view.index
         histories = [index.history(name) for name in sorted(names)]
         planned = [
             Planned(uid, one.placed.version.vid, RESEALED)
             for history in histories
             for one in spare(history, self._sound(history.versions))
             for uid in one.places
+            if uid not in known or known[uid].vid != one.placed.version.vid
         ]
         for start in range(0, len(planned), limits.PLAN_ENTRIES):
             some = tuple(planned[start : start + limits.PLAN_ENTRIES])

@@ -192,8 +192,9 @@ class IFilesystem(Interface):
         It changes nothing unless it is asked to.
 
         :param read_data: the percentage of the messages whose contents are read, 0 to 100; chosen at random.
-        :param bind: before that, write what the reference programs wrote anew, bound to its content, as the same
-            versions (FORMAT 1.5, 2.2); the unbound copies go with a collection, when their grace is over.
+        :param bind: before that, write the newest versions that the reference programs wrote anew, bound to their
+            contents, as the same versions (FORMAT 1.5, 2.2, 8.5); the unbound copies of these go with a collection,
+            when their grace is over. Older versions stay unbound.
         :param repair: after that, do what `Finding.remedy` names about what is found, or was found by checks and reads
             before. Nothing is removed; while not everything is listed nothing is done.
         :param accept: where others have seen what is ``hidden`` from this device, tell all devices that it is gone for
