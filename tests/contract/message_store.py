@@ -41,7 +41,7 @@ SIGNATURES = {
     "append": "(message)",
     "remove": "(uids, uidvalidity, is_expected, due=None)",
     "marked": "()",
-    "unmark": "(uids, uidvalidity)",
+    "unmark": "(uids, uidvalidity, is_expected)",
     "listen": "(listener)",
     "close": "()",
 }
@@ -668,9 +668,25 @@ class MessageStoreContract:
         """Taking marks off what has none, or is absent, changes nothing; under another UIDVALIDITY it is refused."""
         uids = await self.put_all("a", "b")
         validity = (await self.store.poll()).uidvalidity
-        self.assertIsNone(await self.store.unmark([uids[0], uids[1] + 100], validity))
-        await self.fails(self.store.unmark(uids, validity - 1), Renumbered)
+        self.assertIsNone(await self.store.unmark([uids[0], uids[1] + 100], validity, is_letter("a")))
+        await self.fails(self.store.unmark(uids, validity - 1, anything), Renumbered)
         self.assertEqual((await self.store.uids(1), list(await self.store.marked())), (uids, []))
+
+    async def test_unmark_what_is_another_message(self) -> None:
+        """Where one of the UIDs is that of another message than was expected, that is told, as by a removal."""
+        uids = await self.put_all("a", "b")
+        foreign = await self.put(mail())
+        validity = (await self.store.poll()).uidvalidity
+        for wrong in (uids, [uids[0], foreign], [foreign]):
+            await self.fails(self.store.unmark(wrong, validity, is_letter("a")), Renumbered)
+
+    async def test_unmark_looks_at_what_is_unmarked(self) -> None:
+        """The headers of the named messages that are there are looked at, and no others."""
+        uids = await self.put_all("a", "b", "c")
+        seen: list[int] = []
+        validity = (await self.store.poll()).uidvalidity
+        await self.store.unmark([uids[2], uids[0], uids[2] + 1], validity, lambda block: not seen.append(block.uid))
+        self.assertEqual(sorted(seen), [uids[0], uids[2]])
 
     async def test_remove_nothing(self) -> None:
         """Removing no message changes nothing."""

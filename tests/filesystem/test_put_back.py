@@ -11,7 +11,16 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.errors import Conflict, IFAPError, LeaseLost, Locked, StoredAsConflict
+from ifap_twisted.errors import (
+    Conflict,
+    IFAPError,
+    LeaseLost,
+    Locked,
+    MessageGone,
+    OutcomeUnknown,
+    StoredAsConflict,
+    Unavailable,
+)
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import Turnstile
 from tests.filesystem.folders import Folder, result
@@ -167,6 +176,57 @@ class RemovingTests(PutBack):
         self.fails_or_not(collecting)
         for file in files:
             self.assert_there(file)
+
+
+class UnmarkingTests(PutBack):
+    """A mark as deleted belongs to whoever set it, unless it is on a message of ours (FORMAT 5.4)."""
+
+    def marked_mail(self) -> int:
+        """Somebody's mail gets the number of a version of ours, and its owner marks it."""
+        self.put_back()
+        uid = self.shelf.add(mail())
+        self.shelf.marked.add(uid)
+        return uid
+
+    def test_collecting(self) -> None:
+        """A device that did not notice leaves the mark of the mail, and sees that the version is missing."""
+        result(self.device.put("a", b"2"))
+        uid = self.marked_mail()
+        result(self.device.collect())
+        self.assertEqual((self.shelf.messages[uid], self.shelf.marked), (mail(), {uid}))
+        self.failureResultOf(self.device.get("a"), MessageGone)
+
+    def test_connecting(self) -> None:
+        """Nor is it taken off by one that looks for marks when it is connected again, at the same moment."""
+        result(self.device.put("a", b"2"))
+        self.store.gate = gate = Turnstile("unmark")
+        self.store.go_offline()
+        self.shelf.marked.add(self.shelf.uidnext - 1)
+        self.store.go_online()
+        self.assertEqual(gate.held, ["unmark"])
+        uid = self.marked_mail()
+        gate.release()
+        self.folder.clock.advance(60)
+        self.assertEqual((self.shelf.messages[uid], self.shelf.marked), (mail(), {uid}))
+        self.failureResultOf(self.device.get("a"), MessageGone)
+
+    def test_withdrawing(self) -> None:
+        """A write that could not be taken back is not unmarked where it is not: nobody knows what became of it."""
+        version = result(self.device.stat("a")).version
+        self.store.gate = gate = Turnstile("append")
+        putting = self.device.put("a", b"late", expect=version)
+        result(self.folder.device().put("a", b"2"))
+        self.store.fail_next("expunge", Unavailable("cut"))
+        self.store.gate = unmarking = Turnstile("unmark")
+        gate.release()
+        self.assertEqual(unmarking.held, ["unmark"])
+        self.put_back()
+        self.write()
+        uid = self.shelf.add(mail())
+        self.shelf.marked.add(uid)
+        unmarking.release()
+        self.failureResultOf(putting, OutcomeUnknown)
+        self.assertEqual((self.shelf.messages[uid], self.shelf.marked), (mail(), {uid}))
 
 
 class RefreshingTests(PutBack):

@@ -559,6 +559,56 @@ class RemoveTests(FolderCase):
         self.refusal(done, ProtocolViolation)
 
 
+class UnmarkTests(FolderCase):
+    """Taking marks off messages that stay."""
+
+    def test_exactly_these(self):
+        """Only UIDs that are seen, and of those only the given ones."""
+        talk = self.open()
+        done = self.started(talk.folder.unmark([5, 3, 4, 0], 7, anything))
+        talk.hears(f"A2 UID FETCH 3:5 {HEADERS}")
+        talk.says(head(1, 3), head(2, 5), "A2 OK")
+        talk.hears("A3 UID FETCH 4:4 (UID)")
+        talk.says("A3 OK")
+        talk.hears("A4 UID STORE 3,5 -FLAGS.SILENT (\\Deleted)")
+        self.assertNoResult(done)
+        talk.says("A4 OK")
+        self.assertIsNone(self.successResultOf(done))
+        talk.silent()
+
+    def test_another_message(self):
+        """Where one of them is another message than is expected, no mark is taken off."""
+        talk = self.open()
+        done = self.started(talk.folder.unmark([3, 5], 7, lambda block: block.uid == 3))
+        talk.says(head(1, 3), head(2, 5), "A2 OK")
+        self.refusal(done, Renumbered)
+        talk.hears(f"A2 UID FETCH 3,5 {HEADERS}")
+        talk.silent()
+
+    def test_header_is_not_shown(self):
+        """What cannot be looked at keeps its mark, and that is told."""
+        talk = self.open()
+        done = self.started(talk.folder.unmark([3, 5], 7, anything))
+        talk.says(head(1, 3), "A2 OK", "* 2 FETCH (UID 5)", "A3 OK")
+        talk.hears(f"A2 UID FETCH 3,5 {HEADERS}", "A3 UID FETCH 5:5 (UID)")
+        self.refusal(done, Unavailable)
+        talk.silent()
+
+    def test_selecting_waits(self):
+        """Another SELECT, after which numbers may be those of others, waits until the marks are off."""
+        talk = self.open()
+        unmarking = self.started(talk.folder.unmark([5], 7, anything))
+        talk.hears(f"A2 UID FETCH 5 {HEADERS}")
+        selecting = self.started(talk.folder.select())
+        talk.says(head(1, 5), "A2 OK")
+        talk.hears("A3 UID STORE 5 -FLAGS.SILENT (\\Deleted)")
+        talk.says("A3 OK")
+        self.assertIsNone(self.successResultOf(unmarking))
+        talk.hears('A4 SELECT "box"')
+        talk.says("* 3 EXISTS", "* OK [UIDVALIDITY 7] v", "* OK [UIDNEXT 10] n", "A4 OK [READ-WRITE] done")
+        self.successResultOf(selecting)
+
+
 class PlainTests(FolderCase):
     """Removing messages without UIDPLUS, where that is allowed (FORMAT 5.4)."""
 
@@ -979,7 +1029,7 @@ class HostileTests(FolderCase):
         talk = self.open()
         selecting = self.started(talk.folder.select())
         removing = self.started(talk.folder.remove([5], 7, anything))
-        unmarking = self.started(talk.folder.unmark([5], 7))
+        unmarking = self.started(talk.folder.unmark([5], 7, anything))
         talk.hears('A2 SELECT "box"')
         talk.says("* 3 EXISTS", "* OK [UIDVALIDITY 8] v", "* OK [UIDNEXT 10] n", "A2 OK [READ-WRITE] done")
         self.successResultOf(selecting)

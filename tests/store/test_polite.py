@@ -331,6 +331,18 @@ class BudgetTests(Polite):
         self.assertEqual(self.now(store.append(letter("d"))).uid, 4)
         self.assertEqual(self.now(store.poll()).exists, 4)
 
+    def test_headers_that_are_looked_at(self):
+        """Those that are read before messages are unmarked or removed are counted, whatever becomes of that."""
+        store = self.polite()
+        for change in (
+            lambda: store.unmark([1], 1, anything),
+            lambda: store.unmark([2], 1, lambda _block: False),
+            lambda: store.remove([3], 1, anything),
+        ):
+            used = store.downloaded.total(0)
+            change().addErrback(lambda failure: failure.trap(Renumbered) and None)
+            self.assertGreater(store.downloaded.total(0), used)
+
     def test_download_of_known_size(self):
         """A message whose size is known is not begun when it does not fit."""
         for name in "de":

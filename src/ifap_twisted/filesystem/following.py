@@ -10,12 +10,12 @@ from zope.interface import implementer
 
 from ifap_twisted.core.values import Event, FolderState
 from ifap_twisted.deferreds import deferred, detach
-from ifap_twisted.errors import DataError, IFAPError, StoreError
+from ifap_twisted.errors import DataError, IFAPError, Renumbered, StoreError
 from ifap_twisted.filesystem.freshness import Freshness
 from ifap_twisted.filesystem.intake import Intake
 from ifap_twisted.filesystem.known import Known
 from ifap_twisted.filesystem.refreshing import LOOK_AGAIN_SECONDS, Refreshing
-from ifap_twisted.filesystem.unmarking import unmark_kept
+from ifap_twisted.filesystem.unmarking import unmark, unmark_kept
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.interfaces import IFolderListener
 
@@ -144,7 +144,7 @@ class Following:
             return
         self._marks_unknown = False  # until the connection is made anew, be it meanwhile
         try:
-            await unmark_kept(self._known)
+            await self.unmark()
         except IFAPError as error:
             self._log.info("marks of a removal that was cut short are looked for again later: {why}", why=str(error))
             self._marks_unknown = True
@@ -152,6 +152,24 @@ class Following:
             self._patience = min(2 * self._patience, LOOK_AGAIN_SECONDS)
         else:
             self._patience = AGAIN_SECONDS
+
+    async def unmark(self, uids: Collection[int] | None = None) -> None:
+        """Take marks as deleted off versions; None: off all that stay.
+
+        :raises Renumbered: there is another message at one of their UIDs; no mark was taken off.
+        :raises StoreError, ReadOnly: marks may be left.
+        """
+        generation = self._known.generation
+        try:
+            await (unmark_kept(self._known) if uids is None else unmark(self._known, uids))
+        except Renumbered:
+            self.found_another(generation)
+            raise
+
+    def found_another(self, generation: int) -> None:
+        """A UID is that of another message than under a generation: read everything anew, UIDVALIDITY or not."""
+        if generation == self._known.generation:
+            self.renumbered(self._known.uidvalidity)
 
     def _try_again(self, seconds: float) -> None:
         if self._freshness.state != "stopped" and (self._again is None or not self._again.active()):

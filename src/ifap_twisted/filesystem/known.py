@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-from ifap_twisted.core import limits
+from ifap_twisted.core import envelope, limits
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.records import Records
-from ifap_twisted.core.values import Checked, FolderState
+from ifap_twisted.core.values import Checked, FolderState, HeaderBlock
 from ifap_twisted.errors import DataError, Renumbered
 from ifap_twisted.interfaces import IMessageStore
 
@@ -107,6 +107,16 @@ class Known:
     def spoilt(self) -> AbstractSet[tuple[int, str]]:
         """What is to be read again by the next process: UIDs, with what was wrong there."""
         return self.suspects | {(uid, error.code) for uid, error in self._damage.items()}
+
+    def is_known_as(self, expected: Mapping[int, str], block: HeaderBlock) -> bool:
+        """Whether a message is the one that was known by its UID (FORMAT 2.1).
+
+        :param expected: sealed ids by UID, that of this message among them.
+        """
+        try:
+            return envelope.sealed_id_of(block.fields, self.dialect) == expected[block.uid]
+        except DataError:
+            return False
 
     def lose(self, uids: Collection[int]) -> None:
         """The messages at these UIDs are gone, and with them what was known of them beside the index."""

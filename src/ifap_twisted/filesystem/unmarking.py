@@ -8,6 +8,7 @@ that without its mark nothing can be lost; foreign mail, and what only a referen
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 
 from twisted.logger import Logger
 
@@ -19,6 +20,7 @@ _log = Logger()
 async def unmark_kept(known: Known) -> None:
     """Look which messages are marked, and take the marks off those of ours that are not being removed here and now.
 
+    :raises Renumbered: one of them is another message by now; no mark was taken off.
     :raises StoreError, ReadOnly: marks may be left.
     """
     generation = known.generation
@@ -28,7 +30,17 @@ async def unmark_kept(known: Known) -> None:
     left = _left_over(known, marked)
     if left and not known.read_only:
         _log.warn("marks of a removal that was cut short are taken off messages that stay: {many}", many=len(left))
-        await known.store.unmark(left, known.uidvalidity)
+        await unmark(known, left)
+
+
+async def unmark(known: Known, uids: Collection[int]) -> None:
+    """Take the marks off versions that were just found to stay.
+
+    :raises Renumbered: one of them is another message by now; no mark was taken off.
+    :raises StoreError, ReadOnly: marks may be left.
+    """
+    expected = known.index.sealed_ids(uids)
+    await known.store.unmark(list(expected), known.uidvalidity, partial(known.is_known_as, expected))
 
 
 def _left_over(known: Known, marked: Collection[int]) -> list[int]:

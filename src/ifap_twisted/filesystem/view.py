@@ -13,7 +13,6 @@ from functools import partial
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
-from ifap_twisted.core import envelope
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
@@ -30,7 +29,6 @@ from ifap_twisted.filesystem.lookout import Lookout
 from ifap_twisted.filesystem.marking import Marking
 from ifap_twisted.filesystem.objects import Objects
 from ifap_twisted.filesystem.refreshing import Refreshing
-from ifap_twisted.filesystem.unmarking import unmark_kept
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.interfaces import IMarks, IMessageStore
 from ifap_twisted.workers import Worker
@@ -244,28 +242,22 @@ class View:
         removing = self._known.removing
         removing.update(uids)
         try:
-            await self.store.remove(uids, self.uidvalidity, partial(self._is_known_as, expected), due)
+            await self.store.remove(uids, self.uidvalidity, partial(self._known.is_known_as, expected), due)
             if generation == self.generation:
                 self.following.vanished(uids)
         except Renumbered:
-            if generation == self.generation:
-                self.following.renumbered(self.uidvalidity)
+            self.following.found_another(generation)
             raise
         finally:
             removing.difference_update(uids)
 
-    def _is_known_as(self, expected: Mapping[int, str], block: HeaderBlock) -> bool:
-        try:
-            return envelope.sealed_id_of(block.fields, self.dialect) == expected[block.uid]
-        except DataError:
-            return False
+    async def unmark(self, uids: Collection[int] | None = None) -> None:
+        """Take marks as deleted off versions; None: off all that stay (FORMAT 5.4).
 
-    async def unmark(self) -> None:
-        """Take marks as deleted off what stays (FORMAT 5.4).
-
+        :raises Renumbered: there is another message at one of their UIDs; no mark was taken off.
         :raises StoreError, ReadOnly: marks may be left.
         """
-        await unmark_kept(self._known)
+        await self.following.unmark(uids)
 
     # Waiting for our own messages (FORMAT 4.2, 4.3)
 

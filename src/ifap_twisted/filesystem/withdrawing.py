@@ -78,7 +78,7 @@ class Withdrawal:
             places = [uid for placed in found for uid in placed.places]
             if places:
                 view.check_generation(view.generation)
-                await view.store.unmark(places, view.uidvalidity)
+                await view.unmark(places)
         except (StoreError, ReadOnly) as error:  # which means elsewhere that nothing was stored
             await self._sending.take_another_name()
             raise unknown_error(sealed) from error

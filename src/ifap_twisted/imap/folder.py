@@ -120,6 +120,6 @@ class Folder:
         """The UIDs of all messages that are marked as deleted, whoever marked them."""
         return await self.removing.marked()
 
-    async def unmark(self, uids: Collection[int], uidvalidity: int) -> None:
+    async def unmark(self, uids: Collection[int], uidvalidity: int, is_expected: Callable[[HeaderBlock], bool]) -> None:
         """Let these messages not be marked as deleted: see :meth:`Removing.unmark`."""
-        await self.removing.unmark(uids, uidvalidity)
+        await self.removing.unmark(uids, uidvalidity, is_expected)

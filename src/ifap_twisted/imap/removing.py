@@ -70,7 +70,7 @@ class Removing:
             raise Renumbered("The mail server shows another message under a number than before.")
         hidden = wanted - blocks.keys()
         if hidden and hidden.intersection(await self._reading.uids(min(hidden), max(hidden))):
-            raise Unavailable("The mail server does not show the headers of messages that are to be removed.")
+            raise Unavailable("The mail server does not show the headers of messages that are to be changed.")
         return set(blocks)
 
     async def marked(self) -> set[int]:
@@ -78,14 +78,18 @@ class Removing:
         await self._reading.noop()
         return await self._reading.search(b"DELETED")
 
-    async def unmark(self, uids: Collection[int], uidvalidity: int) -> None:
-        """Let these messages not be marked as deleted.
+    async def unmark(self, uids: Collection[int], uidvalidity: int, is_expected: Callable[[HeaderBlock], bool]) -> None:
+        """Let exactly these of the messages that are there now not be marked as deleted.
 
-        :raises ReadOnly: the folder may not be changed. :raises Renumbered: UIDVALIDITY is another one.
+        :param is_expected: as for ``IMessageStore.remove``.
+        :raises ReadOnly: the folder may not be changed.
+        :raises Unavailable: a message is there and its header is not shown.
+        :raises Renumbered: UIDVALIDITY is another one, or a message is not what is expected; nothing was changed.
         """
+        wanted = {uid for uid in uids if 0 < uid <= HIGHEST}
         async with self._selecting.turn:
             self._check_may_change(uidvalidity)
-            await self._marks.mark(uids, deleted=False)
+            await self._marks.mark(await self._seen(wanted, is_expected), deleted=False)
 
     async def _change(self, text: bytes, what: str, overlap: Overlap = Overlap.FREE) -> None:
         """Send a command that changes messages: only while the folder is not selected again."""

@@ -114,10 +114,15 @@ class IMessageStore(Interface):
     def marked() -> Deferred[abc.Collection[int]]:
         """The UIDs of the messages that are marked as deleted, whoever marked them: any EXPUNGE removes them."""
 
-    def unmark(uids: abc.Collection[int], uidvalidity: int) -> Deferred[None]:
+    def unmark(
+        uids: abc.Collection[int], uidvalidity: int, is_expected: Callable[[HeaderBlock], bool]
+    ) -> Deferred[None]:
         """Let these messages not be marked as deleted; an absent one is no error.
 
-        :raises Renumbered: UIDVALIDITY is another one than that under which the UIDs were learnt.
+        :param is_expected: as for ``remove``: the mark of another message is its owner's.
+        :raises Renumbered: UIDVALIDITY is another one than that under which the UIDs were learnt, or one of the
+            messages is not what is expected; nothing was changed.
+        :raises Unavailable: also when one is there and its header is not shown; nothing was changed.
         :raises ReadOnly: the folder can only be read.
         """
 

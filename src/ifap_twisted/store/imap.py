@@ -125,10 +125,10 @@ class ImapStore:
         return await self._call(lambda folder: folder.marked(), numbered=True)
 
     @deferred
-    async def unmark(self, uids: Collection[int], uidvalidity: int) -> None:
+    async def unmark(self, uids: Collection[int], uidvalidity: int, is_expected: Callable[[HeaderBlock], bool]) -> None:
         """Take the marks off."""
         wanted = frozenset(uids)
-        await self._call(lambda folder: folder.unmark(wanted, uidvalidity))
+        await self._call(lambda folder: folder.unmark(wanted, uidvalidity, is_expected))
 
     @deferred
     async def server_facts(self) -> Mapping[str, JSON]:

@@ -178,11 +178,15 @@ class MaildirStore:
         return ()
 
     @deferred
-    async def unmark(self, uids: Collection[int], uidvalidity: int) -> None:  # noqa: ARG002
-        """Nothing is marked."""
+    async def unmark(self, uids: Collection[int], uidvalidity: int, is_expected: Callable[[HeaderBlock], bool]) -> None:
+        """Nothing is marked: only that they are what is expected is looked at."""
         view = await self._look_again(self._opened())
         if view.uidvalidity != uidvalidity:
             raise Renumbered
+        wanted = [(uid, name) for uid, name in view.names.items() if uid in uids]
+        blocks = await self._work(partial(self._files.blocks, wanted))
+        if not all(map(is_expected, blocks.values())):
+            raise Renumbered("There is another message under a number than before.")
 
     def listen(self, listener: IFolderListener) -> Callable[[], None]:
         """Tell a listener."""

@@ -177,14 +177,9 @@ class MemoryStore:
             raise NotSupported("This server cannot remove single messages (no UIDPLUS).")
         await self._pass("remove")
         self._refuse_when_read_only()
-        if uidvalidity != self._uidvalidity:
-            raise Renumbered
-        there = {uid: message for uid, message in self._range(1, None) if uid in uids}
-        if not all(is_expected(header_block(uid, message)) for uid, message in there.items()):
-            raise Renumbered
+        present = self._seen(uids, uidvalidity, is_expected)
         if plainly and self.shelf.marked.difference(uids, due or ()):
             raise MarkedByOthers
-        present = list(there)
         new = set(present) - self.shelf.marked
         self.shelf.marked |= new
         try:
@@ -204,13 +199,11 @@ class MemoryStore:
         return self.shelf.marked.intersection(uid for uid, _message in self._range(1, None))
 
     @deferred
-    async def unmark(self, uids: Collection[int], uidvalidity: int) -> None:
+    async def unmark(self, uids: Collection[int], uidvalidity: int, is_expected: Callable[[HeaderBlock], bool]) -> None:
         """Take the marks off."""
         await self._pass("unmark")
         self._refuse_when_read_only()
-        if uidvalidity != self._uidvalidity:
-            raise Renumbered
-        self.shelf.marked.difference_update(uids)
+        self.shelf.marked.difference_update(self._seen(uids, uidvalidity, is_expected))
 
     def listen(self, listener: IFolderListener) -> Callable[[], None]:
         """Tell a listener."""
@@ -293,6 +286,18 @@ class MemoryStore:
             self._listeners.renumbered(self._uidvalidity)
 
     # Inside
+
+    def _seen(self, uids: Collection[int], uidvalidity: int, is_expected: Callable[[HeaderBlock], bool]) -> list[int]:
+        """Those that are there, each seen to be what is expected.
+
+        :raises Renumbered:
+        """
+        if uidvalidity != self._uidvalidity:
+            raise Renumbered
+        there = {uid: message for uid, message in self._range(1, None) if uid in uids}
+        if not all(is_expected(header_block(uid, message)) for uid, message in there.items()):
+            raise Renumbered
+        return list(there)
 
     @property
     def _shows_at_once(self) -> bool:

@@ -200,16 +200,7 @@ class PoliteStore:
         due: Collection[int] | None = None,
     ) -> None:
         """Remove messages; the headers that are read before are counted."""
-        read: list[int] = []
-
-        def look(block: HeaderBlock) -> bool:
-            read.append(len(block.fields) + _HEADER_BYTES)
-            return is_expected(block)
-
-        try:
-            await self._call("ask", lambda: self._store.remove(uids, uidvalidity, look, due))
-        finally:
-            self._download(sum(read))
+        await self._looking(is_expected, lambda look: self._store.remove(uids, uidvalidity, look, due))
 
     @deferred
     async def marked(self) -> Collection[int]:
@@ -217,9 +208,9 @@ class PoliteStore:
         return await self._call("ask", self._store.marked)
 
     @deferred
-    async def unmark(self, uids: Collection[int], uidvalidity: int) -> None:
-        """Take the marks off."""
-        await self._call("ask", lambda: self._store.unmark(uids, uidvalidity))
+    async def unmark(self, uids: Collection[int], uidvalidity: int, is_expected: Callable[[HeaderBlock], bool]) -> None:
+        """Take the marks off; the headers that are read before are counted."""
+        await self._looking(is_expected, lambda look: self._store.unmark(uids, uidvalidity, look))
 
     def listen(self, listener: IFolderListener) -> Callable[[], None]:
         """Tell a listener of what happens to the shelf inside."""
@@ -283,6 +274,23 @@ class PoliteStore:
     def _leave(self, turn: _Turn) -> None:
         self._lines[turn.kind].remove(turn)
         self._let_go()
+
+    async def _looking(
+        self,
+        is_expected: Callable[[HeaderBlock], bool],
+        change: Callable[[Callable[[HeaderBlock], bool]], Deferred[None]],
+    ) -> None:
+        """Make a change before which headers are looked at, and count these."""
+        read: list[int] = []
+
+        def look(block: HeaderBlock) -> bool:
+            read.append(len(block.fields) + _HEADER_BYTES)
+            return is_expected(block)
+
+        try:
+            await self._call("ask", lambda: change(look))
+        finally:
+            self._download(sum(read))
 
     def _download(self, count: int) -> None:
         self.downloaded.add(count, self._clock.seconds())

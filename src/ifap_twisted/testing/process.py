@@ -262,9 +262,11 @@ class Line:
         """What is marked as deleted."""
         return self._pass(self.store.marked)
 
-    def unmark(self, uids: Collection[int], uidvalidity: int) -> Deferred[None]:
+    def unmark(
+        self, uids: Collection[int], uidvalidity: int, is_expected: Callable[[HeaderBlock], bool]
+    ) -> Deferred[None]:
         """Take the marks off."""
-        return self._pass(lambda: self.store.unmark(uids, uidvalidity))
+        return self._pass(lambda: self.store.unmark(uids, uidvalidity, is_expected))
 
     def append(self, message: bytes) -> Deferred[Receipt]:
         """Store a message, and note what it can possibly descend from."""

@@ -31,7 +31,7 @@ COMMANDS: Final[tuple[Callable[[Folder], Awaitable[Any]], ...]] = (
     lambda folder: folder.append(MESSAGE),
     lambda folder: folder.remove([2, 5], 7, lambda _block: True),
     lambda folder: folder.marked(),
-    lambda folder: folder.unmark([5], 7),
+    lambda folder: folder.unmark([5], 7, lambda _block: True),
 )
 _TAIL: Final = 8
 
