@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
+from unittest.mock import patch
 
 from twisted.internet import reactor  # noqa: TID251 -- real connections
 from twisted.trial.unittest import TestCase
@@ -17,7 +18,7 @@ from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.opening import Membership, Surroundings, open_folder
-from ifap_twisted.imap.removing import Removing
+from ifap_twisted.imap.expunging import Marks
 from ifap_twisted.workers import InlineWorker
 from tests.filesystem.folders import KEY
 from tests.live.embedded import EmbeddedCase
@@ -137,6 +138,21 @@ class LiveCollecting(CollectingContract):
         client.logout()
 
 
+_mark_set = Marks.mark_set
+
+
+async def _cut(*_anything: Any) -> None:
+    """The connection is there no more."""
+    raise Unavailable("The connection is cut.")
+
+
+async def _only_marking(marks: Marks, uid_set: bytes, *, deleted: bool) -> None:
+    """It is there until the messages are marked."""
+    if not deleted:
+        raise Unavailable("The connection is cut.")
+    await _mark_set(marks, uid_set, deleted=True)
+
+
 class DovecotTests(LiveCollecting, TestCase):
     """Dovecot."""
 
@@ -148,19 +164,9 @@ class DovecotTests(LiveCollecting, TestCase):
             await one.put("a", content)
         await one.collect()
         two = await self.later(one)
-        change = Removing._change
-
-        async def cut(removing: Any, validity: int, text: bytes, *more: Any) -> None:
-            if b"+FLAGS" not in text:
-                raise Unavailable("The connection is cut.")
-            await change(removing, validity, text, *more)
-
-        Removing._change = cut  # type: ignore[assignment, method-assign]
-        try:
-            with self.assertRaises(Unavailable):
-                await two.collect()
-        finally:
-            Removing._change = change  # type: ignore[method-assign]
+        cutting = patch.object(Marks, "expunge_exactly", _cut), patch.object(Marks, "mark_set", _only_marking)
+        with cutting[0], cutting[1], self.assertRaises(Unavailable):
+            await two.collect()
         self.assertEqual(2, len(self.plainly("SEARCH", "DELETED")[0].split()))
         await two.keep("a", 9)
         self.assertEqual({KEPT}, {v.fate for v in (await two.collect()).verdicts if v.path == "a"})
@@ -289,8 +295,5 @@ class EmbeddedTests(CollectingContract, EmbeddedCase):
         store = await self.store_of()
         await store.open()
         session = await store._session()
-        await session.folder.removing._change(
-            session.folder.state.uidvalidity,
-            b"UID STORE %b +FLAGS (\\Deleted)" % ",".join(map(str, uids)).encode(),
-            "mark mail",
-        )
+        text = b"UID STORE %b +FLAGS (\\Deleted)" % ",".join(map(str, uids)).encode()
+        await session.folder.removing._change(text, "mark mail")
