@@ -160,6 +160,22 @@ class LifeTests(SynchronousTestCase):
         self.assertIn("conflict", {trace.calls[number].outcome for number in trace.slept})
         self.assertEqual(judge(trace), [])
 
+    def test_what_a_backup_of_the_journal_brings_back(self) -> None:
+        """Its caller was told that it is not stored: that it comes to stand behind what he wrote then is right."""
+        late = Place(latency=0.5, skew=-600.0, late=True)
+        verbs = [(6.2, 0, "put", "b", 6), (9.5, 1, "put", "d/b", 757), (9.6, 1, "put", "d/b", 596)]
+        verbs += [(10.3, 1, "create", "b", 102), (15.7, 1, "put", "a", 0), (16.7, 1, "lock", "a", 0)]
+        verbs += [(19.4, 1, "put", "d/b", 282), (19.6, 1, "late", "b", 6), (19.6, 1, "put", "b", 16)]
+        steps = [Step(0.0, 0, "open"), Step(0.0, 1, "open")]
+        steps += [Step(at, who, verb, path, number=number) for at, who, verb, path, number in verbs]
+        steps.append(Step(49.7, 1, "restored", "d", number=781))
+        trace = simulate(Scenario(6663, "memory", (Place(), late), tuple(steps)))
+        (back,) = [place for place in trace.restored if trace.calls[trace.sent[place].call or 0].outcome == "conflict"]
+        self.assertIn(back[1], {one.vid for one in trace.observations[0].versions["b"]})
+        self.assertEqual(judge(trace), [])
+        trace.restored.clear()
+        self.assertIn("no write hides one that it did not know", {one.promise for one in judge(trace)})
+
     def test_what_was_told_as_not_stored_is_in_no_journal(self) -> None:
         """A device that dies with it there would send it again."""
         steps = (Step(0.0, 0, "open"), Step(5.0, 0, "put", "a"))

@@ -155,11 +155,17 @@ def _refused(trace: Trace) -> Iterator[Violation]:
 def _forgotten(trace: Trace) -> Iterator[Violation]:
     """What was told as not stored no later process finds in the journal (FORMAT 4.1, 4.2)."""
     for place in sorted(trace.kept - trace.restored):
-        number = trace.sent[place].call
-        call = None if number is None else trace.calls[number]
-        if call is not None and call.verb in PUTTING and call.outcome in NOWHERE and not call.pending:
+        if call := _told_as_nowhere(trace, place):
             said = f"{_name(call)}: {call.outcome}, but the journal has {place[1]}"
             yield Violation("what was told as not stored is forgotten", said)
+
+
+def _told_as_nowhere(trace: Trace, place: tuple[str, str]) -> Call | None:
+    """The write of a version whose caller was told that it is not stored."""
+    number = trace.sent[place].call
+    call = None if number is None else trace.calls[number]
+    nowhere = call is not None and call.verb in PUTTING and call.outcome in NOWHERE and not call.pending
+    return call if nowhere else None
 
 
 def _finished(trace: Trace) -> Iterator[Violation]:
@@ -284,7 +290,10 @@ def _family(trace: Trace, seen: Observation, path: str) -> Family | None:
 
 
 def _unhidden(trace: Trace) -> Iterator[Violation]:
-    """Nothing seems to descend from what its writer did not know: that would hide it."""
+    """Nothing seems to descend from what its writer did not know: that would hide it.
+
+    What a journal out of a backup sends once more, though it was told as not stored, may well be hidden.
+    """
     fresh = _fresh(trace)
     for path in fresh.versions if fresh is not None else ():
         family = _family(trace, fresh, path) if fresh is not None else None
@@ -293,7 +302,8 @@ def _unhidden(trace: Trace) -> Iterator[Violation]:
         for later in family.versions:
             for earlier in family.versions:
                 hidden = family.descends(later, earlier) and earlier not in _known(trace, path, later)
-                if hidden and (path, earlier) not in trace.destroyed:
+                nobodys = (path, earlier) in trace.restored and _told_as_nowhere(trace, (path, earlier))
+                if hidden and not nobodys and (path, earlier) not in trace.destroyed:
                     yield Violation("no write hides one that it did not know", f"/{path}: {later} hides {earlier}")
 
 
