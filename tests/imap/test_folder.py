@@ -401,8 +401,38 @@ class AppendTests(FolderCase):
         self.refusal(done, OutcomeUnknown)
 
 
-class RemoveTests(FolderCase):
+class LookingPromises:
+    """What is looked at before it is removed, or its mark taken off; ``change`` gives which.
+
+    Neither is done to another message than is expected, nor to one that cannot be seen.
+    """
+
+    def test_another_message(self):
+        """Where one of them is another message than is expected, nothing is changed."""
+        talk = self.open()
+        done = self.started(self.change(talk.folder, lambda block: block.uid == 3))
+        talk.says(head(1, 3), head(2, 5), "A2 OK")
+        self.refusal(done, Renumbered)
+        talk.hears(f"A2 UID FETCH 3,5 {HEADERS}")
+        talk.silent()
+
+    def test_header_is_not_shown(self):
+        """What cannot be looked at stays as it is, and that is told."""
+        talk = self.open()
+        done = self.started(self.change(talk.folder, anything))
+        talk.says(head(1, 3), "A2 OK")
+        talk.hears(f"A2 UID FETCH 3,5 {HEADERS}", "A3 UID FETCH 5:5 (UID)")
+        talk.says("* 2 FETCH (UID 5)", "A3 OK")
+        self.refusal(done, Unavailable)
+        talk.silent()
+
+
+class RemoveTests(LookingPromises, FolderCase):
     """Removing messages."""
+
+    def change(self, folder, is_expected):
+        """Remove two."""
+        return folder.remove([3, 5], 7, is_expected)
 
     def test_exactly_these(self):
         """Only UIDs that are seen are marked and expunged, and only those given."""
@@ -430,25 +460,6 @@ class RemoveTests(FolderCase):
         talk.hears("A3 UID FETCH 50:50 (UID)")
         talk.says("* 3 FETCH (UID 9)", "A3 OK")
         self.assertIsNone(self.successResultOf(done))
-        talk.silent()
-
-    def test_another_message(self):
-        """Where one of them is another message than is expected, nothing is marked."""
-        talk = self.open()
-        done = self.started(talk.folder.remove([3, 5], 7, lambda block: block.uid == 3))
-        talk.says(head(1, 3), head(2, 5), "A2 OK")
-        self.refusal(done, Renumbered)
-        talk.hears(f"A2 UID FETCH 3,5 {HEADERS}")
-        talk.silent()
-
-    def test_header_is_not_shown(self):
-        """What cannot be looked at is not removed, and does not pass for removed."""
-        talk = self.open()
-        done = self.started(talk.folder.remove([3, 5], 7, anything))
-        talk.says(head(1, 3), "A2 OK")
-        talk.hears(f"A2 UID FETCH 3,5 {HEADERS}", "A3 UID FETCH 5:5 (UID)")
-        talk.says("* 2 FETCH (UID 5)", "A3 OK")
-        self.refusal(done, Unavailable)
         talk.silent()
 
     def test_gap_is_refused(self):
@@ -559,8 +570,12 @@ class RemoveTests(FolderCase):
         self.refusal(done, ProtocolViolation)
 
 
-class UnmarkTests(FolderCase):
+class UnmarkTests(LookingPromises, FolderCase):
     """Taking marks off messages that stay."""
+
+    def change(self, folder, is_expected):
+        """Take the marks off two."""
+        return folder.unmark([3, 5], 7, is_expected)
 
     def test_exactly_these(self):
         """Only UIDs that are seen, and of those only the given ones."""
@@ -574,24 +589,6 @@ class UnmarkTests(FolderCase):
         self.assertNoResult(done)
         talk.says("A4 OK")
         self.assertIsNone(self.successResultOf(done))
-        talk.silent()
-
-    def test_another_message(self):
-        """Where one of them is another message than is expected, no mark is taken off."""
-        talk = self.open()
-        done = self.started(talk.folder.unmark([3, 5], 7, lambda block: block.uid == 3))
-        talk.says(head(1, 3), head(2, 5), "A2 OK")
-        self.refusal(done, Renumbered)
-        talk.hears(f"A2 UID FETCH 3,5 {HEADERS}")
-        talk.silent()
-
-    def test_header_is_not_shown(self):
-        """What cannot be looked at keeps its mark, and that is told."""
-        talk = self.open()
-        done = self.started(talk.folder.unmark([3, 5], 7, anything))
-        talk.says(head(1, 3), "A2 OK", "* 2 FETCH (UID 5)", "A3 OK")
-        talk.hears(f"A2 UID FETCH 3,5 {HEADERS}", "A3 UID FETCH 5:5 (UID)")
-        self.refusal(done, Unavailable)
         talk.silent()
 
     def test_selecting_waits(self):
