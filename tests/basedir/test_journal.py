@@ -9,8 +9,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from zope.interface.verify import verifyObject
 
-from ifap_twisted.basedir import Basedir
-from ifap_twisted.basedir import journal as journal_module
+from ifap_twisted.basedir import Basedir, pending
 from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.core.frozen import Frozen
 from ifap_twisted.core.keys import Key
@@ -447,7 +446,7 @@ class FileJournalTests(PlacedTestCase):
 
     def test_a_file_that_is_too_long(self) -> None:
         """It is set aside as it is."""
-        self.patch(journal_module, "_LARGEST", 1000)
+        self.patch(pending, "_LARGEST", 1000)
         self.odd().write_bytes(bytes(1001))
         self.check_odd()
         self.assertEqual([path.stat().st_size for path in self.files(".damaged")], [1001])

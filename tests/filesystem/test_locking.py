@@ -29,9 +29,9 @@ from ifap_twisted.errors import (
     Renumbered,
     Unavailable,
 )
+from ifap_twisted.filesystem.claiming import TRIES, Claims
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
-from ifap_twisted.filesystem.locking import TRIES, Locking
 from ifap_twisted.store.memory import FULL_TRAITS, Fate, MemoryStore, Turnstile
 from ifap_twisted.workers import InlineWorker
 from tests.basedir.places import PlacedTestCase
@@ -816,7 +816,7 @@ class ProcessTests(PlacedTestCase, LockCase):
         fs = self.verb()
         self.done(self.two.fs.lock("a"))
         self.pass_time(LEASE + 1)
-        cut = self.patch(Locking, "_withdraw", lambda *_args: fail(Unavailable()))
+        cut = self.patch(Claims, "_withdraw", lambda *_args: fail(Unavailable()))
         self.done(fs.put("a", b"1"))
         cut.restore()
         result(fs.desk.writer.sending._identity.renew())

@@ -219,13 +219,13 @@ def writes_through_locks(filesystem: Any) -> None:
 
 def gives_a_lock_to_two(filesystem: Any) -> None:
     """Whoever asks for a lock gets it."""
-    locking = filesystem.desk.locking
-    locking._book.holding = lambda _path: None
+    claims = filesystem.desk.locking._claims
+    claims._book.holding = lambda _path: None
 
     async def at_once(path: str, lease: Any) -> Any:
-        return locking._find_open(path, lease.of)
+        return claims.find_open(path, lease.of)
 
-    locking._settled = at_once
+    claims._settled = at_once
 
 
 def lets_no_lock_end(filesystem: Any) -> None:
@@ -244,6 +244,15 @@ def forgets_what_it_accepted(filesystem: Any) -> None:
         return Placed(sealed.version, (BEYOND,))
 
     filesystem.desk.writer.sending.accepted = forgetting
+
+
+def loses_what_is_numbered_anew(filesystem: Any) -> None:
+    """What was accepted under a number that turns out to be doubtful is dropped."""
+
+    async def dropping(_sealed: Any, _terms: Any) -> None:
+        return None
+
+    filesystem.desk.writer.finishing._number_anew = dropping
 
 
 def tells_numbers_that_nobody_misses(filesystem: Any) -> None:
