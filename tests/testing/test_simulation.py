@@ -35,6 +35,7 @@ from tests.testing.plants import (
     collects_what_hides_an_older_one,
     gives_a_lock_to_two,
     lets_no_lock_end,
+    loses_what_is_numbered_anew,
     loses_what_it_acknowledged,
     serves_another_file,
     writes_through_locks,
@@ -350,6 +351,18 @@ class ScriptedTests(SynchronousTestCase):
         trace = simulate(Scenario(3259, "memory", (wrong, far), tuple(steps)))
         self.assertIn(("hold", "locked"), [(call.verb, call.outcome) for call in trace.calls])
         self.assertEqual(judge(trace), [])
+
+    def test_one_that_loses_what_has_to_be_numbered_anew(self) -> None:
+        """It was accepted before its device died, and met a removal of which that had not known."""
+        verbs = [(2.6, 1, "put", 0), (29.1, 1, "queue", 993), (36.6, 1, "lose", 755), (37.2, 1, "hide", 725)]
+        verbs += [(38.0, 0, "remove", 130), (39.6, 1, "queue", 0), (41.6, 1, "offline", 16), (46.1, 1, "crash", 1)]
+        verbs += [(52.6, 1, "queue", 0)]
+        steps = [Step(0.0, 0, "open"), Step(0.0, 1, "open")]
+        steps += [Step(at, who, verb, "d", number=number) for at, who, verb, number in verbs]
+        scenario = Scenario(20307, "memory", (Place(), Place(late=True, skew=600.0)), tuple(steps))
+        self.assertEqual(judge(simulate(scenario)), [])
+        broken = judge(simulate(scenario, loses_what_is_numbered_anew))
+        self.assertEqual({one.promise for one in broken}, {"what was journalled is finished"})
 
 
 for planted in PLANTS + ABOVE_THE_SHELF:

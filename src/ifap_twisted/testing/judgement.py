@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from ifap_twisted.errors import (
     Conflict,
@@ -25,6 +25,8 @@ from ifap_twisted.testing.contents import Contents
 from ifap_twisted.testing.exclusion import held_by_two, not_heeded, outlived
 from ifap_twisted.testing.trace import CANCELLED, CRASHED, DONE, UNENDED, Call, Observation, Seen, Trace
 
+Place: TypeAlias = tuple[str, str]
+"""A path, and the id of a version there."""
 PUTTING: Final = frozenset({"put", "create", "edit", "append", "queue", "hold"})
 PERHAPS: Final = frozenset({CRASHED, CANCELLED, UNENDED, "outcome-unknown", "stored-as-conflict", "lease-lost"})
 """Outcomes of a put that may have stored its file; all others are certain that it is not there."""
@@ -104,21 +106,22 @@ def _acknowledged(trace: Trace) -> Iterator[Violation]:
                 continue
             places = [one for found in seen.versions.values() for one in found if one.vid == call.version]
             lost = trace.destroyed | trace.collected.keys() | (trace.forsaken if call.pending else set())
-            gone = any(vid == call.version for _path, vid in lost) or _is_anew(trace, call, seen, lost)
+            anew = call.pending and _is_anew(trace, (call.path, call.version), seen, lost)
+            gone = anew or any(vid == call.version for _path, vid in lost)
             if len(places) != 1 and not (gone and not places):
                 yield Violation("no acknowledged write is lost or doubled", f"{_name(call)}: {len(places)} places")
             elif places and call.verb in PUTTING and places[0].content != call.content:
                 yield Violation("an acknowledged write has its content", f"{_name(call)}: {_shown(places[0])}")
 
 
-def _is_anew(trace: Trace, call: Call, seen: Observation, lost: Collection[tuple[str, str]]) -> bool:
+def _is_anew(trace: Trace, place: Place, seen: Observation, lost: Collection[Place]) -> bool:
     """Whether what was only accepted was written anew under another id, as its number was doubtful (FORMAT 3.2)."""
-    accepted = trace.sent.get((call.path, call.version or "")) if call.pending else None
+    accepted = trace.sent.get(place)
     if accepted is None:
         return False
-    there = {one.vid for one in seen.versions.get(call.path, ())} | {vid for path, vid in lost if path == call.path}
+    there = {one.vid for one in seen.versions.get(place[0], ())} | {vid for path, vid in lost if path == place[0]}
     return any(
-        path == call.path
+        path == place[0]
         and vid in there
         and one.version.sha256 == accepted.version.sha256
         and (one.call is None or trace.calls[one.call].verb != "restore")
@@ -160,7 +163,7 @@ def _forgotten(trace: Trace) -> Iterator[Violation]:
             yield Violation("what was told as not stored is forgotten", said)
 
 
-def _told_as_nowhere(trace: Trace, place: tuple[str, str]) -> Call | None:
+def _told_as_nowhere(trace: Trace, place: Place) -> Call | None:
     """The write of a version whose caller was told that it is not stored."""
     number = trace.sent[place].call
     call = None if number is None else trace.calls[number]
@@ -173,8 +176,16 @@ def _finished(trace: Trace) -> Iterator[Violation]:
     for seen in _whole(trace):
         there = {(path, one.vid) for path, found in seen.versions.items() for one in found}
         gone = trace.destroyed | trace.collected.keys() | trace.forsaken
-        for path, vid in sorted(trace.journalled - there - gone):
-            yield Violation("what was journalled is finished", f"/{path}: {vid} is not there for {seen.who}")
+        for place in sorted(trace.journalled - there - gone):
+            if not (_was_to_be_queued(trace, place) and _is_anew(trace, place, seen, gone)):
+                said = f"/{place[0]}: {place[1]} is not there for {seen.who}"
+                yield Violation("what was journalled is finished", said)
+
+
+def _was_to_be_queued(trace: Trace, place: Place) -> bool:
+    """Whether the write of a version got its number without a look at the folder."""
+    number = trace.sent[place].call
+    return number is not None and trace.calls[number].verb == "queue"
 
 
 def _explained(trace: Trace) -> Iterator[Violation]:
@@ -332,13 +343,13 @@ def agreed(trace: Trace) -> Iterator[Violation]:
                 yield Violation("everybody sees the same", f"{seen.who}, {name}: {_difference(mine, theirs)}")
 
 
-def _missed(trace: Trace, seen: Observation) -> frozenset[tuple[str, str]]:
+def _missed(trace: Trace, seen: Observation) -> frozenset[Place]:
     """What a reference program destroyed and a device that was running then goes on reporting (FORMAT 5.5)."""
     there = {(path, one.vid) for path, found in seen.versions.items() for one in found}
     return frozenset(there.intersection(trace.destroyed))
 
 
-def _withdrawn(trace: Trace, first: Observation, seen: Observation) -> frozenset[tuple[str, str]]:
+def _withdrawn(trace: Trace, first: Observation, seen: Observation) -> frozenset[Place]:
     """What its writer took back, while it was not clear that this was soon enough to be it (FORMAT 4.4, 5.5).
 
     Clocks disagreed on that, or everybody slept for days while the removal was on its way.
@@ -354,7 +365,7 @@ def _withdrawn(trace: Trace, first: Observation, seen: Observation) -> frozenset
     )
 
 
-def _picture(seen: Observation, missed: frozenset[tuple[str, str]]) -> tuple[frozenset[object], ...]:
+def _picture(seen: Observation, missed: frozenset[Place]) -> tuple[frozenset[object], ...]:
     """What is seen; of the paths of which something is missed only what is there."""
     paths = {name for path, _vid in missed for name in (path, path + "~file")}
     versions = {(path, one.vid) for path, found in seen.versions.items() for one in found}
