@@ -138,6 +138,20 @@ class LifeTests(SynchronousTestCase):
             trace = simulate(Scenario(0, "memory", (Place(),), steps))
             self.assertEqual(trace.calls[-1].outcome, "done", f"{early}: {[call.outcome for call in trace.calls]}")
 
+    def test_a_move_that_is_finished_while_its_device_opens_the_folder(self) -> None:
+        """The new name was journalled when the device died: it is there in the end, and nothing failed unheard."""
+        verbs = [(12.1, 1, "put", "d/e/a", 0), (13.1, 0, "edit", "d/e/a", 8), (14.1, 1, "edit", "d/e/a", 8)]
+        verbs += [(16.1, 1, "collect", "d/e/a", 12), (44.6, 1, "edit", "d/e/a", 0), (49.2, 0, "put", "a", 478)]
+        steps = [Step(0.0, 0, "open"), Step(0.0, 1, "open")]
+        steps += [Step(at, who, verb, path, number=number) for at, who, verb, path, number in verbs]
+        steps += [Step(49.2, 1, "move", "d", "a", 64), Step(49.2, 1, "offline", number=251)]
+        steps += [Step(56.8, 1, "crash", number=17)]
+        places = (Place(latency=0.02, skew=-600.0), Place())
+        trace = simulate(Scenario(21808, "memory", places, tuple(steps), ("no-key",)))
+        self.assertIn(("move", "crashed"), [(call.verb, call.outcome) for call in trace.calls])
+        self.assertEqual({path for path, _vid in trace.journalled}, {"a/e/a"})
+        self.assertEqual(judge(trace), [])
+
     def test_a_device_that_cannot_start_is_told_with_its_reason(self) -> None:
         """It tries again and again, and that ends with the run."""
         simulation = Simulation(Scenario(0, "memory", (Place(), Place()), (Step(0.0, 0, "open"), Step(1.0, 1, "open"))))

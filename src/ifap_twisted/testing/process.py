@@ -326,7 +326,7 @@ class Line:
             known |= {placed.version.vid for placed in index.history(version.path).versions}
         if MOVING.get() and version.deleted:
             known &= self._moved.get(version.path, set())
-        if version.moved_from is not None:
+        if MOVING.get() and version.moved_from is not None:  # else its tombstone was not sent
             self._note_moved(version.moved_from)
         self._notes.sent(version, frozenset(known))
 
