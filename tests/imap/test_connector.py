@@ -94,15 +94,36 @@ class ConnectorTests(SynchronousTestCase):
         scene = self.scene(random=lambda: 1.0)
         scene.endpoint.always = REFUSED
         self.start(scene)
-        waiting = scene.connector.session()
         for _turn in range(3000):
             scene.clock.advance(1)
+        waiting = scene.connector.session()
         gaps = [b - a for a, b in zip(scene.endpoint.attempts, scene.endpoint.attempts[1:], strict=False)]
         self.assertEqual(gaps[:5], [13, 25, 50, 100, 200])
         self.assertEqual(set(gaps[5:]), {limits.RECONNECT_MAX_SECONDS})
         self.assertEqual(scene.connector.state, "offline")
         self.assertIsInstance(scene.connector.last_error, Unavailable)
         self.assertNoResult(waiting)
+
+    def test_who_asks_after_a_long_outage_does_not_wait_for_the_next_turn(self):
+        """The next attempt comes at once, yet 10 seconds after the last at the earliest; unasked ones stay rare."""
+        scene = self.scene(random=lambda: 0.0)
+        scene.endpoint.always = REFUSED
+        self.start(scene)
+        self.assertEqual(scene.endpoint.attempts, [0])
+        for _turn in range(200):
+            scene.clock.advance(1)
+        self.assertEqual(scene.endpoint.attempts, [0, 10, 30, 70, 150])
+        first = scene.connector.session()
+        scene.clock.advance(0)
+        self.assertEqual(scene.endpoint.attempts[5:], [200])
+        scene.clock.advance(4)
+        scene.connector.session()
+        scene.clock.advance(5)
+        self.assertEqual(scene.endpoint.attempts[5:], [200])
+        scene.endpoint.always = None
+        scene.go(1)
+        self.assertEqual(scene.endpoint.attempts[5:], [200, 210])
+        self.successResultOf(first)
 
     @given(st.integers(1, 200), st.floats(0, 1, exclude_max=True))
     def test_delays_are_bounded(self, failures, random):
@@ -166,7 +187,9 @@ class ConnectorTests(SynchronousTestCase):
         ]
         self.start(scene)
         self.assertIsInstance(scene.connector.last_error, Throttled)
-        scene.go(399)
+        scene.go(300)
+        scene.connector.session()
+        scene.go(99)
         self.assertEqual(len(scene.endpoint.attempts), 1)
         scene.go(1)
         self.assertEqual(len(scene.endpoint.attempts), 2)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -117,6 +117,8 @@ class Connector:
         self._cancel_step: Callable[[], None] | None = None
         self._wanted: object = None
         self._pause: Deferred[None] | None = None
+        self._timer: IDelayedCall | None = None
+        self._polite_from = float("-inf")
         self._create = False
         self._failures = 0
         self._hurried = float("-inf")
@@ -156,7 +158,7 @@ class Connector:
             pause.callback(None)
 
     def session(self, *, hasty: bool = False) -> Deferred[Session]:
-        """The connection, or the next one.
+        """The connection, or the next one, which is not put off any more than is polite when somebody asks.
 
         :param hasty: also hear why the next attempt did not reach the server, instead of waiting for a later one.
         :raises IFAPError: why the attempts have stopped, or why one ended that was no matter of reaching the server.
@@ -170,6 +172,7 @@ class Connector:
         line = self._hasty if hasty else self._waiting
         waiting: Deferred[Session] = Deferred(line.remove)
         line.append(waiting)
+        self._sooner()
         return waiting
 
     @deferred
@@ -299,7 +302,9 @@ class Connector:
         for one in self._take_hasty():
             one.errback(copy.copy(error))
         if self._wanted is wanted:
-            await self._sleep(None if final else self._delay(error))
+            delay = None if final else self._delay(error)
+            self._polite_from = self.clock.seconds() + self._least(error)
+            await self._sleep(delay)
 
     def _delay(self, error: IFAPError) -> float:
         """Seconds to the next attempt: doubled with each failure, never less than a server asked for."""
@@ -309,9 +314,13 @@ class Connector:
             return max(delay, error.seconds)
         return delay
 
+    def _least(self, error: IFAPError) -> float:
+        """Seconds to the next attempt when somebody asks for the connection meanwhile."""
+        return float("inf") if isinstance(error, Throttled) else limits.RECONNECT_SECONDS
+
     async def _sleep(self, seconds: float | None) -> None:
         """Wait, or without a number for ever; :meth:`retry` ends it."""
-        timer = None if seconds is None else self.clock.callLater(seconds, self.retry)
+        self._timer = timer = None if seconds is None else self.clock.callLater(seconds, self.retry)
         self._pause = Deferred()
         try:
             await self._pause
@@ -319,6 +328,12 @@ class Connector:
             self._pause = None
             if timer is not None and timer.active():
                 timer.cancel()
+
+    def _sooner(self) -> None:
+        """Somebody asks: put the next attempt off no longer than is polite."""
+        if self._timer is not None and self._timer.active():
+            now = self.clock.seconds()
+            self._timer.reset(min(self._timer.getTime() - now, max(0.0, self._polite_from - now)))
 
     def _change(self, state: str) -> None:
         if state != self.state:
