@@ -13,7 +13,7 @@ from ifap_twisted.cli.session import Session
 from ifap_twisted.core.values import Entry, Event, Notice, Status
 from ifap_twisted.errors import Unavailable
 from ifap_twisted.store.memory import Turnstile
-from tests.cli.bench import CommandLineTestCase
+from tests.cli.bench import CommandLineTestCase, Outcome
 from tests.cli.test_get import Replaced
 
 
@@ -327,6 +327,38 @@ class StateTests(CommandLineTestCase):
         replaced.refresh = lambda: fail(Unavailable())  # type: ignore[attr-defined]
         self.filesystem = replaced  # type: ignore[assignment]
         self.assertEqual(8, self.ifap("sync").status)
+
+
+class InterruptedTests(CommandLineTestCase):
+    """Ctrl-C while the mail server has not answered."""
+
+    def interrupted(self, *arguments: str) -> Outcome:
+        """What the verb says."""
+        for method in ("remove", "versions"):
+            self.patch(self.filesystem, method, lambda *_paths, **_more: Deferred())
+        original = self.runner
+
+        def runner(options: object, work: object) -> int:
+            async def given_up(session: Session) -> None:
+                running = Deferred.fromCoroutine(work(session))  # type: ignore[operator]
+                running.cancel()
+                await running
+
+            return original(options, given_up)  # type: ignore[arg-type]
+
+        self.runner = runner  # type: ignore[method-assign]
+        return self.ifap(*arguments)
+
+    def test_a_change(self) -> None:
+        """It ends with 130, and says that what was on its way may be done."""
+        shown = self.interrupted("rm", "a")
+        self.assertEqual((130, ""), (shown.status, shown.out))
+        self.assertRegex(shown.err, "^ifap: Interrupted: .* may be done or not.*ifap status")
+
+    def test_what_changes_nothing(self) -> None:
+        """It ends with 130, and there is nothing to say."""
+        shown = self.interrupted("versions", "a")
+        self.assertEqual((130, "", ""), (shown.status, shown.out, shown.err))
 
 
 class WatchTests(CommandLineTestCase):

@@ -34,5 +34,7 @@ async def gc(filesystem: IFilesystem, session: Session, *, dry_run: bool) -> Non
 
 
 command = filesystem_verb(
-    gc, click.Option(["--dry-run"], is_flag=True, help="Say what would be done with each version, and why.")
+    gc,
+    click.Option(["--dry-run"], is_flag=True, help="Say what would be done with each version, and why."),
+    changes=True,
 )

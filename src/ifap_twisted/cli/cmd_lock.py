@@ -50,4 +50,5 @@ command = filesystem_verb(
         metavar="N",
         help="How long the lock lasts.",
     ),
+    changes=True,
 )

@@ -31,4 +31,5 @@ command = filesystem_verb(
     mkdir,
     click.Argument(["path"], type=remote_path, metavar="PATH"),
     click.Option(["-p", "parents"], is_flag=True, help="Those above it, too; one that exists is no error."),
+    changes=True,
 )

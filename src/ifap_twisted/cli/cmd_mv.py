@@ -33,4 +33,5 @@ command = filesystem_verb(
     mv,
     click.Argument(["source"], type=remote_name, metavar="A"),
     click.Argument(["destination"], type=remote_name, metavar="B"),
+    changes=True,
 )

@@ -99,4 +99,5 @@ command = filesystem_verb(
     ),
     click.Option(["--dry-run"], is_flag=True, help="Only say what would be stored."),
     away=lambda values: bool(values["queue"]),
+    changes=True,
 )

@@ -38,4 +38,5 @@ command = filesystem_verb(
     click.Argument(["path"], type=remote_path, metavar="PATH"),
     click.Option(["--keep"], type=version_prefix, metavar="V", help="The version to go on with."),
     click.Option(["--both"], is_flag=True, help="Keep all of them, under different names."),
+    changes=True,
 )

@@ -34,4 +34,5 @@ command = filesystem_verb(
     click.Option(
         ["--version"], type=version_prefix, required=True, metavar="V", help="The version: its id, or its beginning."
     ),
+    changes=True,
 )

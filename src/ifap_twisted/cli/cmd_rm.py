@@ -43,4 +43,5 @@ command = filesystem_verb(
     rm,
     click.Argument(["path"], type=remote_path, nargs=-1, required=True, metavar="PATH..."),
     click.Option(["-r", "recursive"], is_flag=True, help="Directories with all that is in them."),
+    changes=True,
 )

@@ -27,4 +27,4 @@ async def rmdir(filesystem: IFilesystem, session: Session, *, path: str) -> None
     session.console.removed(path)
 
 
-command = filesystem_verb(rmdir, click.Argument(["path"], type=remote_path, metavar="PATH"))
+command = filesystem_verb(rmdir, click.Argument(["path"], type=remote_path, metavar="PATH"), changes=True)

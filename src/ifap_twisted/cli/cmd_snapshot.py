@@ -27,4 +27,4 @@ async def snapshot(filesystem: IFilesystem, session: Session) -> None:
     session.console.detail("The snapshot was written.")
 
 
-command = filesystem_verb(snapshot)
+command = filesystem_verb(snapshot, changes=True)

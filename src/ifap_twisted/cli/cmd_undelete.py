@@ -33,5 +33,7 @@ async def undelete(filesystem: IFilesystem, session: Session, *, path: Sequence[
 
 
 command = filesystem_verb(
-    undelete, click.Argument(["path"], type=remote_path, nargs=-1, required=True, metavar="PATH...")
+    undelete,
+    click.Argument(["path"], type=remote_path, nargs=-1, required=True, metavar="PATH..."),
+    changes=True,
 )

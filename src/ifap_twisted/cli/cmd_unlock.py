@@ -37,4 +37,5 @@ command = filesystem_verb(
     unlock,
     click.Argument(["path"], type=remote_path, metavar="PATH"),
     click.Option(["--force"], is_flag=True, help="Break the lock of another device."),
+    changes=True,
 )

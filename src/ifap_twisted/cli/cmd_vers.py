@@ -36,4 +36,5 @@ command = filesystem_verb(
     vers,
     click.Argument(["count"], type=click.IntRange(min=1), metavar="N"),
     click.Argument(["path"], type=remote_path, nargs=-1, required=True, metavar="PATH..."),
+    changes=True,
 )

@@ -32,6 +32,7 @@ from ifap_twisted.cli.printing import Console, OutputClosed
 from ifap_twisted.cli.problems import INTERRUPTED, OTHER
 from ifap_twisted.cli.progress import waiting
 from ifap_twisted.clocks import count_steadily
+from ifap_twisted.errors import OutcomeUnknown
 from ifap_twisted.interfaces import IFilesystem
 from ifap_twisted.workers import ThreadWorker, Worker
 
@@ -40,6 +41,9 @@ THREADS: Final = 4
 """For local files and stdin and stdout, one of which may wait for a person."""
 PATIENCE_SECONDS: Final = 3.0
 """How long threads may take to tidy up after Ctrl-C."""
+
+
+_MAYBE: Final = "Interrupted: what was on its way may be done or not; 'ifap status' tells what still is."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,20 @@ class Session:
             return await work
 
 
-def working_on(verb: Callable[[IFilesystem, Session], Awaitable[None]]) -> Work:
-    """Open the filesystem, do the verb, and close it however the verb ended."""
+def working_on(verb: Callable[[IFilesystem, Session], Awaitable[None]], *, changes: bool = False) -> Work:
+    """Open the filesystem, do the verb, and close it however the verb ended.
+
+    :param changes: when it is interrupted say that what was on its way may be done (unknown is not told as not done).
+    """
 
     async def work(session: Session) -> None:
         async with session.options.opener(session) as filesystem:
-            await verb(filesystem, session)
+            try:
+                await verb(filesystem, session)
+            except CancelledError:
+                if changes:
+                    session.console.failed(OutcomeUnknown(_MAYBE))
+                raise
 
     return work
 
