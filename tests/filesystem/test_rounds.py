@@ -75,15 +75,20 @@ class RoundTests(RoundsCase):
         self.day(10)
         self.assertEqual((self.checked.read, self.checked.whole), (10, START + 9 * DAY))
 
-    def test_ended_early(self) -> None:
-        """Who ends in the midst of it has read less, and the next one reads the rest."""
+    def begun(self, share: int, *, bodies: int) -> tuple[Filesystem, Deferred[Any]]:
+        """A new process that checks a share, and after so many bodies is given none any more."""
         store = self.listening(self.folder.store())
         device = self.machine.start(store=store)
         self.read.clear()
         store.gate = turnstile = Turnstile("message")
-        work = device.go_on_checking(100)
-        for _ in range(12):
+        work = device.go_on_checking(share)
+        for _ in range(bodies):
             turnstile.release(1)
+        return device, work
+
+    def test_ended_early(self) -> None:
+        """Who ends in the midst of it has read less, and the next one reads the rest."""
+        device, work = self.begun(100, bodies=12)
         first = set(self.read)
         result(device.close())
         self.failureResultOf(work, CancelledError)
@@ -97,13 +102,7 @@ class RoundTests(RoundsCase):
         """Also who never comes to the end of a check comes to the end of all contents."""
         days, seen = 0, set()
         while result(self.peek()).checked.whole is None:
-            store = self.listening(self.folder.store())
-            device = self.machine.start(store=store)
-            self.read.clear()
-            store.gate = turnstile = Turnstile("message")
-            work = device.go_on_checking(50)
-            for _ in range(10):
-                turnstile.release(1)
+            device, work = self.begun(50, bodies=10)
             seen |= set(self.read)
             work.addErrback(lambda failure: failure.trap(CancelledError))
             result(device.close())
