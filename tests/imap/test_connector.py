@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError
@@ -124,6 +126,24 @@ class ConnectorTests(SynchronousTestCase):
         scene.go(1)
         self.assertEqual(scene.endpoint.attempts[5:], [200, 210])
         self.successResultOf(first)
+
+    @given(st.sampled_from((-31_536_000.0, -600.0, 600.0, 31_536_000.0)))
+    def test_who_asks_after_the_clock_was_set(self, jump):
+        """Whoever asks, and asks again all the time, waits 10 seconds at most."""
+        scene = self.scene(random=lambda: 0.0)
+        scene.endpoint.always = REFUSED
+        self.start(scene)
+        for _turn in range(100):
+            scene.clock.advance(1)
+        self.assertEqual(scene.endpoint.attempts, [0, 10, 30, 70])
+        scene.endpoint.always = None
+        real = scene.connector.clock
+        scene.connector.clock = SimpleNamespace(seconds=lambda: real.seconds() + jump, callLater=real.callLater)
+        for _turn in range(10):
+            scene.connector.session()
+            scene.go(1)
+        self.assertEqual(len(scene.endpoint.attempts), 5)
+        self.assertEqual(scene.connector.state, "connected")
 
     @given(st.integers(1, 200), st.floats(0, 1, exclude_max=True))
     def test_delays_are_bounded(self, failures, random):

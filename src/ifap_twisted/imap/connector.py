@@ -118,7 +118,7 @@ class Connector:
         self._wanted: object = None
         self._pause: Deferred[None] | None = None
         self._timer: IDelayedCall | None = None
-        self._polite_from = float("-inf")
+        self._polite_from: float | None = None
         self._create = False
         self._failures = 0
         self._hurried = float("-inf")
@@ -303,8 +303,7 @@ class Connector:
             one.errback(copy.copy(error))
         if self._wanted is wanted:
             delay = None if final else self._delay(error)
-            self._polite_from = self.clock.seconds() + self._least(error)
-            await self._sleep(delay)
+            await self._sleep(delay, may_hurry=not isinstance(error, Throttled))
 
     def _delay(self, error: IFAPError) -> float:
         """Seconds to the next attempt: doubled with each failure, never less than a server asked for."""
@@ -314,12 +313,12 @@ class Connector:
             return max(delay, error.seconds)
         return delay
 
-    def _least(self, error: IFAPError) -> float:
-        """Seconds to the next attempt when somebody asks for the connection meanwhile."""
-        return float("inf") if isinstance(error, Throttled) else limits.RECONNECT_SECONDS
+    async def _sleep(self, seconds: float | None, *, may_hurry: bool) -> None:
+        """Wait, or without a number for ever; :meth:`retry` ends it.
 
-    async def _sleep(self, seconds: float | None) -> None:
-        """Wait, or without a number for ever; :meth:`retry` ends it."""
+        :param may_hurry: whoever asks for the connection meanwhile waits ``RECONNECT_SECONDS`` of it at most.
+        """
+        self._polite_from = self.clock.seconds() + limits.RECONNECT_SECONDS if may_hurry else None
         self._timer = timer = None if seconds is None else self.clock.callLater(seconds, self.retry)
         self._pause = Deferred()
         try:
@@ -331,9 +330,10 @@ class Connector:
 
     def _sooner(self) -> None:
         """Somebody asks: put the next attempt off no longer than is polite."""
-        if self._timer is not None and self._timer.active():
-            now = self.clock.seconds()
-            self._timer.reset(min(self._timer.getTime() - now, max(0.0, self._polite_from - now)))
+        since, self._polite_from = self._polite_from, None
+        if since is not None and self._timer is not None and self._timer.active():
+            left = since - self.clock.seconds()
+            self._timer.reset(min(max(left, 0.0), limits.RECONNECT_SECONDS))  # the clock may have been set meanwhile
 
     def _change(self, state: str) -> None:
         if state != self.state:
