@@ -196,6 +196,18 @@ class TreeTests(CommandLineTestCase):
         self.assertEqual("1 new, 1 unchanged, 0 failed", self.put())
         self.assertEqual(3, len(self.successResultOf(self.filesystem.versions("x/a"))))
 
+    def test_again_where_something_is_gone_from_the_server(self) -> None:
+        """It is stored anew, an empty directory, too, and can be read again."""
+        self.put()
+        index = self.filesystem.desk.view.index
+        lost = [index.history("x/a").current, *index.markers("x/empty")]
+        self.shelf.remove([uid for placed in lost for uid in placed.places])
+        self.successResultOf(self.filesystem.refresh())
+        self.assertEqual("1 new, 1 unchanged, 0 failed", self.put())
+        self.assertEqual(b"a", self.content("x/a"))
+        self.assertEqual([], [entry for entry in self.successResultOf(self.filesystem.list("/x")) if entry.missing])
+        self.assertEqual("0 new, 2 unchanged, 0 failed", self.put())
+
     def test_again_writes_nothing(self) -> None:
         """The second run appends no message, not even for directories."""
         self.put()

@@ -93,6 +93,36 @@ class QueueTests(CommandLineTestCase):
         self.assertNotEqual(0, shown.status)
         self.assertIn("basedir", shown.err)
 
+    def test_a_tree_over_what_waits(self) -> None:
+        """What is as on the server, but not as what still goes there, is no unchanged file: the last word counts."""
+        self.ifap("put", "-r", self.local / "d", "x/")
+        self.store.go_offline()
+        self.write("d/1", b"something else")
+        shown = self.ifap("put", "-r", "--queue", self.local / "d", "x/")
+        self.assertEqual("0 new, 2 pending, 0 unchanged, 0 failed\n", shown.out)
+        self.write("d/1", b"one")
+        self.store.fail_next("append", QuotaExceeded("The mailbox is full."))
+        self.store.go_online()
+        self.assertEqual(8, self.ifap("status").status)
+        shown = self.ifap("put", "-r", "--queue", self.local / "d", "x/")
+        self.assertEqual("0 new, 1 pending, 1 unchanged, 0 failed\n", shown.out)
+        self.ifap("sync")
+        self.assertEqual(0, self.ifap("status").status)
+        self.assertEqual(b"one", self.content("x/d/1"))
+
+    def test_a_tree_whose_place_cannot_be_asked_for(self) -> None:
+        """Nothing is accepted, as it may be meant for another place: a slash tells, at the end of either."""
+        self.stored("x/1", b"something else")
+        self.store.go_offline()
+        shown = self.ifap("put", "-r", "--queue", self.local / "d", "x")
+        self.assertEqual((8, "0 new, 0 pending, 0 unchanged, 1 failed\n"), (shown.status, shown.out))
+        self.assertIn("end it in a slash", shown.err)
+        self.ifap("put", "-r", "--queue", self.local / "d", "x/")
+        self.ifap("put", "-r", "--queue", f"{self.local}/d/", "y")
+        self.store.go_online()
+        self.assertEqual(["x", "x/1", "x/d", "x/d/1", "x/d/2", "y", "y/1", "y/2"], self.names())
+        self.assertEqual((b"something else", b"one"), (self.content("x/1"), self.content("x/d/1")))
+
     def test_status(self) -> None:
         """What is pending and why; the exit status tells whether all is uploaded."""
         self.assertEqual(0, self.ifap("status").status)

@@ -144,6 +144,19 @@ class ConflictTests(SynchronousTestCase):
         self.assertTrue(beside("ä" * 120 + ".text", placed).endswith(".text"))
         self.assertEqual(beside("d/report.txt", placed), f"d/report~{placed.version.vid[:8]}.txt")
 
+    def test_keeping_both_where_a_copy_of_a_try_before_is_gone(self) -> None:
+        """It is written anew: only what can be read is kept."""
+        self.diverge(b"1", b"2")
+        other = result(self.one.conflicts())[1]
+        name = f"d/report~{other.version[:8]}.txt"
+        result(self.one.put(name, b"1"))
+        self.folder.shelf.remove(self.one.desk.view.index.history(name).current.places)
+        result(self.one.refresh())
+        self.assertTrue(result(self.one.stat(name)).missing)
+        result(self.one.resolve("d/report.txt", both=True))
+        fresh = self.folder.device()
+        self.assertEqual([result(fresh.get(path)) for path in ("d/report.txt", name)], [b"2", b"1"])
+
     def test_keeping_both_of_a_long_name(self) -> None:
         """Nothing is lost, and nothing is refused."""
         name = "n" * 250

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.errors import AlreadyExists, NotFound, Refused
+from ifap_twisted.errors import AlreadyExists, DataError, NotFound, Refused
 from tests.filesystem.folders import Folder, result
 
 
@@ -63,6 +63,18 @@ class CutMoveTests(SynchronousTestCase):
             self.assertEqual(here, [root, f"{root}/deep", f"{root}/deep/z", f"{root}/x", f"{root}/y"])
             for name in ("x", "y", "deep/z"):
                 self.assertEqual(result(self.filesystem.get(f"{root}/{name}")), name.encode())
+
+    def test_what_arrived_and_cannot_be_read_any_more_arrives_anew(self) -> None:
+        """Before its tombstone is written the destination can be read."""
+        result(self.filesystem.put("a", bytes(500)))
+        self.cut("a", "b", after=1)
+        (uid,) = self.filesystem.desk.view.index.history("b").current.places
+        message = self.folder.shelf.messages[uid]
+        self.folder.shelf.tamper(uid, message[:-200] + message[-199:])
+        self.assertRaises(DataError, result, self.filesystem.get("b"))
+        result(self.filesystem.move("a", "b"))
+        self.assertEqual(self.names(), ["b"])
+        self.assertEqual(result(self.folder.device().get("b")), bytes(500))
 
     def test_something_else_at_the_destination_is_left_alone(self) -> None:
         """Only what came from the source counts as half a move."""

@@ -14,6 +14,7 @@ from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core.planning import wants_snapshot
 from ifap_twisted.core.values import ABSENT, Event
 from ifap_twisted.errors import (
+    AlreadyExists,
     Conflict,
     Damaged,
     IsADirectory,
@@ -69,6 +70,82 @@ class Queueing(Recovering):
         self.store = self.folder.store()
         self.mine = self.device(self.store)
         return self.mine
+
+
+class BesideTests(Queueing):
+    """What else is done to a file while something waits for it: nothing hides what was accepted."""
+
+    def hold_up(self, path: str) -> None:
+        """Accept a file; with the server back it finds no room for it at first."""
+        self.store.go_offline()
+        self.assertTrue(self.queue(path, b"only copy").pending)
+        self.store.fail_next("append", QuotaExceeded("full"))
+        self.store.go_online()
+        self.assertEqual(self.status(self.mine).pending, 1)
+
+    def diverge(self) -> None:
+        """Two devices wrote one file."""
+        result(self.mine.put("a", b"0"))
+        self.store.go_offline()
+        result(self.others().put("a", b"theirs"))
+        self.queue("a", b"mine")
+        self.store.go_online()
+        self.assertEqual(len(result(self.mine.conflicts())), 2)
+
+    def heads(self, path: str) -> set[bytes]:
+        """What is current or in conflict, for somebody else."""
+        result(self.mine.refresh())
+        self.assertEqual(self.status(self.mine).pending, 0)
+        other = self.others()
+        entries = result(other.conflicts(path)) or [result(other.stat(path))]
+        return {result(other.get(path, version=entry.version)) for entry in entries}
+
+    def test_resolve(self) -> None:
+        """It waits until what was accepted has arrived: that had ended the conflict, and is what stays current."""
+        self.diverge()
+        chosen = result(self.mine.conflicts())[0].version
+        self.hold_up("a")
+        self.assertRaises(NotFound, result, self.mine.resolve("a", version=chosen))
+        self.assertEqual(self.heads("a"), {b"only copy"})
+
+    def test_resolve_both(self) -> None:
+        """The same."""
+        self.diverge()
+        self.hold_up("a")
+        self.assertRaises(NotFound, result, self.mine.resolve("a", both=True))
+        self.assertEqual(self.heads("a"), {b"only copy"})
+
+    def test_resolve_while_it_cannot_arrive(self) -> None:
+        """It is refused, and nothing changes."""
+        self.diverge()
+        self.hold_up("a")
+        self.store.fail_next("append", QuotaExceeded("full"))
+        self.assertRaises(Unavailable, result, self.mine.resolve("a", both=True))
+        self.assertEqual(self.heads("a"), {b"only copy"})
+
+    def test_undelete(self) -> None:
+        """It is not removed any more."""
+        result(self.mine.put("a", b"0"))
+        result(self.mine.remove("a"))
+        self.hold_up("a")
+        self.assertRaises(AlreadyExists, result, self.mine.undelete("a"))
+        self.assertEqual(self.heads("a"), {b"only copy"})
+
+    def test_make_directory(self) -> None:
+        """The name is taken."""
+        self.hold_up("x")
+        self.assertRaises(AlreadyExists, result, self.mine.make_directory("x"))
+        self.assertEqual(self.heads("x"), {b"only copy"})
+
+    def test_remove_a_tree(self) -> None:
+        """What was accepted for it is removed, too, and can be brought back."""
+        result(self.mine.put("x/1", b"1"))
+        self.hold_up("x/2")
+        result(self.mine.remove("x", recursive=True))
+        result(self.mine.refresh())
+        self.assertEqual(self.status(self.mine).pending, 0)
+        self.assertEqual(result(self.others().list("/", recursive=True)), [])
+        self.assertEqual(result(self.others().undelete("x/2")).path, "x/2")
 
 
 class AcceptedTests(Queueing):

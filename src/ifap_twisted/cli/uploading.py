@@ -76,6 +76,7 @@ class Upload:
         self._plan = Plan()
         self._targets: set[str] = set()
         self._known: dict[str, Entry] = {}
+        self._waiting: set[str | None] = set()
         self._away = False
 
     async def run(self, sources: Sequence[str], destination: RemoteName) -> None:
@@ -137,6 +138,12 @@ class Upload:
             return
         target = paths.join(destination, name) if into and not contents else destination
         if stat.S_ISDIR(found.st_mode):
+            if self._away and not into and not contents:
+                raise Unavailable(
+                    "Whether DEST is a directory cannot be asked now: end it in a slash when it is, or SRC when only "
+                    "what is in it is meant.",
+                    path=destination,
+                )
             await self._add_tree(source, paths.clean(target))
         elif stat.S_ISREG(found.st_mode):
             self._add_file(localfiles.described(source, name, found, follow=True), paths.clean_file(target))
@@ -180,7 +187,9 @@ class Upload:
                 self._plan.directories.append(clean)
 
     async def _look(self) -> None:
-        """Learn what is there already, in one question for each SRC."""
+        """Learn what is there already, in one question for each SRC, and over what the journal will put something."""
+        status = await self._filesystem.status()
+        self._waiting = {notice.path for notice in status.warnings if notice.code == "write-pending"}
         for root in self._plan.roots:
             try:
                 entries = await self._filesystem.list(root, recursive=True)
@@ -203,7 +212,9 @@ class Upload:
 
     async def _is_there(self, file: LocalFile, target: str) -> bool:
         known = self._known.get(target)
-        if known is None or known.type != "file" or known.deleted or known.sha256 is None:
+        if known is None or known.type != "file" or known.deleted or known.missing or known.sha256 is None:
+            return False
+        if self._waiting & {target, None}:  # of very many that wait, not each is named
             return False
         if (known.size, known.mode) != (file.size, file.mode):
             return False
@@ -247,7 +258,7 @@ class Upload:
 
     async def _directory(self, target: str) -> None:
         known = self._known.get(target)
-        if known is not None and known.type == "directory":
+        if known is not None and known.type == "directory" and not known.missing:
             return
         try:
             if self._away:

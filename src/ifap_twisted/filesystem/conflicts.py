@@ -50,7 +50,7 @@ async def resolve(desk: Desk, path: str, *, version: str | None, both: bool, exp
 
     def check() -> None:
         present = desk.view.index.history(path)
-        if {head.version.vid for head in present.heads} != heads:
+        if {head.version.vid for head in present.heads} != heads or desk.writer.backlog.accepted(path):
             raise Conflict("The conflict changed meanwhile; look at it again.", path=path, found=None)
 
     if chosen.placed.version.deleted:
@@ -64,12 +64,13 @@ async def _keep_beside(desk: Desk, path: str, found: Found) -> None:
     kept = desk.view.index.file(name)
     if kept is not None and await _is_kept(desk, kept, found.placed):
         return  # by a try before this one
-    await desk.rewrite(name, found, as_before(found), expect=ABSENT)
+    expect = ABSENT if kept is None or not kept.missing else kept.version.vid
+    await desk.rewrite(name, found, as_before(found), expect=expect)
 
 
 async def _is_kept(desk: Desk, kept: Placed, head: Placed) -> bool:
     """Whether a file holds what a head holds; that of a reference program tells no digest of its content."""
-    if kept.version.size != head.version.size:
+    if kept.missing or kept.version.size != head.version.size:
         return False
     if kept.version.bound and head.version.sha256 is not None:
         return kept.version.sha256 == head.version.sha256

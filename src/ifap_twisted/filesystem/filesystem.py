@@ -138,7 +138,7 @@ class Filesystem:
 
     def undelete(self, path: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
         """Bring a removed file back."""
-        return self._after_batch(lambda: removal.undelete(self.desk, paths.clean_file(path), expect=expect))
+        return self._when_arrived(path, lambda name: removal.undelete(self.desk, name, expect=expect))
 
     def restore(self, path: RemotePath, version: str, *, expect: Expect = None) -> Deferred[Entry]:
         """Make an old version current again."""
@@ -146,13 +146,11 @@ class Filesystem:
 
     def move(self, source: RemotePath, destination: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
         """Move a file or a directory."""
-
-        async def work() -> Entry:
-            name, onto = _users(source), paths.clean_file(destination)
-            await self._arrived(name)
-            return await renaming.move(self.desk, name, onto, expect=expect)
-
-        return self._after_batch(work)
+        return self._when_arrived(
+            source,
+            lambda name: renaming.move(self.desk, name, paths.clean_file(destination), expect=expect),
+            clean=_users,
+        )
 
     def copy(self, source: RemotePath, destination: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
         """Copy a file or a directory."""
@@ -170,20 +168,14 @@ class Filesystem:
 
     def keep(self, path: RemotePath, count: int, *, expect: Expect = None) -> Deferred[Entry]:
         """Set how many versions of a file are kept."""
-
-        async def work() -> Entry:
-            name = paths.clean_file(path)
-            await self._arrived(name)
-            return await keeping.keep(self.desk, name, count, expect)
-
-        return self._after_batch(work)
+        return self._when_arrived(path, lambda name: keeping.keep(self.desk, name, count, expect))
 
     def resolve(
         self, path: RemotePath, *, version: str | None = None, both: bool = False, expect: Expect = None
     ) -> Deferred[Entry]:
         """End a conflict."""
-        return self._after_batch(
-            lambda: conflicts.resolve(self.desk, paths.clean_file(path), version=version, both=both, expect=expect)
+        return self._when_arrived(
+            path, lambda name: conflicts.resolve(self.desk, name, version=version, both=both, expect=expect)
         )
 
     def lock(
@@ -404,6 +396,22 @@ class Filesystem:
         batch = present_batch(self)
         if batch is not None:
             await batch.arrived()
+
+    def _when_arrived(
+        self,
+        path: RemotePath,
+        work: Callable[[str], Coroutine[Deferred[Any], Any, T]],
+        *,
+        clean: Callable[[RemotePath], str] = paths.clean_file,
+    ) -> Deferred[T]:
+        """Do what says something of exactly what is there, when nothing waits for its path."""
+
+        async def whole() -> T:
+            name = clean(path)
+            await self._arrived(name)
+            return await work(name)
+
+        return self._after_batch(whole)
 
     async def _arrived(self, path: str) -> None:
         """What was accepted for a path or below it is on the server, before something is said of exactly what is there.

@@ -62,8 +62,9 @@ def _check_there(desk: Desk, path: str) -> None:
 async def _remove_tree(desk: Desk, path: str) -> None:
     if not path:
         raise InvalidPath("The root directory cannot be removed.", path="")
-    below = [name for name in desk.view.index.paths() if name.startswith(path + "/")]
-    live = sorted(name for name in below if desk.view.index.history(name).live and not paths.is_reserved(name))
+    names = {*desk.view.index.paths(), *(one.path for one in desk.writer.backlog if one.path is not None)}
+    below = [name for name in names if name.startswith(path + "/")]
+    live = sorted(name for name in below if desk.writer.history(name).live and not paths.is_reserved(name))
     with leaving(desk, path, {path, *live}):
         burials = [_bury_all(desk, name) for name in live]
         if desk.view.index.markers(path):
@@ -156,7 +157,7 @@ async def undelete(desk: Desk, path: str, *, expect: Expect) -> Entry:
 
 def _before_removal(desk: Desk, path: str) -> Found:
     history = desk.view.index.history(path)
-    if history.live:
+    if history.live or desk.writer.backlog.accepted(path):
         raise AlreadyExists(f"/{path} is not removed.", path=path)
     kept = [placed for placed in history.versions if not placed.version.deleted]
     if not kept:

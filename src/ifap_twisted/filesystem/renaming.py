@@ -8,7 +8,15 @@ from ifap_twisted.core import paths
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import ABSENT, Entry, Expect
 from ifap_twisted.deferreds import deferred, settled
-from ifap_twisted.errors import AlreadyExists, Conflict, InvalidPath, NotADirectory, NotFound
+from ifap_twisted.errors import (
+    AlreadyExists,
+    Conflict,
+    DataError,
+    InvalidPath,
+    MessageGone,
+    NotADirectory,
+    NotFound,
+)
 from ifap_twisted.filesystem import entries, removal
 from ifap_twisted.filesystem.desk import Desk, Found, as_before
 from ifap_twisted.filesystem.drafting import Change
@@ -57,9 +65,9 @@ async def _move_one(desk: Desk, found: Found, destination: str, root: str) -> En
 
     there = desk.view.index.file(destination) or _marker(desk, destination)
     arrived = there if there is not None and there.version.moved_from == vid else None
-    if arrived is not None and not arrived.missing:
+    if arrived is not None and await _is_whole(desk, arrived):
         entry = desk.entry(destination, arrived)
-    else:  # what had arrived and is gone from the server arrives anew
+    else:  # what had arrived and is gone from the server, or damaged, arrives anew
         expect = ABSENT if arrived is None else arrived.version.vid
         change = as_before(found, moved_from=vid, keep=found.placed.version.keep)
         entry = await desk.rewrite(destination, found, change, expect=expect, check=check)
@@ -72,11 +80,24 @@ async def finish(desk: Desk, left: Placed, arrived: Placed) -> None:
 
     :raises DataError, MessageGone: it has not; nothing was written.
     """
+    await _read(desk, arrived)
+    path, vid = left.version.path, left.version.vid
+    await desk.writer.write(path, b"", Change(deleted=True, replaced={vid}), expect=vid)
+
+
+async def _read(desk: Desk, arrived: Placed) -> None:
     if not arrived.version.directory:
         async with desk.admitted(arrived.version.size):
             await desk.reader.content(arrived)
-    path, vid = left.version.path, left.version.vid
-    await desk.writer.write(path, b"", Change(deleted=True, replaced={vid}), expect=vid)
+
+
+async def _is_whole(desk: Desk, arrived: Placed) -> bool:
+    """Whether what a move had brought to its destination before it was cut can still be read there."""
+    try:
+        await _read(desk, arrived)
+    except (DataError, MessageGone):
+        return False
+    return True
 
 
 def _is_half_moved(desk: Desk, source: str, destination: str) -> bool:
@@ -117,7 +138,8 @@ async def make_directory(desk: Desk, path: str, *, parents: bool) -> Entry:
     """Write a marker; with ``parents`` for all that is missing above, too."""
     await desk.view.current()
     index = desk.view.index
-    if index.is_directory(path):
+    marker = _marker(desk, path)
+    if index.is_directory(path) and not (marker is not None and marker.missing):
         if not parents:
             raise AlreadyExists(f"/{path} exists already.", path=path)
         return entries.directory_entry(index, path)
@@ -132,7 +154,7 @@ async def make_directory(desk: Desk, path: str, *, parents: bool) -> Entry:
 
 async def _mark(desk: Desk, path: str) -> Entry:
     def check() -> None:
-        if desk.view.index.is_file(path):
+        if desk.view.index.is_file(path) or desk.writer.backlog.accepted(path):
             raise AlreadyExists(f"/{path} is a file.", path=path)
         desk.check_above(path)
 
