@@ -208,6 +208,17 @@ class TreeTests(CommandLineTestCase):
         self.assertEqual([], [entry for entry in self.successResultOf(self.filesystem.list("/x")) if entry.missing])
         self.assertEqual("0 new, 2 unchanged, 0 failed", self.put())
 
+    def test_again_where_something_was_found_damaged(self) -> None:
+        """It is stored anew."""
+        self.put()
+        (uid,) = self.filesystem.desk.view.index.history("x/a").current.places
+        self.shelf.tamper(uid, self.shelf.messages[uid][:-100])
+        self.assertEqual(7, self.ifap("cat", "x/a").status)
+        self.assertIn("cannot be read: ", self.ifap("status").out)
+        self.assertEqual("1 new, 1 unchanged, 0 failed", self.put())
+        self.assertEqual(b"a", self.content("x/a"))
+        self.assertEqual("0 new, 2 unchanged, 0 failed", self.put())
+
     def test_again_writes_nothing(self) -> None:
         """The second run appends no message, not even for directories."""
         self.put()

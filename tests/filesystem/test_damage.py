@@ -57,6 +57,24 @@ class DamageTests(SynchronousTestCase):
         self.assertIn("truncated", [warning.code for warning in result(self.device.status()).warnings])
         self.assertEqual(result(self.device.get("b")), b"hello")
 
+    def unreadable(self) -> list[str | None]:
+        """The files that a warning names."""
+        warnings = result(self.device.status()).warnings
+        return [warning.path for warning in warnings if warning.code == "unreadable"]
+
+    def test_the_file_is_named(self) -> None:
+        """Once its newest version was found damaged, until it is written anew; an older version names nothing."""
+        result(self.device.put("b", b"newer"))
+        self.spoil("a")
+        self.spoil("b")
+        self.assertEqual(self.unreadable(), [])
+        self.assertRaises(Truncated, result, self.device.get("a"))
+        older = result(self.device.versions("b"))[-1].version
+        self.assertRaises(Truncated, result, self.device.get("b", version=older))
+        self.assertEqual(self.unreadable(), ["a"])
+        result(self.device.put("a", b"hello"))
+        self.assertEqual(self.unreadable(), [])
+
     def test_kinds(self) -> None:
         """Each kind of damage has its own code."""
         self.spoil("a")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ifap_twisted.interfaces import IFilesystem
 
 FILES_IN_FLIGHT: Final = limits.APPENDS_IN_FLIGHT
+UNSURE: Final = frozenset({"unreadable", "write-pending"})
+"""Warnings of a file that may be, or soon be, something else than its digest says."""
 """Puts on their way at a time; how many bytes of them are is the filesystem's to bound."""
 
 
@@ -76,7 +78,7 @@ class Upload:
         self._plan = Plan()
         self._targets: set[str] = set()
         self._known: dict[str, Entry] = {}
-        self._waiting: set[str | None] = set()
+        self._unsure: set[str | None] = set()
         self._away = False
 
     async def run(self, sources: Sequence[str], destination: RemoteName) -> None:
@@ -187,9 +189,9 @@ class Upload:
                 self._plan.directories.append(clean)
 
     async def _look(self) -> None:
-        """Learn what is there already, in one question for each SRC, and over what the journal will put something."""
+        """Learn what is there already, in one question for each SRC, and what of it cannot be relied upon."""
         status = await self._filesystem.status()
-        self._waiting = {notice.path for notice in status.warnings if notice.code == "write-pending"}
+        self._unsure = {notice.path for notice in status.warnings if notice.code in UNSURE}
         for root in self._plan.roots:
             try:
                 entries = await self._filesystem.list(root, recursive=True)
@@ -214,7 +216,7 @@ class Upload:
         known = self._known.get(target)
         if known is None or known.type != "file" or known.deleted or known.missing or known.sha256 is None:
             return False
-        if self._waiting & {target, None}:  # of very many that wait, not each is named
+        if self._unsure & {target, None}:  # of very many that wait, not each is named
             return False
         if (known.size, known.mode) != (file.size, file.mode):
             return False

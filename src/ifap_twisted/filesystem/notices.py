@@ -20,7 +20,7 @@ def notices(view: View, rejected: Mapping[int, DataError], unseen: Collection[st
 
     :param plainly: a collection may send plain EXPUNGE.
     """
-    damage = [*_damaged(rejected), *_collisions(view)]
+    damage = [*_unreadable(view, rejected), *_damaged(rejected), *_collisions(view)]
     growing = [] if plainly else _growing(view)
     return [*_listing(view), *_missing(view), *damage, *_clashes(view), *growing, *_unseen(unseen)]
 
@@ -123,6 +123,25 @@ def _thinned(thinned: Sequence[str]) -> list[Notice]:
     files = "this file" if len(thinned) == 1 else f"{len(thinned)} files"
     text = f"Another program removed old versions of {files}."
     return [Notice(code="removed-by-other", text=text, path=thinned[0] if len(thinned) == 1 else None)]
+
+
+def _unreadable(view: View, rejected: Mapping[int, DataError]) -> list[Notice]:
+    """The first files of which it was found out that no message of the current version can be used."""
+    found: dict[str, DataError] = {}
+    for uid, error in rejected.items():
+        version = view.index.at(uid)
+        current = None if version is None else view.index.history(version.path).current
+        if current is not None and uid in current.places and rejected.keys() >= set(current.places):
+            found[current.version.path] = error
+    return [_unusable(path, error) for path, error in list(found.items())[:MOST]]
+
+
+def _unusable(path: str, error: DataError) -> Notice:
+    text = (
+        f"The newest version of this file cannot be read: {error.title()}. 'ifap put' writes the file anew; "
+        "'ifap versions' shows older ones."
+    )
+    return Notice(code="unreadable", text=text, path=path)
 
 
 def _damaged(rejected: Mapping[int, DataError]) -> list[Notice]:
