@@ -15,6 +15,7 @@ from twisted.internet.task import deferLater
 
 from ifap_twisted import connect
 from ifap_twisted.core import limits, paths
+from ifap_twisted.core.checkpoints import CHECKPOINTS, redundant
 from ifap_twisted.core.index import Index
 from ifap_twisted.errors import StoreError
 from ifap_twisted.filesystem.filesystem import Filesystem
@@ -266,9 +267,17 @@ class World:
         return [*wrong, *unlike_reference(messages, KEY.text, contents)]
 
     async def _prune(self) -> None:
-        """Expunge the versions that nobody needs, oldest first, as a reference program does (WIRE-FORMAT 5.2)."""
-        index = self._devices[0].opened.desk.view.index
-        old = [
+        """Expunge the versions that nobody needs, oldest first, as a reference program does (WIRE-FORMAT 5.2).
+
+        And the checkpoints of which others say all, as a collection does when a grace is over that is not waited for.
+        """
+        index, objects = self._devices[0].opened.desk.view.index, self._devices[0].opened.desk.objects
+        await objects.read_checkpoints()
+        repeated = set(
+            redundant(objects.checkpoints(), max((one.written for one in objects.checkpoints()), default=0.0))
+        )
+        old = [uid for one in index.objects(CHECKPOINTS) if one.version.vid in repeated for uid in one.places]
+        old += [
             uid
             for path, history in index.histories().items()
             if not paths.is_reserved(path) or path == "IFAP/metadata"

@@ -19,6 +19,8 @@ from ifap_twisted.workers import InlineWorker
 
 KEY = Key.from_text("correct horse battery staple")
 START = 1_800_000_000.0
+BOOT = START - 1000.0
+"""When the machines of the devices were started: they count what elapses from there, and know dates besides."""
 
 
 def result(work: Deferred[Any]) -> Any:
@@ -65,7 +67,7 @@ class Folder:
         """Open it on another device."""
         surroundings = Surroundings(
             clock=clock or self.clock,
-            elapsed=elapsed,
+            elapsed=elapsed or (lambda: (clock or self.clock).seconds() - BOOT),
             locks=locks,
             marks=marks,
             worker=worker or InlineWorker(),

@@ -7,12 +7,16 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.collection import KEPT, Collection
-from ifap_twisted.core.values import ABSENT, Event
-from ifap_twisted.errors import CallerError, Conflict, MessageGone, NotFound
+from ifap_twisted.core.values import ABSENT, Event, Traits
+from ifap_twisted.errors import CallerError, Conflict, MessageGone, NotFound, StoredAsConflict
 from ifap_twisted.filesystem.desk import Options
+from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import Turnstile
 from ifap_twisted.testing.reference_writer import Stamp, encode
 from tests.filesystem.folders import KEY, Folder, result
+from tests.filesystem.test_marking import Ledger
+
+DAY = 86_400.0
 
 
 class Absence(SynchronousTestCase):
@@ -320,6 +324,59 @@ class WithdrawnTests(Absence):
         self.assertEqual((self.told(looking), result(looking.get("a"))), ([], b"winner"))
         turnstile.release()
         self.assertRaises(Conflict, result, putting)
+
+    def test_an_old_version_is_not_one_that_was_taken_back(self) -> None:
+        """Not even just after the start of a process: it was written long ago, whatever has elapsed since the boot."""
+        _theirs, newest = self.conflict("a")
+        self.folder.clock.advance(400 * DAY)
+        since = self.folder.clock.seconds() - 60.0
+        fresh = self.folder.device(elapsed=lambda: self.folder.clock.seconds() - since)
+        self.assertEqual(len(list(result(fresh.conflicts()))), 2)
+        self.lose(newest)
+        result(fresh.refresh())
+        self.assertEqual(self.told(fresh), [("vanished", "a")])
+
+    def test_nor_for_a_device_that_has_seen_it_for_long(self) -> None:
+        """It goes on saying so after its next start."""
+        ledger = Ledger()
+        _theirs, newest = self.conflict("a")
+
+        def start() -> Filesystem:
+            since = self.folder.clock.seconds() - 60.0
+            elapsed = lambda: self.folder.clock.seconds() - since  # noqa: E731
+            return self.folder.device(elapsed=elapsed, marks=lambda *_folder: ledger)
+
+        device = start()
+        self.folder.clock.advance(365 * DAY)
+        result(device.close())
+        device = start()
+        self.folder.clock.advance(2.0)
+        self.assertEqual(result(device.get("a")), b"mine")
+        self.lose(newest)
+        result(device.refresh())
+        self.folder.clock.advance(2.0)
+        self.assertEqual(self.told(device), [("vanished", "a")])
+        result(device.close())
+        self.assertEqual(self.told(start()), [("rolled-back", "a")])
+
+    def test_nor_is_one_whose_caller_was_told_that_it_is_kept(self) -> None:
+        """A conditional write that could not be taken back: both were kept, and the loss of one is told at once."""
+        base = result(self.writer.put("a", b"base")).version
+        store = self.folder.store(traits=Traits(reports_uid=False, expunges_by_uid=False, pushes=True))
+        device = self.folder.device(store=store)
+        store.gate = turnstile = Turnstile("append")
+        putting = device.put("a", b"mine", expect=base)
+        self.put("a", b"theirs")
+        turnstile.release()
+        for _ in range(50):
+            self.folder.clock.advance(0.1)
+        self.assertRaises(StoredAsConflict, result, putting)
+        heads = result(device.conflicts())
+        mine = next(one.version for one in heads if result(device.get("a", version=one.version)) == b"mine")
+        (placed,) = device.desk.view.index.history("a").find(mine)
+        self.lose(*placed.places)
+        result(device.refresh())
+        self.assertIn(("vanished", "a"), self.told(device))
 
     def test_what_was_acknowledged_is_missing_after_a_renumbering_too(self) -> None:
         """Its writer was told that it is stored, and knows that under any numbers."""

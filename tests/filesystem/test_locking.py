@@ -514,6 +514,62 @@ class EndingTests(LockCase):
         self.assertEqual(self.current(), b"first")
 
 
+class UnknownTests(LockCase):
+    """A lock that was asked for, with an answer that never came, while another device holds the path."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.done(self.one.fs.lock("a", seconds=3600))
+        self.two.store.doom_next(Fate.CUT_LATE)
+        answers = self.two.store.headers
+        self.two.store.headers = lambda *_range: fail(Unavailable())
+        taking = self.two.fs.lock("a")
+        self.pass_time(200.0)
+        self.refused(taking, OutcomeUnknown)
+        self.folder.shelf.deliver_late()
+        self.two.store.headers = answers
+        self.pass_time(60.0)
+
+    def test_unlock(self) -> None:
+        """What waited behind the holder's lock is ended, and it is told that the path is locked all the same."""
+        self.assertEqual(self.refused(self.two.fs.unlock("a", force=False), Locked).holder, "one@home")
+        self.assertEqual([lock.holder for lock in self.done(self.two.fs.locks())], ["one@home"])
+
+    def test_unlock_by_force(self) -> None:
+        """The lock that holds is broken, and named."""
+        broken = self.done(self.two.fs.unlock("a", force=True))
+        self.assertEqual((broken.holder, broken.mine), ("one@home", False))
+        self.assertEqual(self.done(self.two.fs.locks()), [])
+
+
+class LateTests(LockCase):
+    """A write that came after its lock had been broken."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.done(self.one.fs.lock("a"))
+        self.one.gate = self.one.store.gate = Turnstile("append")
+        late = self.one.fs.put("a", b"by one")
+        self.done(self.two.fs.unlock("a", force=True))
+        self.done(self.two.fs.put("a", b"by two"))
+        self.one.gate.release()
+        self.refused(late, LeaseLost)
+
+    def test_its_loss(self) -> None:
+        """Its caller was told that it was kept, so that its loss is told at once."""
+        at = self.one.fs.desk.view.index.at
+        late = [uid for uid in self.folder.shelf.messages if (found := at(uid)) is not None and found.lock is not None]
+        self.folder.shelf.remove(late)
+        self.done(self.one.fs.refresh())
+        told = [(one.code, one.path) for one in self.done(self.one.fs.status()).warnings]
+        self.assertIn(("vanished", "a"), told)
+
+    def test_a_listing_of_the_past(self) -> None:
+        """It shows what was current then: not what came too late."""
+        now = self.folder.clock.seconds() + 1.0
+        self.assertEqual(self.done(self.two.fs.list("/", at=now)), self.done(self.two.fs.list("/")))
+
+
 class ContextTests(LockCase):
     """A lock around a block of code."""
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.errors import AlreadyExists, DataError, NotFound, Refused
+from ifap_twisted.core import limits
+from ifap_twisted.errors import AlreadyExists, Conflict, DataError, NotFound, Refused
+from ifap_twisted.store.memory import Turnstile
 from tests.filesystem.folders import Folder, result
 
 
@@ -75,6 +77,34 @@ class CutMoveTests(SynchronousTestCase):
         result(self.filesystem.move("a", "b"))
         self.assertEqual(self.names(), ["b"])
         self.assertEqual(result(self.folder.device().get("b")), bytes(500))
+
+    def test_what_arrived_may_be_taken_back(self) -> None:
+        """Two ask for the same move, and somebody else was faster at the destination: nothing is lost."""
+        result(self.filesystem.put("a", b"1"))
+        other = self.folder.device()
+        self.store.gate = turnstile = Turnstile("append", "remove")
+        first = self.filesystem.move("a", "b")
+        result(other.put("b", b"theirs"))
+        turnstile.release(1)  # it has arrived, and is about to be taken back
+        second = self.filesystem.move("a", "b")
+        turnstile.release()
+        self.assertRaises(Conflict, result, first)
+        self.assertRaises(Conflict, result, second)
+        fresh = self.folder.device()
+        self.assertEqual([result(fresh.get(path)) for path in ("a", "b")], [b"1", b"theirs"])
+
+    def test_what_another_device_moved_may_be_taken_back(self) -> None:
+        """Who relies on it writes it anew, unless its writer had ten minutes for that."""
+        result(self.filesystem.put("a", b"1"))
+        self.cut("a", "b", after=1)
+        before = self.folder.shelf.uidnext
+        result(self.folder.device().move("a", "b"))
+        self.assertEqual(self.folder.shelf.uidnext, before + 2)
+        self.cut("b", "c", after=1)
+        self.folder.clock.advance(limits.WITHDRAWAL_SECONDS)
+        before = self.folder.shelf.uidnext
+        result(self.folder.device().move("b", "c"))
+        self.assertEqual(self.folder.shelf.uidnext, before + 1)
 
     def test_something_else_at_the_destination_is_left_alone(self) -> None:
         """Only what came from the source counts as half a move."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from ifap_twisted.core.values import HeaderBlock
+from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import MessageGone, ProtocolViolation, Refused, TimedOut, Unavailable
 from ifap_twisted.filesystem.filesystem import Filesystem
-from ifap_twisted.store.memory import MemoryShelf
+from ifap_twisted.filesystem.refreshing import RUNS
+from ifap_twisted.store.memory import MemoryShelf, MemoryStore
 from tests.campaigns.reference import newest_versions, unlike_reference
 from tests.filesystem.folders import KEY, Folder, result
 
@@ -176,6 +181,43 @@ class TemporaryErrorTests(Ground):
             self.device.refresh().addErrback(lambda failure: failure.trap(Refused))
             self.settle()
             self.assertEqual(self.seen(self.device), self.before)
+
+
+class GapTests(SynchronousTestCase):
+    """Messages whose headers the server never gives, scattered among others."""
+
+    def test_they_hold_up_nothing_that_comes_later(self) -> None:
+        """However many they are: one that was withheld for a moment is shown after a few more looks."""
+        folder = Folder()
+        writer = folder.device()
+        for number in range(2 * RUNS + 20):
+            result(writer.put(f"old{number:03}", b"x"))
+        broken = set(sorted(folder.shelf.messages)[1::2])
+        store = Withholding(folder.shelf, clock=folder.clock)
+        store.withheld = set(broken)
+        device = folder.device(store=store)
+        store.withheld |= {folder.shelf.uidnext}
+        for name in ("withheld", "not withheld"):
+            result(writer.put(name, b"the only copy"))
+            result(device.refresh())
+        store.withheld = broken
+        for _ in range(3):
+            folder.clock.advance(600.0)
+            result(device.refresh())
+        self.assertEqual(result(device.get("withheld")), b"the only copy")
+        self.assertIn("listing-incomplete", [one.code for one in result(device.status()).warnings])
+
+
+class Withholding(MemoryStore):
+    """A session that is not given the headers of some messages."""
+
+    withheld: AbstractSet[int] = frozenset()
+
+    @deferred
+    async def headers(self, first: int, last: int | None = None) -> Mapping[int, HeaderBlock]:
+        """Without those."""
+        blocks = await super().headers(first, last)
+        return {uid: block for uid, block in blocks.items() if uid not in self.withheld}
 
 
 class ShrunkenListingTests(SynchronousTestCase):

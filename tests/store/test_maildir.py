@@ -28,6 +28,7 @@ from ifap_twisted.errors import (
     Unavailable,
 )
 from ifap_twisted.store.maildir import MaildirStore
+from ifap_twisted.store.maildir_files import SETTLED_SECONDS
 from ifap_twisted.store.maildir_numbers import load, save
 from ifap_twisted.workers import InlineWorker, ThreadWorker
 from tests.contract.message_store import Ear, MessageStoreContract, Quirks
@@ -110,6 +111,32 @@ class Folder(SynchronousTestCase):
     def path(self, uid):
         """The file of a message."""
         return self.folder / "cur" / f"eml-{uid:08x}:2,"
+
+
+class NewFilesTests(Folder):
+    """A folder of files that are too new to be complete, if others made them."""
+
+    def test_who_opens_it_waits_for_them(self):
+        """A removal was cut before it was noted, so that nobody knows whose they are: it never looks empty at first."""
+        self.path(3).unlink()
+        opening = self.make().open()
+        self.assertNoResult(opening)
+        for uid in (1, 2):
+            self.make_older(self.path(uid), 3)
+        self.clock.advance(SETTLED_SECONDS)
+        self.assertEqual(self.now(opening).exists, 2)
+
+    def test_only_once(self):
+        """One that is written again and again holds up nobody for longer."""
+        self.reference_appends(letter("d"), age=0)
+        opening = self.make().open()
+        self.assertNoResult(opening)
+        self.clock.advance(SETTLED_SECONDS)
+        self.assertEqual(self.now(opening).exists, 3)
+
+    def test_what_was_stored_here_is_not_waited_for(self):
+        """Its files are known to be complete."""
+        self.assertEqual(self.now(self.make().open()).exists, 3)
 
 
 class LayoutTests(Folder):

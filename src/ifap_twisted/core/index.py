@@ -93,6 +93,13 @@ class Index:
             if same_version(known.version, version):
                 known.seen = -inf
 
+    def is_settled(self, placed: Placed, moment: float) -> bool:
+        """Whether nobody takes a version back any more: its writer was told that it stays, or had the time to (4.4)."""
+        known = self._paths.get(placed.version.path, ())
+        return any(
+            moment - one.seen >= limits.WITHDRAWAL_SECONDS for one in known if same_version(one.version, placed.version)
+        )
+
     def forget(self, uids: Iterable[int], moment: float = inf) -> None:
         """The server said that these are gone: who removed them is not known (FORMAT 5.5).
 

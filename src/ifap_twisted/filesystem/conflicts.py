@@ -62,15 +62,17 @@ async def resolve(desk: Desk, path: str, *, version: str | None, both: bool, exp
 async def _keep_beside(desk: Desk, path: str, found: Found) -> None:
     name = beside(path, found.placed)
     kept = desk.view.index.file(name)
-    if kept is not None and await _is_kept(desk, kept, found.placed):
-        return  # by a try before this one
-    expect = ABSENT if kept is None or not kept.missing else kept.version.vid
+    expect: Expect = ABSENT
+    if kept is not None and (kept.missing or await _is_kept(desk, kept, found.placed)):  # by a try before this one
+        if not kept.missing and desk.view.index.is_settled(kept, desk.view.elapsed()):
+            return
+        expect = kept.version.vid
     await desk.rewrite(name, found, as_before(found), expect=expect)
 
 
 async def _is_kept(desk: Desk, kept: Placed, head: Placed) -> bool:
     """Whether a file holds what a head holds; that of a reference program tells no digest of its content."""
-    if kept.missing or kept.version.size != head.version.size:
+    if kept.version.size != head.version.size:
         return False
     if kept.version.bound and head.version.sha256 is not None:
         return kept.version.sha256 == head.version.sha256

@@ -95,7 +95,8 @@ def as_of(index: Index, path: str, moment: float) -> list[Entry]:
     for name in index.paths():
         if (name != path and not name.startswith(prefix)) or paths.is_reserved(name) or not paths.is_writable(name):
             continue
-        then = History(placed for placed in index.history(name).versions if placed.version.written <= moment)
+        history = index.history(name)
+        then = history.of(placed for placed in history.versions if placed.version.written <= moment)
         if then.current is not None and then.live:
             found.append(entry_of(then, then.current))
     return found

@@ -5,7 +5,7 @@ One message that cannot be decoded never stops the others (FORMAT 2.6).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 
 from ifap_twisted.core import envelope, limits, paths
 from ifap_twisted.core.history import History
@@ -32,11 +32,14 @@ class Intake:
     :ivar own: our own messages that are being read back.
     """
 
-    def __init__(self, known: Known, book: LockBook, *, worker: Worker, watchers: Watchers) -> None:
+    def __init__(
+        self, known: Known, book: LockBook, *, worker: Worker, watchers: Watchers, date: Callable[[], float]
+    ) -> None:
         self._known = known
         self._book = book
         self._worker = worker
         self._watchers = watchers
+        self._date = date
         self._absorbing = 0
         self._gone: set[int] = set()
         self.own = Lookout(known.dialect)
@@ -53,7 +56,8 @@ class Intake:
             before = known.index
             before.settle()
             now = known.elapsed()
-            fresh = await self._worker(lambda: made_of(decoded, before, validity, now))
+            date = self._date()
+            fresh = await self._worker(lambda: made_of(decoded, before, validity, now, date))
         finally:
             self._absorbing -= 1
         known.check_read(generation)

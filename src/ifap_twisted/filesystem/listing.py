@@ -53,11 +53,14 @@ class EarlyNews:
         self.offline = True
 
 
-def made_of(decoded: Mapping[int, Decoded], before: Index, validity: int, moment: float) -> Index:
-    """The index of a listing; what was there before under other numbers and is not now is missing in it."""
+def made_of(decoded: Mapping[int, Decoded], before: Index, validity: int, moment: float, date: float) -> Index:
+    """The index of a listing; what was there before under other numbers and is not now is missing in it.
+
+    :param moment: now, on the elapsed clock, ``date`` in Unix time: a version may have been there for long.
+    """
     index = Index(before.records, validity)
     with collected_later():
-        fill(index, decoded, lambda version: min(moment, version.written))  # it may have been there for long
+        fill(index, decoded, lambda version: moment - max(0.0, date - version.written))
         index.miss_from(before, moment)
         index.settle()
     return index

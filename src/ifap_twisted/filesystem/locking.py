@@ -72,7 +72,10 @@ class Locking:
             own = self._book.held(path)
             mine = [claim for claim in self._book.at(path).open if self._book.is_mine(claim)]
             if mine:
-                return await self._claims.ended(path, mine)
+                holding = self._book.holding(path)
+                theirs = holding is not None and not self._book.is_mine(holding)
+                ended = await self._claims.ended(path, mine)
+                return await self._claims.broken(path, force=force) if theirs else ended
             await self._book.forget(path)
             if own is not None and not force:
                 raise await self._claims.lost_before(path)

@@ -48,7 +48,7 @@ class Refreshing:
         self._objects = objects
         self._watchers = watchers
         self._looked_again = known.elapsed()
-        self._looked_to = 0
+        self._looked_to = self._filled_to = 0
         self._refreshes = Turns(self._refresh)
         self._advances = Turns(self._advance)
 
@@ -133,7 +133,10 @@ class Refreshing:
         now = await known.store.poll()
         doubtful = freshness.doubtful or max(there, default=0)
         await self._check_numbers(there & listed)
-        for first, last in islice(runs(listed - set(known.index.uids())), RUNS):
+        unread = listed - set(known.index.uids())
+        some = list(islice(runs([uid for uid in unread if uid > self._filled_to] or unread), RUNS))
+        self._filled_to = some[-1][1] if some else 0  # what the server never gives holds up nothing behind it
+        for first, last in some:
             await self._intake.absorb(await known.store.headers(first, last))
         known.check_read(generation)
         agrees = len(listed) == now.exists and not planning.is_behind(now, there - listed)

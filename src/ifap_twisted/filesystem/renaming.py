@@ -65,9 +65,9 @@ async def _move_one(desk: Desk, found: Found, destination: str, root: str) -> En
 
     there = desk.view.index.file(destination) or _marker(desk, destination)
     arrived = there if there is not None and there.version.moved_from == vid else None
-    if arrived is not None and await _is_whole(desk, arrived):
+    if arrived is not None and await _is_there_to_stay(desk, arrived):
         entry = desk.entry(destination, arrived)
-    else:  # what had arrived and is gone from the server, or damaged, arrives anew
+    else:  # what had arrived and is gone from the server, or damaged, or may yet be taken back, arrives anew
         expect = ABSENT if arrived is None else arrived.version.vid
         change = as_before(found, moved_from=vid, keep=found.placed.version.keep)
         entry = await desk.rewrite(destination, found, change, expect=expect, check=check)
@@ -81,6 +81,10 @@ async def finish(desk: Desk, left: Placed, arrived: Placed) -> None:
     :raises DataError, MessageGone: it has not; nothing was written.
     """
     await _read(desk, arrived)
+    if not _is_settled(desk, arrived):
+        there = Found(desk.view.index.history(arrived.version.path), arrived, arrived.version.path)
+        change = as_before(there, moved_from=arrived.version.moved_from, keep=arrived.version.keep)
+        await desk.rewrite(there.path, there, change, expect=arrived.version.vid)
     path, vid = left.version.path, left.version.vid
     await desk.writer.write(path, b"", Change(deleted=True, replaced={vid}), expect=vid)
 
@@ -91,8 +95,14 @@ async def _read(desk: Desk, arrived: Placed) -> None:
             await desk.reader.content(arrived)
 
 
-async def _is_whole(desk: Desk, arrived: Placed) -> bool:
-    """Whether what a move had brought to its destination before it was cut can still be read there."""
+def _is_settled(desk: Desk, arrived: Placed) -> bool:
+    return desk.view.index.is_settled(arrived, desk.view.elapsed())
+
+
+async def _is_there_to_stay(desk: Desk, arrived: Placed) -> bool:
+    """Whether what a move brought to its destination can be read there, and its writer will not take it back (4.4)."""
+    if not _is_settled(desk, arrived):
+        return False
     try:
         await _read(desk, arrived)
     except (DataError, MessageGone):

@@ -13,6 +13,7 @@ from functools import partial
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
+from ifap_twisted.clocks import date_by
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
@@ -55,7 +56,7 @@ class View:
         self._objects = objects
         self.elapsed = known.elapsed
         self.freshness = Freshness(known, clock)
-        self.intake = Intake(known, book, worker=worker, watchers=watchers)
+        self.intake = Intake(known, book, worker=worker, watchers=watchers, date=partial(date_by, clock))
         self.refreshing = Refreshing(known, self.freshness, self.intake, objects, watchers)
         self.following = Following(known, self.freshness, self.intake, self.refreshing, clock=clock, watchers=watchers)
 

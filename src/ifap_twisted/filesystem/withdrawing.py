@@ -41,6 +41,7 @@ class Withdrawal:
         found = winner.version.vid
         in_time = self._view.elapsed() - began <= limits.WITHDRAWAL_SECONDS
         if not (in_time and await self._sending.forgets(sealed) and await self._took_back(sealed, own, generation)):
+            self._view.index.acknowledge(own.version)  # it stays, and its caller is told so
             raise StoredAsConflict(
                 "Somebody changed the file at the same time; both versions were kept, see 'ifap conflicts'.",
                 path=path,

@@ -167,6 +167,7 @@ class Writer:
                 raise unforgotten_error(sealed)
             return await self._write(wish, lock, there=there)
         if self._view.index.history(path).is_late(placed):
+            self._view.index.acknowledge(placed.version)  # it stays, and its writer is told so
             raise await self.guard.lost(path)
         if expect is not None:
             await self._withdrawal.check(sealed, placed, terms, began, certain=certain, generation=generation)

@@ -37,7 +37,7 @@ from ifap_twisted.errors import (
 )
 from ifap_twisted.interfaces import IFolderListener, IMessageStore
 from ifap_twisted.store.listeners import Listeners
-from ifap_twisted.store.maildir_files import MaildirFiles, is_plain
+from ifap_twisted.store.maildir_files import SETTLED_SECONDS, MaildirFiles, is_plain
 from ifap_twisted.store.maildir_numbers import View
 from ifap_twisted.workers import Worker
 
@@ -93,7 +93,11 @@ class MaildirStore:
             raise NotFound("The Maildir folder does not exist.")
         await self._work(self._files.create)
         await self._work(self._files.sweep)
-        return _state(await self._look())
+        view = await self._look()
+        if view.pending:  # all that is there may look so new; whoever opens it must not take it for empty
+            await deferLater(self._clock, SETTLED_SECONDS)
+            view = await self._look()
+        return _state(view)
 
     @deferred
     async def poll(self, *, thorough: bool = False) -> FolderState:

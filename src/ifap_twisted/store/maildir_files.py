@@ -35,7 +35,9 @@ from ifap_twisted.store.maildir_numbers import Identity, View, load, save, sync
 
 _NAME: Final = re.compile(r"eml-([0-9a-fA-F]{1,8}):2,[A-Za-z]*")
 _OURS_IN_TMP: Final = "ifap-"
-_SETTLED_NS: Final = 2_000_000_000
+SETTLED_SECONDS: Final = 2.0
+"""So old a file of others is complete, and shown."""
+_SETTLED_NS: Final = int(SETTLED_SECONDS * 1_000_000_000)
 _STALE_NS: Final = 36 * 3600 * 1_000_000_000
 """Temporary files of ours are removed after the 36 hours of the Maildir convention."""
 _TEMPORARIES: Final = count()

@@ -32,6 +32,8 @@ from ifap_twisted.testing.disk import Disk, PowerCutError
 T = TypeVar("T")
 CALL: ContextVar[int | None] = ContextVar("CALL", default=None)
 """The number of the call in whose name something is sent."""
+BOOT = 1_799_900_000.0
+"""When the machines were started, by the clock of the world: what elapses is counted from there."""
 MOVING: ContextVar[bool] = ContextVar("MOVING", default=False)
 """What is sent belongs to a move: its tombstones descend from exactly what was moved (FORMAT 11.3)."""
 
@@ -57,8 +59,8 @@ class Lifetime:
         return self._clock.seconds() + self.skew
 
     def elapsed(self) -> float:
-        """Seconds that run while the machine sleeps, and that nobody sets (FORMAT 10.1)."""
-        return self._clock.seconds() + self.slept
+        """Seconds that run while the machine sleeps, and that nobody sets (FORMAT 10.1); they tell no date."""
+        return self._clock.seconds() - BOOT + self.slept
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> IDelayedCall:  # noqa: A002 -- IReactorTime
         """As ``IReactorTime`` says."""
