@@ -94,7 +94,7 @@ class MaildirStore:
         await self._work(self._files.create)
         await self._work(self._files.sweep)
         view = await self._look()
-        if view.pending:  # all that is there may look so new; whoever opens it must not take it for empty
+        if view.young:  # all that is there may look so new; whoever opens it must not take it for empty
             await deferLater(self._clock, SETTLED_SECONDS)
             view = await self._look()
         return _state(view)

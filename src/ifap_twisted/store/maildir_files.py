@@ -189,7 +189,8 @@ class MaildirFiles:
         unsettled = self._unsettled(view, present)
         names = {uid: name for uid, name in present.items() if uid not in unsettled}
         last = max([view.last, *names])
-        view = replace(view, last=last, pending=frozenset(uid for uid in unsettled if uid <= last), names=names)
+        pending = frozenset(uid for uid in unsettled if uid <= last)
+        view = replace(view, last=last, pending=pending, names=names, young=len(unsettled))
         if stored is not None and replace(view, names={}) == stored:
             return view, present
         return self._anchored(view, present), present

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -22,7 +22,8 @@ class View:
     """What was there at one moment.
 
     :ivar last: the greatest number given so far; ``anchor`` the highest of the files when that was written.
-    :ivar pending: numbers of files that others may be writing still.
+    :ivar pending: numbers of files that others may be writing still, of those that were given.
+    :ivar young: how many files there were that others may be writing still, and that are not shown for that.
     :ivar names: the messages that are shown: ``cur/eml-…`` by ascending UID.
     """
 
@@ -31,6 +32,7 @@ class View:
     anchor: tuple[int, Identity] | None = None
     pending: frozenset[int] = frozenset()
     names: Mapping[int, str]
+    young: int = field(default=0, compare=False)
 
 
 def load(folder: Path) -> View | None:
