@@ -415,17 +415,6 @@ class RecordTests(CollectingCase):
         self.assertEqual([COLLECTED, KEPT], self.fates(self.collect(), "a"))
         self.assertEqual(1, len(fresh.desk.view.index.objects(RECORDS)))
 
-    def test_a_listing_of_the_past_knows_it_too(self) -> None:
-        """A file that was removed and whose end is on record is not listed because an old copy turned up."""
-        vids = self.put("a", b"1", b"2")
-        result(self.fs.remove("a"))
-        self.remember()
-        self.later(366)
-        self.collect_for_long()
-        self.replay(*vids)
-        self.assertEqual([], list(result(self.fs.list("/", at=self.folder.clock.seconds() + 1.0))))
-        self.assertEqual([], list(result(self.fs.list("/"))))
-
     def test_a_copy_that_turns_up_is_no_head(self) -> None:
         """Nor a conflict; and it is collected again, a grace later."""
         vids = self.put("a", b"1", b"2")
@@ -438,7 +427,10 @@ class RecordTests(CollectingCase):
         self.assertEqual(vids[1:], self.versions("a"))
 
     def test_a_removed_file_does_not_come_back(self) -> None:
-        """Neither for who was there nor for a new device, when a version of it is stored again after its end."""
+        """Neither for who was there nor for a new device, when a version of it is stored again after its end.
+
+        Nor in a listing of the past.
+        """
         vids = self.put("a", b"1", b"2")
         result(self.fs.remove("a"))
         self.remember()
@@ -447,6 +439,8 @@ class RecordTests(CollectingCase):
         self.replay(*vids)
         for fs in (self.fs, self.folder.device()):
             self.assertEqual([], [entry.path for entry in result(fs.list())])
+            now = self.folder.clock.seconds() + 1.0
+            self.assertEqual([], [entry.path for entry in result(fs.list(at=now))])
             self.assertRaises(NotFound, result, fs.get("a"))
         self.collect_after_grace()
         self.assertRaises(NotFound, self.versions, "a")
