@@ -140,9 +140,9 @@ class FileJournal:
         """The whole message of one that is kept; None when it was to be discarded, and is gone for good by now."""
         sealed_id = frozen.sealed_id
         file = self._files[self._names[sealed_id]] if self.keeps(frozen) else None
-        found = (
-            None if file is None else await self._worker(partial(self._pending.load, file.places[sealed_id], sealed_id))
-        )
+        found = None
+        if file is not None:
+            found = await self._worker(partial(self._pending.load, file.places[sealed_id], sealed_id))
         if found is None and file is not None and sealed_id in file.unwanted:
             await self.discard(frozen)  # that it is not seen does not say that it stays away
         elif found is None:
