@@ -1,6 +1,7 @@
 """Inputs that are small, or cheap to send, and grow: ``python -m tests.fuzz.bombs [NAME…]``.
 
-For each it prints how it was answered, and the most memory in MiB that the process has taken so far (bar R11: 256).
+For each it prints how it was answered, the most memory in MiB that the process has taken so far (bar R11: 256), and the
+seconds of its time (bar R11: 10 on a machine with nothing else to do).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from math import ceil
 from pathlib import Path
+from time import process_time
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -25,7 +27,8 @@ from ifap_twisted.errors import IFAPError
 from ifap_twisted.imap.folder import Folder
 from tests.fuzz.targets.imap import talking
 
-PATIENCE: Final = 10
+PATIENCE: Final = 60
+"""Seconds after which an input counts as one that never ends: far above the bar, as machines differ and are shared."""
 _PIECE: Final = 64 * 1024
 
 
@@ -124,9 +127,8 @@ BOMBS: Final[dict[str, Callable[[], object]]] = {
 
 
 def answer(name: str) -> str:
-    """How an input is answered; the process is ended when that takes more than ten seconds of its time."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    patience = ceil(used.ru_utime + used.ru_stime) + PATIENCE
+    """How an input is answered; the process is ended when that takes more of its time than ``PATIENCE``."""
+    patience = ceil(process_time()) + PATIENCE
     resource.setrlimit(resource.RLIMIT_CPU, (patience, resource.getrlimit(resource.RLIMIT_CPU)[1]))
     try:
         BOMBS[name]()
@@ -143,4 +145,5 @@ def most_memory() -> int:
 
 if __name__ == "__main__":
     for given in sys.argv[1:] or BOMBS:
-        print(given, answer(given), most_memory(), flush=True)
+        began = process_time()
+        print(given, answer(given), most_memory(), f"{process_time() - began:.1f}", flush=True)

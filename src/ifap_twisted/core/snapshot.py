@@ -31,6 +31,7 @@ _DIGEST: Final = 8
 """Bytes by which paths are told apart: two of a million alike happen once in forty million snapshots."""
 _MANY: Final = 10_000
 """UIDs above which an entry may be too long: each has at most ten digits, and metadata is bounded by its header."""
+_BLANKS: Final = frozenset(" \t\r\n")
 _WHITE: Final = re.compile(r"[ \t\r\n]*")
 _ELEMENT: Final = re.compile(r"[ \t\r\n]*([1-9][0-9]{0,9})[ \t\r\n]*([,\]])")
 
@@ -167,9 +168,12 @@ class _Parser:
 
     def _next(self) -> str:
         """The next character that is no white space; empty at the end."""
+        character = self._text[self._at : self._at + 1]
+        if character not in _BLANKS:
+            return character
         found = _WHITE.match(self._text, self._at)
-        if found is not None:
-            self._at = found.end()
+        assert found is not None  # it matches the empty text
+        self._at = found.end()
         return self._text[self._at : self._at + 1]
 
 

@@ -16,6 +16,7 @@ _GLANCE: Final = 2048
 _MORE: Final = 16
 """Most values end within a glance; of a longer text so many times more is looked at each time."""
 _WHITE: Final = " \t\r\n"
+_NESTS: Final = (dict, list)
 
 
 def strict_json(text: str) -> JSON:
@@ -62,7 +63,9 @@ def check_json(value: JSON, depth: int = limits.JSON_DEPTH) -> None:
     for remaining in range(depth, -1, -1):
         below: list[JSON] = []
         for item in level:
-            if not isinstance(item, dict | list):
+            if isinstance(item, str):
+                continue
+            if not isinstance(item, _NESTS):
                 _check_number(item)
             elif remaining:
                 below.extend(item.values() if isinstance(item, dict) else item)
