@@ -39,6 +39,7 @@ __all__ = [
     "NotFound",
     "NotSupported",
     "NotTrusted",
+    "OtherDialect",
     "OutcomeUnknown",
     "Oversized",
     "PassphraseRequired",
@@ -279,6 +280,12 @@ class Malformed(DataError):
     def __init__(self, detail: str = "", *, path: str | None = None, section: str = "") -> None:
         super().__init__(detail, path=path)
         self.section = section
+
+
+class OtherDialect(Malformed):
+    """A message is of the other dialect."""
+
+    code = "other-dialect"
 
 
 class Oversized(Malformed):

@@ -24,6 +24,7 @@ STATUS = Status(
     damaged=4,
     damage={"tampered": 3, "oversized": 1},
     foreign=5,
+    other_dialect=6,
     warnings=(Notice(code="x", text="secret-text"),),
     last_refresh=123.0,
     checked=Checked(time=120.0, damaged=7, whole=100.0),
@@ -51,7 +52,9 @@ class MetricsTests(SynchronousTestCase):
     def test_status(self):
         """The numbers of the status, and the state of the connection."""
         found = samples(self.node())
-        for number, name in enumerate(("pending", "failing", "conflicts", "damaged", "foreign"), start=1):
+        for number, name in enumerate(
+            ("pending", "failing", "conflicts", "damaged", "foreign", "other_dialect"), start=1
+        ):
             self.assertEqual(found[f"ifap_{name}",], number)
         self.assertEqual(found["ifap_warnings",], 1)
         self.assertEqual(found["ifap_last_refresh_timestamp_seconds",], 123)

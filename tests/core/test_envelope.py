@@ -41,6 +41,7 @@ from ifap_twisted.errors import (
     InvalidPath,
     Malformed,
     NewerVersionNeeded,
+    OtherDialect,
     Oversized,
     Plaintext,
     Spliced,
@@ -306,6 +307,13 @@ class HeaderTests(SynchronousTestCase):
             error = self.assertRaises(Malformed, header, wrong)
             self.assertEqual(error.section, "header")
         self.assertEqual(header(other + fields), sealed().version)
+
+    def test_other_dialect(self) -> None:
+        """A message with nothing but the other dialect's field is told apart from one that is damaged."""
+        for dialect, other in ((IFAP, MAILFILE), (MAILFILE, IFAP)):
+            fields = head(sealed(dialect=other).message)
+            error = self.assertRaises(OtherDialect, read_header, fields, dialect=dialect, keys=[KEY], home=None)
+            self.assertEqual((error.code, error.section), ("other-dialect", "header"))
 
     def test_body_is_no_header(self) -> None:
         """A field below the empty line is none."""

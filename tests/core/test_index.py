@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.index import Index
-from ifap_twisted.core.values import Version
+from ifap_twisted.core.values import OTHER_DIALECT, Version
 from ifap_twisted.errors import Malformed
 
 PATHS = ["a", "a/b", "a/b/c", "d", "IFAP/metadata", "", "x//y", "../e"]
@@ -68,6 +68,14 @@ class ObservationTests(SynchronousTestCase):
         self.assertEqual([error.code for error in self.index.rejected().values()], ["malformed"])
         self.assertEqual(self.index.foreign(), 1)
         self.assertEqual(len(self.index), 2)
+
+    def test_a_message_of_the_other_dialect_is_neither_damage_nor_mail(self) -> None:
+        """It is counted by itself, until it is gone."""
+        self.index.reject(1, OTHER_DIALECT)
+        self.index.reject(2, None)
+        self.assertEqual((self.index.other_dialect(), self.index.foreign(), self.index.rejected()), (1, 1, {}))
+        self.index.forget([1])
+        self.assertEqual(self.index.other_dialect(), 0)
 
     def test_the_greatest_number_of_a_writer_is_never_forgotten(self) -> None:
         """Or a device could use a number twice (FORMAT 3.2)."""

@@ -143,6 +143,15 @@ class HeaderTests(CheckCase):
             {"foreign": (NOTE, 3), "other-dialect": (NOTE, 1)},
         )
 
+    def test_a_message_of_the_other_dialect_that_was_garbled(self) -> None:
+        """What seemed to be mail of somebody else is looked at again."""
+        message = reference_writer.encode("x", b"x", dialect="mailfile", key=KEY.text)
+        uid = self.folder.shelf.add(message.replace(b"X-Mailfile", b"X-Nailfile"))
+        device = self.folder.device()
+        self.assertEqual(list(self.found(device)), ["foreign"])
+        self.folder.shelf.tamper(uid, message)
+        self.assertEqual(list(self.found(device)), ["other-dialect"])
+
     def test_vanished(self) -> None:
         """A version that went without a word is damage."""
         self.folder.shelf.remove([self.a])

@@ -57,7 +57,7 @@ OURS = ("a here", "b here", "reference here")
 INJECTED = {
     "a there": "foreign-folder",
     "b there": "foreign-folder",
-    "other dialect": "malformed",
+    "other dialect": "other-dialect",
     "plaintext": "plaintext",
     "foreign key": "foreign-key",
 }
@@ -236,6 +236,16 @@ class FolderTests(SynchronousTestCase):
         )
         expected = {"foreign-folder": 1, "foreign-key": 1, "malformed": 1, "plaintext": 1}
         self.assertEqual(self.look(), (self.written, expected))
+
+    def test_of_the_other_dialect(self) -> None:
+        """Two file systems may lie in one folder: the other's messages are counted apart, and are no damage."""
+        device = self.folder.device()
+        self.append(made("a", b"forged", dialect=MAILFILE), made("c", b"forged", dialect=MAILFILE, number=2))
+        result(device.refresh())
+        status = result(device.status())
+        self.assertEqual((status.other_dialect, status.foreign, status.damaged), (2, 0, 0))
+        found = {entry.path: result(device.get(entry.path)) for entry in result(device.list(recursive=True))}
+        self.assertEqual(found, self.written)
 
     def test_bodies(self) -> None:
         """A damaged body is told by its code, counted, and never served; nothing else is hidden by it."""

@@ -17,8 +17,8 @@ async def status(filesystem: IFilesystem, session: Session) -> None:
     The exit status is 0 when everything is uploaded and the mail server was reached, else 8.
 
     With --json the Status is printed: state, account, folder, dialect, pending, failing, conflicts, locks, damaged,
-    damage (how many of the damaged have which error), foreign, key (wrapped under a passphrase, clear, or none),
-    warnings (objects with code, text and path), last_refresh.
+    damage (how many of the damaged have which error), foreign (mail of somebody else), other_dialect, key (wrapped
+    under a passphrase, clear, or none), warnings (objects with code, text and path), last_refresh, checked.
 
     Example::
 

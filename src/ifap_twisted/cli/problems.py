@@ -52,6 +52,7 @@ STATUSES: Final[dict[type[errors.IFAPError], int]] = {
     errors.Forbidden: REFUSED,
     errors.DataError: DAMAGED,
     errors.Malformed: DAMAGED,
+    errors.OtherDialect: DAMAGED,
     errors.Oversized: DAMAGED,
     errors.Damaged: DAMAGED,
     errors.WrongKey: DAMAGED,

@@ -31,6 +31,7 @@ def status_lines(status: Status) -> list[str]:
         ("locks", str(status.locks)),
         ("damaged", str(status.damaged)),
         ("foreign", str(status.foreign)),
+        ("other dialect", str(status.other_dialect)),
         ("key", KEYS[status.key]),
         ("last refresh", "never" if status.last_refresh is None else local_time(status.last_refresh)),
     ]

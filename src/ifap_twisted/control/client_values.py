@@ -99,6 +99,7 @@ def _status(found: Mapping[str, JSON]) -> Status:
         damaged=found["damaged"],
         damage=dict(found.get("damage", {})),
         foreign=found["foreign"],
+        other_dialect=found.get("other_dialect", 0),
         key=found.get("key", "none"),
         warnings=tuple(_notice(warning) for warning in found["warnings"]),
         last_refresh=_moment(found["last_refresh"]),

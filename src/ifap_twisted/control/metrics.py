@@ -18,7 +18,8 @@ _FROM_STATUS: Final = {
     "conflicts": "Files in conflict.",
     "locks": "Paths on which a lock holds.",
     "damaged": "Messages of the folder that cannot be used.",
-    "foreign": "Messages that are none of ours.",
+    "foreign": "Messages in the folder that are mail of somebody else.",
+    "other_dialect": "Messages in the folder that are of the other dialect.",
 }
 _FROM_COUNTS: Final = {
     "files": "Files that are there.",

@@ -44,6 +44,7 @@ STATUSES: Final[Mapping[type[IFAPError], int]] = {
     errors.Forbidden: 403,
     errors.DataError: 502,
     errors.Malformed: 502,
+    errors.OtherDialect: 502,
     errors.Oversized: 502,
     errors.Damaged: 502,
     errors.WrongKey: 502,

@@ -142,6 +142,7 @@ OBJECTS: Final[Mapping[str, Schema]] = {
             "damaged": _COUNT,
             "damage": {"type": "object", "additionalProperties": _COUNT},
             "foreign": _COUNT,
+            "other_dialect": _COUNT,
             "key": {"enum": ["wrapped", "clear", "none"]},
             "warnings": {
                 "type": "array",

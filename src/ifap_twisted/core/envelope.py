@@ -31,6 +31,7 @@ from ifap_twisted.errors import (
     ForeignKey,
     Malformed,
     NewerVersionNeeded,
+    OtherDialect,
     Oversized,
     Plaintext,
     Spliced,
@@ -273,6 +274,7 @@ def read_header(fields: bytes, *, dialect: Dialect, keys: Sequence[Key], home: s
     :param keys: the keys of the folder; none when encryption is off.
     :param home: the folder's, once it is known: a message of ours from another folder is refused (FORMAT 1, table).
     :raises Malformed: no metadata field or more than one, or it is not in the format.
+    :raises OtherDialect: it has the other dialect's only.
     :raises Oversized: the metadata field is longer than any that is read.
     :raises ForeignKey: it is sealed and no key opens it, or it was damaged.
     :raises Plaintext: it is not sealed and there are keys.
@@ -348,6 +350,8 @@ def _token(fields: bytes, dialect: Dialect) -> bytes:
     # By far the most are alone: what a server is asked for is nothing else.
     alone = _ALONE[dialect.name].fullmatch(fields) if len(fields) <= limits.HEADER_FIELDS else None
     found = [alone[1]] if alone else list(_values(_head(fields), dialect))
+    if not found and dialects_of(_head(fields)):
+        raise OtherDialect("The metadata field is that of the other dialect.", section="header")
     if len(found) != 1:
         raise Malformed(f"There are {len(found)} metadata fields instead of one.", section="header")
     value: bytes = found[0]

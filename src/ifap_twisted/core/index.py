@@ -15,7 +15,7 @@ from ifap_twisted.core.copies import Copies, by_rank, is_identified, remembered,
 from ifap_twisted.core.history import History, Placed, lost_race, removed_by_reference
 from ifap_twisted.core.marks import Mark
 from ifap_twisted.core.records import Gone, Records, path_hash
-from ifap_twisted.core.values import KEY_SLOT, KeySlot, Version
+from ifap_twisted.core.values import KEY_SLOT, OTHER_DIALECT, NoVersion, Version
 from ifap_twisted.errors import DataError
 
 _NO_HISTORY = History()
@@ -32,7 +32,7 @@ class Index:
     def __init__(self, records: Records | None = None, validity: int = 0) -> None:
         self.records = Records() if records is None else records
         self.validity = validity
-        self._places: dict[int, Version | DataError | KeySlot | None] = {}
+        self._places: dict[int, Version | DataError | NoVersion | None] = {}
         self._paths: dict[str, list[Copies]] = {}
         self._vids: dict[str, int] = {}
         self._histories: dict[str, History] = {}
@@ -48,7 +48,7 @@ class Index:
         self._locks_known: dict[str, leases.Locks] = {}
         self._touched: set[str] = set()
         self.useless: set[int] = set()
-        """The UIDs of messages that are no version of ours: damaged ones, key slots, and mail of others."""
+        """The UIDs of messages that are no version of ours: damaged ones, key slots, those of others."""
         self.highest = 0
         """The highest UID ever observed."""
 
@@ -82,8 +82,8 @@ class Index:
         if not paths.is_reserved(version.path):
             _raise_to(self._greatest_in_files, version.clock)
 
-    def reject(self, uid: int, error: DataError | KeySlot | None) -> None:
-        """A message is there and is no version: None for foreign mail, a key slot, or why it cannot be used."""
+    def reject(self, uid: int, error: DataError | NoVersion | None) -> None:
+        """A message is there and is no version: None for foreign mail, what else it is, or why it cannot be used."""
         self.discard([uid])
         self._note(uid, error)
 
@@ -177,7 +177,7 @@ class Index:
         later = [known.placed().rank for known in copies if _follows(known, mark.version)]
         return min(later, default=self.highest + 1) - 1 / (len(copies) + 2)  # above one that is last + 0.5
 
-    def _note(self, uid: int, found: Version | DataError | KeySlot | None) -> None:
+    def _note(self, uid: int, found: Version | DataError | NoVersion | None) -> None:
         self._places[uid] = found
         if not isinstance(found, Version):
             self.useless.add(uid)
@@ -245,6 +245,10 @@ class Index:
     def foreign(self) -> int:
         """How many messages are mail of somebody else."""
         return sum(self._places[uid] is None for uid in self.useless)
+
+    def other_dialect(self) -> int:
+        """How many messages say that they are of the other dialect."""
+        return sum(self._places[uid] is OTHER_DIALECT for uid in self.useless)
 
     def key_slots(self) -> list[int]:
         """The UIDs of messages that say they are key slots (FORMAT 8.4), in no order."""

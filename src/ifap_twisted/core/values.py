@@ -23,14 +23,17 @@ ABSENT: Final = Absent.ABSENT
 """``expect=ABSENT``: the write is wanted only when there is no live file at the path."""
 
 
-class KeySlot(enum.Enum):
-    """The type of :data:`KEY_SLOT`."""
+class NoVersion(enum.Enum):
+    """The type of :data:`KEY_SLOT` and :data:`OTHER_DIALECT`: no version, no damage, and nobody else's mail."""
 
     KEY_SLOT = "key slot"
+    OTHER_DIALECT = "other dialect"
 
 
-KEY_SLOT: Final = KeySlot.KEY_SLOT
-"""A message that says it is a key slot (FORMAT 8.4): no version, no damage, and nobody else's mail."""
+KEY_SLOT: Final = NoVersion.KEY_SLOT
+"""A message that says it is a key slot (FORMAT 8.4)."""
+OTHER_DIALECT: Final = NoVersion.OTHER_DIALECT
+"""A message that says it is of the other dialect, of which a file system may lie in the same folder."""
 
 Expect: TypeAlias = str | Absent | None
 """What a write expects to find: None anything, :data:`ABSENT` no file, else the id of the current version."""
@@ -386,8 +389,8 @@ class Status:
     :ivar state: ``connected``, ``connecting``, ``offline`` or ``stopped``.
     :ivar pending: writes accepted that are not yet known to be durable; ``failing``: those that were tried in vain.
     :ivar locks: paths on which a lock holds, as far as is known.
-    :ivar damaged: messages of this folder that cannot be used, as far as they were read; ``foreign``: messages that are
-        none of ours.
+    :ivar damaged: messages of this folder that cannot be used, as far as they were read; ``foreign``: mail of
+        somebody else; ``other_dialect``: messages of the other dialect.
     :ivar damage: how many of the damaged have which error, by its code.
     :ivar key: how this device keeps the key: ``wrapped`` under a passphrase, ``clear``, or ``none`` for not at all.
     :ivar last_refresh: Unix time, or None.
@@ -405,6 +408,7 @@ class Status:
     damaged: int = 0
     damage: Mapping[str, int] = field(default_factory=dict)
     foreign: int = 0
+    other_dialect: int = 0
     key: str = "none"
     warnings: tuple[Notice, ...] = ()
     last_refresh: float | None = None
@@ -424,6 +428,7 @@ class Status:
             "damaged": self.damaged,
             "damage": dict(self.damage),
             "foreign": self.foreign,
+            "other_dialect": self.other_dialect,
             "key": self.key,
             "warnings": [warning.to_json() for warning in self.warnings],
             "last_refresh": None if self.last_refresh is None else timestamp(self.last_refresh),

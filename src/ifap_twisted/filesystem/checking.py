@@ -155,7 +155,7 @@ class Checker:
         await view.store.poll(thorough=True)
         view.freshness.compare = True  # with a listing, whatever the server says of how many there are
         await view.refresh()
-        other_dialect = await view.refreshing.look_at_all()
+        await view.refreshing.look_at_all()
         bound = await self._binding.run(look.progress) if look.bind else []
         generation = view.generation
         cases = [*map(Case, bound), *await self._objects()]
@@ -165,7 +165,7 @@ class Checker:
             await reading.once_more(self._doubtful())
         view.check_generation(generation)
         require_bound = self._desk.options.require_bound
-        cases += inspected(view, changed, other_dialect=other_dialect, require_bound=require_bound)
+        cases += inspected(view, changed, require_bound=require_bound)
         cases = self._with_recovery(cases) if look.recover else [_without_moves(case) for case in cases]
         certain = not (view.incomplete or view.unread)
         headers = len(view.index)

@@ -356,6 +356,7 @@ class Filesystem:
             damaged=len(rejected),
             damage=dict(sorted(Counter(error.code for error in rejected.values()).items())),
             foreign=view.index.foreign(),
+            other_dialect=view.index.other_dialect(),
             warnings=(*self._warnings, *journalled, *marked, *hidden, *found),
             last_refresh=view.last_refresh,
             checked=view.checked,

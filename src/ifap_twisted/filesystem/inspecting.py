@@ -62,13 +62,10 @@ class Case(NamedTuple):
         return self._replace(finding=self.finding._replace(text=text))
 
 
-def inspected(
-    view: View, changed: Mapping[int, DataError], *, other_dialect: int, require_bound: bool
-) -> Iterator[Case]:
+def inspected(view: View, changed: Mapping[int, DataError], *, require_bound: bool) -> Iterator[Case]:
     """Everything worth telling.
 
     :param changed: what is known better of messages that cannot be used, by UID.
-    :param other_dialect: how many of the messages that are none of ours are of the other dialect.
     :param require_bound: content that nothing binds to its header is not served (FORMAT 1.5).
     """
     lost = list(_lost(view, changed))
@@ -77,10 +74,10 @@ def inspected(
     yield from _spoilt(view)
     yield from _collisions(view)
     yield from _half_moved(view)
-    yield from map(Case, _told(view, other_dialect=other_dialect, require_bound=require_bound))
+    yield from map(Case, _told(view, require_bound=require_bound))
 
 
-def _told(view: View, *, other_dialect: int, require_bound: bool) -> Iterator[Finding]:
+def _told(view: View, *, require_bound: bool) -> Iterator[Finding]:
     """What no repair has to do with."""
     yield from _noticed(view)
     versions = [placed for history in view.index.histories().values() for placed in history.versions]
@@ -90,7 +87,7 @@ def _told(view: View, *, other_dialect: int, require_bound: bool) -> Iterator[Fi
     yield from _not_understood(versions)
     yield from _conflicts(view)
     yield from _odd(view)
-    yield from _foreign(view.index.foreign(), other_dialect)
+    yield from _of_others(view)
 
 
 def _noticed(view: View) -> Iterator[Finding]:
@@ -287,9 +284,9 @@ def _odd(view: View) -> Iterator[Finding]:
             yield Finding("odd-name", NOTE, "No file of this name can be written here; see 'ifap ls -a'.", path)
 
 
-def _foreign(foreign: int, other_dialect: int) -> Iterator[Finding]:
-    if other_dialect:
+def _of_others(view: View) -> Iterator[Finding]:
+    if count := view.index.other_dialect():
         text = "Messages of the other dialect lie in this folder; they are no files of it."
-        yield Finding("other-dialect", NOTE, text, places=other_dialect)
-    if foreign > other_dialect:
-        yield Finding("foreign", NOTE, "Mail of somebody else lies in this folder.", places=foreign - other_dialect)
+        yield Finding("other-dialect", NOTE, text, places=count)
+    if count := view.index.foreign():
+        yield Finding("foreign", NOTE, "Mail of somebody else lies in this folder.", places=count)

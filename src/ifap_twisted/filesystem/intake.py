@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Container, Iterable, Mapping
 
 from ifap_twisted.core import envelope, limits, paths
 from ifap_twisted.core.history import History
-from ifap_twisted.core.values import KEY_SLOT, HeaderBlock, Version
-from ifap_twisted.errors import DataError, ForeignFolder, Oversized, Plaintext
+from ifap_twisted.core.values import KEY_SLOT, OTHER_DIALECT, HeaderBlock, Version
+from ifap_twisted.errors import DataError, ForeignFolder, OtherDialect, Oversized, Plaintext
 from ifap_twisted.filesystem.events import news
 from ifap_twisted.filesystem.known import Known
 from ifap_twisted.filesystem.listing import Decoded, fill, made_of
@@ -163,6 +163,8 @@ class Intake:
             found = envelope.read_header(block.fields, dialect=known.dialect, keys=known.keys, home=known.home)
         except Plaintext as error:
             return error if announced(block) is None else KEY_SLOT
+        except OtherDialect:
+            return OTHER_DIALECT
         except DataError as error:
             return None if envelope.is_foreign(block.fields, known.dialect) else error
         return KEY_SLOT if found.path.startswith(SLOTS) and not found.encrypted else found

@@ -9,13 +9,13 @@ from typing import TypeAlias
 from zope.interface import implementer
 
 from ifap_twisted.core.index import Index
-from ifap_twisted.core.values import FolderState, KeySlot, Version
+from ifap_twisted.core.values import FolderState, NoVersion, Version
 from ifap_twisted.errors import DataError
 from ifap_twisted.garbage import collected_later
 from ifap_twisted.interfaces import IFolderListener, IMessageStore
 
-Decoded: TypeAlias = Version | DataError | KeySlot | None
-"""What a message is: a version, why it is none, a key slot, or mail of somebody else."""
+Decoded: TypeAlias = Version | DataError | NoVersion | None
+"""What a message is: a version, why it is none, a key slot or of the other dialect, or mail of somebody else."""
 
 
 @implementer(IFolderListener)

@@ -13,7 +13,6 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ifap_twisted.core import envelope, planning
-from ifap_twisted.core.dialects import dialects_of
 from ifap_twisted.core.values import Event, FolderState, HeaderBlock
 from ifap_twisted.errors import DataError, Renumbered, StoreError
 from ifap_twisted.filesystem.freshness import Freshness
@@ -186,18 +185,15 @@ class Refreshing:
 
     # Looking again
 
-    async def look_at_all(self) -> int:
-        """Read anew everything that could not be used; how many messages are of the other dialect.
+    async def look_at_all(self) -> None:
+        """Read anew everything that could not be used.
 
         :raises Renumbered, StoreError: it was not all looked at.
         """
-        dialect, others = self._known.dialect, 0
         for first, last in runs(self._known.index.useless):
             generation = self._known.index_generation
             blocks = await self._known.store.headers(first, last)
-            others += sum(bool(found) and dialect.name not in found for found in map(_dialects, blocks.values()))
             await self._intake.absorb_again(blocks, generation)
-        return others
 
     async def look_again(self, *, foreign: bool = False) -> None:
         """Read anew what could not be used: the server may have garbled it for a while only (FORMAT 2.6).
@@ -215,7 +211,3 @@ class Refreshing:
                 await self._intake.absorb_again(await self._known.store.headers(first, last), generation)
         except (Renumbered, StoreError) as error:
             self._log.info("what could not be used is looked at again later: {reason}", reason=str(error))
-
-
-def _dialects(block: HeaderBlock) -> frozenset[str]:
-    return dialects_of(block.fields)
