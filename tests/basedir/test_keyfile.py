@@ -285,6 +285,14 @@ class WrappedTests(PlacedTestCase):
         self.assertEqual((None, (wrapped,)), (found.key, found.earlier_wrapped))
         self.assertEqual(["one"], [key.reveal() for key in self.wrapping.open(found.earlier_wrapped[0])])
 
+    def test_what_opens_again_is_not_kept_twice(self) -> None:
+        """Once the passphrase is known, what was kept beside is wrapped with the others; its former wrap is gone."""
+        self.keys.store(entry(key="one"), self.wrapping)
+        self.keys.store(entry(key="two"))
+        self.keys.store(entry(key="two"), self.wrapping)
+        self.assertEqual((), self.keys.find(ACCOUNT, "IFAP_DATA").earlier_wrapped)
+        self.assertEqual(["two", "one"], self.opened())
+
     def test_damaged(self) -> None:
         """Something else in the place of a wrapped key is a damaged file, or no key; nothing of it is shown."""
         good = {"account": ACCOUNT.key, "folder": "IFAP_DATA"}

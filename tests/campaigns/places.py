@@ -16,7 +16,9 @@ from twisted.internet.endpoints import UNIXClientEndpoint
 from ifap_twisted import connect
 from ifap_twisted.accounts import parse_account
 from ifap_twisted.basedir import Basedir
+from ifap_twisted.basedir.keyfile import KeyFile
 from ifap_twisted.basedir.passwords import PasswordFile
+from ifap_twisted.core.keys import Key
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.interfaces import IFilesystem
 from ifap_twisted.secrecy import Credentials, Secret
@@ -87,6 +89,13 @@ class Place:
         finally:
             await filesystem.close()
 
+    def key(self) -> Key:
+        """The newest that the device keeps."""
+        with Basedir(self._base / "node") as basedir:
+            kept = KeyFile(basedir).entries()[0].key
+        assert kept is not None
+        return Key.from_text(kept.reveal())
+
     @asynccontextmanager
     async def cut_off(self, reactor: Any) -> AsyncIterator[IFilesystem]:
         """The device that has the basedir, as ``ifap put --queue`` opens it while nobody answers at its server."""
@@ -108,20 +117,20 @@ class Place:
             await filesystem.close()
 
     @asynccontextmanager
-    async def fresh(self, reactor: Any) -> AsyncIterator[IFilesystem]:
-        """A client that knows nothing but the key. Our own server is looked at in a copy: looking changes nothing."""
+    async def fresh(self, reactor: Any, key: Key = KEY) -> AsyncIterator[IFilesystem]:
+        """A client that knows nothing but a key. Our own server is looked at in a copy: looking changes nothing."""
         if self._account == "embedded":
-            async with self._copied(reactor) as filesystem:
+            async with self._copied(reactor, key) as filesystem:
                 yield filesystem
             return
-        filesystem = await self._connected(reactor, self._url, password=self._password)
+        filesystem = await self._connected(reactor, self._url, key=key, password=self._password)
         try:
             yield filesystem
         finally:
             await filesystem.close()
 
     @asynccontextmanager
-    async def _copied(self, reactor: Any) -> AsyncIterator[IFilesystem]:
+    async def _copied(self, reactor: Any, key: Key) -> AsyncIterator[IFilesystem]:
         copy = Path(tempfile.mkdtemp(dir=self._base))
         for name in ("embedded.sqlite", "embedded.sqlite-wal"):
             if (self._base / "node" / name).exists():
@@ -136,6 +145,7 @@ class Place:
             filesystem = await self._connected(
                 reactor,
                 f"imap://{credentials.user}@127.0.0.1",
+                key=key,
                 password=credentials.password.reveal(),
                 endpoint=UNIXClientEndpoint(reactor, str(copy / "socket")),
             )
@@ -158,9 +168,9 @@ class Place:
 
         store.dates = earlier
 
-    async def _connected(self, reactor: Any, url: str, **more: Any) -> IFilesystem:
+    async def _connected(self, reactor: Any, url: str, *, key: Key = KEY, **more: Any) -> IFilesystem:
         expunge = "plain" if self._account == "plain" else "uid"
-        return await connect(reactor, url, folder=self._folder, key=KEY.text, retention_keep=1, expunge=expunge, **more)
+        return await connect(reactor, url, folder=self._folder, key=key.text, retention_keep=1, expunge=expunge, **more)
 
 
 class Fast:

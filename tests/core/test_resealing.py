@@ -16,7 +16,7 @@ from ifap_twisted.core.dialects import IFAP
 from ifap_twisted.core.history import Bygone, History, Placed
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
-from ifap_twisted.core.resealing import Spare, spare, to_seal
+from ifap_twisted.core.resealing import Spare, next_to_seal, spare, to_seal
 from ifap_twisted.core.values import Sealed, Version
 from ifap_twisted.errors import ForeignFolder, ForeignKey, Malformed
 from ifap_twisted.testing.reference_writer import Stamp, encode
@@ -250,3 +250,89 @@ class OrderTests(SynchronousTestCase):
         self.assertIsNone(to_seal(History([one, gone]), ()))
         self.assertIsNone(to_seal(History([one], Bygone(copies=frozenset({1.0}))), ()))
         self.assertIsNone(to_seal(History(), ()))
+
+
+class EveryVersionTests(SynchronousTestCase):
+    """Under a new key all versions of a path are sealed anew."""
+
+    @settings(max_examples=300, deadline=None)
+    @given(histories(), st.data())
+    def test_never_above_a_newer_one(self, drawn: tuple[list[Version], dict[str, int]], data: st.DataObject) -> None:
+        """No older version comes above a newer one under the new key; one that came at once follows."""
+        versions, fences = drawn
+        places: dict[str, list[int]] = {one.vid: [uid] for uid, one in enumerate(versions, 1)}
+        newest, sound, undisturbed = len(versions), set[int](), True
+
+        def history() -> History:
+            return History([Placed(one, tuple(sorted(places[one.vid]))) for one in versions], fences=fences)
+
+        def newest_under_key() -> list[str]:
+            return [one.vid for one in versions if sound.intersection(places[one.vid])][-1:]
+
+        def highest() -> str:
+            return max((max(sound.intersection(places[one.vid]), default=0), one.vid) for one in versions)[1]
+
+        before, moments = said(history()), data.draw(st.lists(st.integers(0, 12), max_size=2))
+        for step in range(60):
+            wanted = next_to_seal(history(), sound)
+            if wanted is None:
+                break
+            later = [one.vid for one in versions[versions.index(wanted.version) + 1 :]]
+            self.assertFalse(any(sound.intersection(places[vid]) for vid in later))
+            if step in moments:  # somebody writes in the moment in which the copy is made
+                newest, undisturbed = newest + 1, False
+                versions.append(reference_version(100 + step, None))
+                places[versions[-1].vid] = [newest]
+                sound |= {newest} if data.draw(st.booleans()) else set()
+                before = said(history())
+            newest += 1
+            places[wanted.version.vid].append(newest)
+            sound.add(newest)
+            self.assertEqual(said(history()), before)
+        self.assertIsNone(next_to_seal(history(), sound))
+        self.assertEqual([highest()], newest_under_key())
+        self.assertEqual(newest_under_key(), [versions[-1].vid])
+        if undisturbed:
+            self.assertTrue(all(sound.intersection(some) for some in places.values()))
+        for one in list(spare(history(), sound)):
+            for uid in data.draw(st.permutations(one.places)):
+                places[one.placed.version.vid].remove(uid)
+                self.assertEqual(said(history()), before)
+        if undisturbed and not fences:
+            self.assertEqual({uid for some in places.values() for uid in some}, sound)
+
+    def test_ascending(self) -> None:
+        """The newest comes last."""
+        placed = [Placed(reference_version(number, None), (number,)) for number in (1, 2)]
+        self.assertEqual(next_to_seal(History(placed), ()), placed[0])
+        placed[0] = placed[0]._replace(places=(1, 3))
+        self.assertEqual(next_to_seal(History(placed), {3}), placed[1])
+
+    def test_below_a_newer_one(self) -> None:
+        """What is older than a version under the key stays as it is."""
+        placed = [Placed(reference_version(number, None), (number,)) for number in (1, 2, 3)]
+        self.assertIsNone(next_to_seal(History(placed), {3}))
+        self.assertEqual(next_to_seal(History(placed), {2}), placed[2])
+
+    def test_both_at_once(self) -> None:
+        """A newer version under the key comes to stand above the copy of an older one."""
+        placed = [Placed(reference_version(1, None), (1, 3)), Placed(reference_version(2, None), (2,))]
+        self.assertEqual(next_to_seal(History(placed), {2, 3}), placed[1])
+        placed[1] = placed[1]._replace(places=(2, 4))
+        self.assertIsNone(next_to_seal(History(placed), {2, 3, 4}))
+
+    def test_the_newest_cannot_be(self) -> None:
+        """Then no older one is; one in the middle is left out."""
+        placed = [Placed(reference_version(number, None), (number,)) for number in (1, 2, 3)]
+        vids = [one.version.vid for one in placed]
+        self.assertIsNone(next_to_seal(History(placed), (), {vids[2]}))
+        placed[0] = placed[0]._replace(places=(1, 4))
+        self.assertEqual(next_to_seal(History(placed), {4}, {vids[1]}), placed[2])
+
+    def test_nothing_in_doubt(self) -> None:
+        """A path of which something is missing, or of which the end was collected, is left alone."""
+        one = Placed(reference_version(1, None), (1,))
+        gone = Placed(reference_version(2, None), (), 2.0)
+        self.assertIsNone(next_to_seal(History([one, gone]), ()))
+        self.assertIsNone(next_to_seal(History([one], Bygone(copies=frozenset({1.0}))), ()))
+        self.assertIsNone(next_to_seal(History(), ()))

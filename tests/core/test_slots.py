@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ifap_twisted.core import limits
 from ifap_twisted.core.derivation import Derivation, argon2id
 from ifap_twisted.core.keys import Key
-from ifap_twisted.core.slots import LOCAL, PASSPHRASE, RECOVERY, Slot, Unwrapped, wrap
+from ifap_twisted.core.slots import LOCAL, PASSPHRASE, PREVIOUS, RECOVERY, Slot, Unwrapped, wrap
 from ifap_twisted.errors import DataError, IFAPError, Malformed, NewerVersionNeeded, TooLarge, WrongKey
 from tests.core.strategies import fixed_random
 
@@ -23,7 +23,7 @@ FOUND = Unwrapped(keys=KEYS, home="AAECAwQF", generation=1, dialect="ifap")
 SECRET = b"correct horse battery staple"
 CODE = bytes(range(32))
 LEAST = Derivation(salt=b"s" * 16, memory=limits.KDF_MEMORY_LEAST, passes=limits.KDF_PASSES_LEAST, lanes=1)
-KINDS = (PASSPHRASE, RECOVERY, LOCAL)
+KINDS = (PASSPHRASE, RECOVERY, PREVIOUS, LOCAL)
 
 
 def quickly(secret: bytes, how: Derivation) -> bytes:
@@ -34,7 +34,7 @@ def quickly(secret: bytes, how: Derivation) -> bytes:
 
 def slot_of(kind: str, secret: bytes = SECRET, found: Unwrapped = FOUND) -> Slot:
     """A slot, made quickly."""
-    how = Derivation.draw(fixed_random, stretched=kind != RECOVERY)
+    how = Derivation.draw(fixed_random, stretched=kind not in (RECOVERY, PREVIOUS))
     return wrap(found, kind, secret, how=how, random=fixed_random, derive=quickly)
 
 
@@ -56,7 +56,7 @@ class SlotTests(SynchronousTestCase):
     def test_opens(self) -> None:
         """A slot of each kind gives keys, home, generation and dialect back."""
         for kind in KINDS:
-            secret = CODE if kind == RECOVERY else SECRET
+            secret = CODE if kind in (RECOVERY, PREVIOUS) else SECRET
             slot = Slot.read(slot_of(kind, secret).encode())
             self.assertEqual((kind, FOUND.home, 1), (slot.kind, slot.home, slot.generation))
             self.assertEqual(FOUND, slot.unwrap(secret, quickly))

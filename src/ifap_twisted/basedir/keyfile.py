@@ -193,6 +193,7 @@ def _names(entry: KeyEntry, account: str, folder: str) -> bool:
 def _updated(old: KeyEntry | None, entry: KeyEntry, wrapping: Wrapping | None, former: Wrapping | None) -> KeyEntry:
     """The entry as it is to be written."""
     before = None if old is None else _opened(old, former or wrapping, replaced=entry.key is not None)
+    before = before if before is None or wrapping is None else _cleared(before, wrapping)
     new = entry if before is None else _merged(before, entry)
     if wrapping is None or new.key is None:
         return new
@@ -216,6 +217,17 @@ def _opened(old: KeyEntry, wrapping: Wrapping | None, *, replaced: bool) -> KeyE
     if not replaced:
         return old
     return replace(old, wrapped=None, earlier_wrapped=(*old.earlier_wrapped, old.wrapped))
+
+
+def _cleared(entry: KeyEntry, wrapping: Wrapping) -> KeyEntry:
+    """What was kept beside and opens now goes in among the earlier keys: it is wrapped with them from then on."""
+    kept, keys = [], list(entry.earlier_keys)
+    for wrapped in entry.earlier_wrapped:
+        try:
+            keys += [key for key in wrapping.open(wrapped) if key not in (entry.key, *keys)]
+        except (WrongKey, Malformed):
+            kept.append(wrapped)
+    return replace(entry, earlier_keys=tuple(keys), earlier_wrapped=tuple(kept))
 
 
 def _keys(entry: KeyEntry) -> tuple[Secret, ...]:

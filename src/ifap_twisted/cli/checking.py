@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ifap_twisted.cli import opening
@@ -12,15 +10,12 @@ from ifap_twisted.cli.logging_in import hold_alone
 from ifap_twisted.cli.passphrases import needed_passphrase
 from ifap_twisted.cli.printing import Console, table
 from ifap_twisted.cli.problems import DAMAGED
-from ifap_twisted.cli.progress import counting
+from ifap_twisted.cli.progress import steps
 from ifap_twisted.core.findings import NOTE, REMEDIES, Checkup, Finding
 from ifap_twisted.interfaces import IFilesystem
 
 if TYPE_CHECKING:
     from ifap_twisted.cli.session import Session
-
-WHOLE = 1000
-"""Steps of the bar: how many messages there are is known only later."""
 
 
 async def checked(
@@ -33,7 +28,7 @@ async def checked(
     accept: bool = False,
 ) -> Checkup:
     """Check, with a bar on the terminal."""
-    with _bar(console, "Mending" if repair else "Checking") as progress:
+    with steps(console, "Mending" if repair else "Checking") as progress:
         return await filesystem.check(read_data=read_data, bind=bind, repair=repair, accept=accept, progress=progress)
 
 
@@ -44,25 +39,10 @@ async def run_recover(session: Session) -> None:
         settings = opening.settings_of(basedir)
         await hold_alone(session, basedir)
         passphrase = await needed_passphrase(session, basedir, settings)
-        with _bar(console, "Recovering") as progress:
+        with steps(console, "Recovering") as progress:
             found = await opening.recover(session, basedir, settings, passphrase, progress)
     show_checkup(console, found)
     console.note("What is known of the folder was built anew from its messages alone.")
-
-
-@contextmanager
-def _bar(console: Console, text: str) -> Iterator[Callable[[int, int], None]]:
-    """What is to be told how many of how many messages were read."""
-    with counting(console, text, WHOLE, unit="") as bar:
-        shown = 0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal shown
-            now = WHOLE * done // max(total, 1)
-            bar.advance(max(now - shown, 0))  # a second look at what is damaged makes it more in all
-            shown = max(now, shown)
-
-        yield progress
 
 
 async def repaired(

@@ -43,6 +43,7 @@ VERBS: Final = (
     "check",
     "recover",
     "passphrase",
+    "rekey",
     "recovery",
     "status",
     "watch",

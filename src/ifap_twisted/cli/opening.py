@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ifap_twisted.cli.options import Options
     from ifap_twisted.cli.session import Session
     from ifap_twisted.core.findings import Checkup
+    from ifap_twisted.filesystem.rekeying import Rekeyed
     from ifap_twisted.interfaces import IFilesystem, Progress
 
 
@@ -155,6 +156,18 @@ async def recover(
     from ifap_twisted.service import recover as recovered  # noqa: PLC0415 -- with all that opening needs
 
     return await recovered(session.reactor, basedir, settings, passphrase=passphrase, progress=progress)
+
+
+async def change_key(
+    session: Session, basedir: Basedir, settings: Settings, passphrase: Secret | None, progress: Progress
+) -> Rekeyed:
+    """Give the folder a new key; what became of it.
+
+    :param basedir: held.
+    """
+    from ifap_twisted.service import change_key as change  # noqa: PLC0415 -- with all that opening needs
+
+    return await change(session.reactor, basedir, settings, passphrase=passphrase, progress=progress)
 
 
 async def facts(session: Session, filesystem: IFilesystem) -> Mapping[str, JSON]:

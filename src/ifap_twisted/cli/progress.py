@@ -5,7 +5,7 @@ Nothing is drawn with ``-q`` or ``--json``, without a terminal, or in the first 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
@@ -20,6 +20,8 @@ _log = Logger()
 
 DELAY_SECONDS: Final = 1.0
 REDRAW_SECONDS: Final = 0.25
+WHOLE: Final = 1000
+"""Steps of a bar for work of which it is known only later how much it is."""
 
 
 class Progress(Protocol):
@@ -54,6 +56,21 @@ def counting(
         return
     with _drawing(console, delay, desc=printable(text), total=total, unit=unit, unit_scale=True) as bar:
         yield _Bar(bar)
+
+
+@contextmanager
+def steps(console: Console, text: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for work of which it is known only later how much it is; gives what is told of how far it is."""
+    with counting(console, text, WHOLE, unit="") as bar:
+        shown = 0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal shown
+            now = WHOLE * done // max(total, 1)
+            bar.advance(max(now - shown, 0))  # it may turn out to be more in all
+            shown = max(now, shown)
+
+        yield progress
 
 
 @contextmanager

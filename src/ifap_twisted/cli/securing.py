@@ -1,4 +1,4 @@
-"""Setting a passphrase and making a recovery code, with what is told of them."""
+"""Setting a passphrase, making a recovery code and changing the key, with what is told of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from ifap_twisted.cli import opening
 from ifap_twisted.cli.logging_in import hold_alone
 from ifap_twisted.cli.passphrases import needed_passphrase, new_passphrase
+from ifap_twisted.cli.problems import DAMAGED
+from ifap_twisted.cli.progress import steps
 
 if TYPE_CHECKING:
     from ifap_twisted.cli.session import Session
@@ -61,3 +63,26 @@ async def run_recovery(session: Session, file: str | None) -> None:
         console.note("Any code that was printed before is void.")
     else:
         console.warning(LEFT.format(what="recovery code"))
+
+
+async def run_rekey(session: Session, file: str | None) -> None:
+    """Change the key, and say what became of it."""
+    console = session.console
+    with opening.open_basedir(session.options) as basedir:
+        settings = opening.settings_of(basedir)
+        await hold_alone(session, basedir)
+        present = await needed_passphrase(session, basedir, settings, file)
+        with steps(console, "Sealing anew") as progress:
+            done = await opening.change_key(session, basedir, settings, present, progress)
+    told = done.to_json()
+    if console.json:
+        console.object(told)
+    for failed in told["failed"]:
+        console.warning(f"{failed['path']} (version {failed['version']}) keeps its former key: {failed['text']}.")
+    if done.left:
+        console.warning(f"{done.left} versions keep their former key; all devices go on reading them.")
+    what = "The key was changed" if done.drawn else "An earlier change of the key was gone on with"
+    console.note(f"{what}: {done.sealed} versions were sealed anew under the key {done.key}.")
+    console.note("'ifap gc' removes the copies under the former key when their grace is over.")
+    if done.failed:
+        console.status = console.status or DAMAGED

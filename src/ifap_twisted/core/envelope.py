@@ -284,6 +284,13 @@ def read_header(fields: bytes, *, dialect: Dialect, keys: Sequence[Key], home: s
     return _read_header(fields, dialect, keys, home)[0]
 
 
+def read_header_by(
+    fields: bytes, *, dialect: Dialect, keys: Sequence[Key], home: str | None
+) -> tuple[Version, Key | None]:
+    """As :func:`read_header`, and the key that opened it; None when it is not sealed."""
+    return _read_header(fields, dialect, keys, home)
+
+
 def read_message(
     message: bytes, *, dialect: Dialect, keys: Sequence[Key], home: str | None, require_bound: bool = False
 ) -> tuple[Version, bytes]:

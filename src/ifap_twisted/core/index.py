@@ -47,6 +47,7 @@ class Index:
         self._locks: dict[str, set[str]] = {}
         self._locks_known: dict[str, leases.Locks] = {}
         self._touched: set[str] = set()
+        self._slots: set[int] = set()
         self.useless: set[int] = set()
         """The UIDs of messages that are no version of ours: damaged ones, key slots, those of others."""
         self.highest = 0
@@ -108,6 +109,7 @@ class Index:
         for uid in uids:
             gone = self._places.pop(uid, None)
             self.useless.discard(uid)
+            self._slots.discard(uid)
             if isinstance(gone, Version):
                 self._drop(uid, gone, moment, keep=not paths.is_reserved(gone.path))
         self.settle()  # now, so that what replaces them later is known to have come later
@@ -117,6 +119,7 @@ class Index:
         for uid in uids:
             gone = self._places.pop(uid, None)
             self.useless.discard(uid)
+            self._slots.discard(uid)
             if isinstance(gone, Version):
                 self._drop(uid, gone, inf, keep=False)
 
@@ -181,6 +184,8 @@ class Index:
         self._places[uid] = found
         if not isinstance(found, Version):
             self.useless.add(uid)
+        if found is KEY_SLOT:
+            self._slots.add(uid)
         self.highest = max(self.highest, uid)
 
     def _drop(self, uid: int, version: Version, moment: float, *, keep: bool) -> None:
@@ -252,7 +257,7 @@ class Index:
 
     def key_slots(self) -> list[int]:
         """The UIDs of messages that say they are key slots (FORMAT 8.4), in no order."""
-        return [uid for uid in self.useless if self._places[uid] is KEY_SLOT]
+        return list(self._slots)
 
     def collisions(self) -> list[str]:
         """Ids that more than one version carries (FORMAT 2.2), sorted."""

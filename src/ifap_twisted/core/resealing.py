@@ -1,19 +1,21 @@
 """Which version has to be sealed anew, and which places are spare then (FORMAT 2.2, 8.5).
 
 For the reference programs the message with the highest UID is a path's current version, and they expunge what is beyond
-its ``versions``. So nothing but the current version is ever appended again: a copy of an older one would be above it,
-and let them expunge the newest content, maybe its only copy. Versions lose their old places in descending rank: at
-every moment, whatever of it was done, the path has the same history.
+its ``versions``. So a copy of an older version is never put above a newer one under the same key: it would let them
+expunge the newest content, maybe its only copy. Where the key stays the same nothing but the current version is
+appended again; under a new key, which opens nothing of the path yet, all can be, in ascending rank. Versions lose their
+old places in descending rank: at every moment, whatever of it was done, the path has the same history.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from ifap_twisted.core import paths
 from ifap_twisted.core.history import History, Placed
 
-__all__ = ["Spare", "spare", "to_seal"]
+__all__ = ["Spare", "newest", "next_to_seal", "spare", "to_seal"]
 
 
 class Spare(NamedTuple):
@@ -38,13 +40,55 @@ def to_seal(history: History, sound: Collection[int]) -> Placed | None:
     :param sound: the places that may take over: sealed and bound as they shall be.
     """
     versions, current = history.versions, history.current
-    doubtful = len({placed.version.vid for placed in versions}) < len(versions)
-    if current is None or doubtful or any(placed.missing for placed in versions):
-        return None
-    if len(history.heads) > 1 or history.is_bygone(current):
+    if current is None or _in_doubt(history) or len(history.heads) > 1:
         return None
     highest = max(placed.places[-1] for placed in versions)
     return None if highest in current.places and highest in sound else current
+
+
+def next_to_seal(history: History, sound: Collection[int], failed: Collection[str] = ()) -> Placed | None:
+    """The version of a path that has to be sealed under another key next: in ascending rank, until all are.
+
+    None where something is missing, where the current version was collected once and is there again, and when ids
+    cannot be told apart; and while the newest cannot be sealed anew, which would have to stand above all. What is older
+    than a version that is under the key already stays as it is. Where a copy of an older version stands above that,
+    because both came at once, the newest of those under the key is put above it. Of a reserved name, which the
+    reference programs leave alone, all are sealed anew, so that the new places are in the order of the ranks.
+
+    :param sound: the places that are under the key.
+    :param failed: the ids of those that cannot be sealed anew.
+    """
+    last = newest(history)
+    if last is None or _in_doubt(history) or last.version.vid in failed:
+        return None
+    wanted = [one for one in history.versions if not history.is_bygone(one)]
+    if paths.is_reserved(last.version.path):
+        return _next_in_order([one for one in wanted if one.version.vid not in failed], sound)
+    highest = [max((uid for uid in one.places if uid in sound), default=0) for one in wanted]
+    done = max((number for number, uid in enumerate(highest) if uid), default=-1)
+    hidden = done >= 0 and highest[done] < max(highest)
+    return next((one for one in wanted[done if hidden else done + 1 :] if one.version.vid not in failed), None)
+
+
+def _next_in_order(wanted: Iterable[Placed], sound: Collection[int]) -> Placed | None:
+    last = 0
+    for placed in wanted:
+        keeper = _keeper(placed, sound, last)
+        if keeper is None:
+            return placed
+        last = keeper
+    return None
+
+
+def newest(history: History) -> Placed | None:
+    """The version of highest rank, which the reference programs take for the current one."""
+    return next((one for one in reversed(history.versions) if not history.is_bygone(one)), None)
+
+
+def _in_doubt(history: History) -> bool:
+    versions, current = history.versions, history.current
+    doubtful = len({placed.version.vid for placed in versions}) < len(versions)
+    return doubtful or current is None or history.is_bygone(current) or any(placed.missing for placed in versions)
 
 
 def spare(history: History, sound: Collection[int]) -> Iterator[Spare]:

@@ -25,13 +25,18 @@ from ifap_twisted.core.strictjson import check_json, strict_json
 from ifap_twisted.core.values import JSON
 from ifap_twisted.errors import NewerVersionNeeded, TooLarge, WrongKey
 
-__all__ = ["FOLDER_KINDS", "LOCAL", "PASSPHRASE", "RECOVERY", "Slot", "Unwrapped", "wrap"]
+__all__ = ["FOLDER_KINDS", "LOCAL", "PASSPHRASE", "PREVIOUS", "RECOVERY", "Slot", "Unwrapped", "wrap"]
 
 PASSPHRASE: Final = "passphrase"  # noqa: S105 -- the name of a kind
 RECOVERY: Final = "recovery"
+PREVIOUS: Final = "previous"
+"""Under the key before: whoever has that gets the newer one (FORMAT 8.5)."""
 LOCAL: Final = "local"
 """In ``key.json``: under a passphrase too, and of no use in a folder."""
 FOLDER_KINDS: Final = (PASSPHRASE, RECOVERY)
+"""With which a person opens a folder."""
+_RANDOM: Final = (RECOVERY, PREVIOUS)
+"""Of which the secret is random, so that it is not stretched."""
 
 _VERSION: Final = 1
 _CONTEXT: Final = "ifap-twisted/1/slot/"
@@ -90,7 +95,11 @@ class Slot:
         """The slot of a JSON object; errors as of :meth:`read`."""
         if isinstance(value, dict) and _is_later(value.get("v")):
             raise NewerVersionNeeded("A key slot was written by a newer version of ifap-twisted.")
-        if not isinstance(value, dict) or value.keys() != _FIELDS or value["type"] not in (*FOLDER_KINDS, LOCAL):
+        if (
+            not isinstance(value, dict)
+            or value.keys() != _FIELDS
+            or value["type"] not in (*FOLDER_KINDS, PREVIOUS, LOCAL)
+        ):
             raise malformed()
         if whole(value["v"]) != _VERSION:
             raise malformed()
@@ -98,7 +107,7 @@ class Slot:
             kind=value["type"],
             home=short_text(value["home"]),
             generation=whole(value["generation"]),
-            how=Derivation.from_json(value["kdf"], stretched=value["type"] != RECOVERY),
+            how=Derivation.from_json(value["kdf"], stretched=value["type"] not in _RANDOM),
             commit=decode_bytes(value["commit"], _SECRET),
             nonce=decode_bytes(value["nonce"], _NONCE),
             sealed=decode_bytes(value["sealed"]),
@@ -115,8 +124,8 @@ class Slot:
     def unwrap(self, secret: bytes, derive: Derive = argon2id) -> Unwrapped:
         """Open it.
 
-        :param secret: the passphrase as :func:`ifap_twisted.core.passphrases.normalised`, or the 32 bytes of a
-            recovery code.
+        :param secret: the passphrase as :func:`ifap_twisted.core.passphrases.normalised`, the 32 bytes of a recovery
+            code, or the sub-key ``slot`` of the key before.
         :raises WrongKey: it is another one, or the slot was changed.
         :raises Malformed: it opens, and holds something else than it says.
         """
@@ -149,7 +158,8 @@ def wrap(
 ) -> Slot:
     """A slot that opens with a secret.
 
-    :param kind: :data:`PASSPHRASE`, :data:`RECOVERY` or :data:`LOCAL`; ``secret`` as for :meth:`Slot.unwrap`.
+    :param kind: :data:`PASSPHRASE`, :data:`RECOVERY`, :data:`PREVIOUS` or :data:`LOCAL`.
+    :param secret: as for :meth:`Slot.unwrap`.
     :raises TooLarge: the keys are longer than a slot may be.
     """
     wrapping, commit = _wrapping(secret, kind, how, derive)
@@ -179,7 +189,7 @@ def wrap(
 
 def _wrapping(secret: bytes, kind: str, how: Derivation, derive: Derive) -> tuple[bytes, bytes]:
     """The wrapping key, and what commits to it: AES-GCM alone would let one slot open under many passphrases."""
-    strong = secret if kind == RECOVERY else derive(secret, how)
+    strong = secret if kind in _RANDOM else derive(secret, how)
     context = (_CONTEXT + kind).encode("ascii")
     both = HKDF(algorithm=SHA256(), length=2 * _SECRET, salt=how.salt, info=context).derive(strong)
     return both[:_SECRET], both[_SECRET:]
@@ -218,5 +228,5 @@ def _canonical(value: Mapping[str, JSON]) -> bytes:
 
 
 def _wrong(kind: str) -> WrongKey:
-    name = "recovery code" if kind == RECOVERY else "passphrase"
-    return WrongKey(f"The {name} is not the right one.")
+    names = {RECOVERY: "recovery code", PREVIOUS: "earlier key"}
+    return WrongKey(f"The {names.get(kind, 'passphrase')} is not the right one.")

@@ -323,6 +323,26 @@ async def read_winner(
     raise failures[0]
 
 
+async def objects_of(store: IMessageStore, index: Index, dialect: Dialect, keys: Sequence[Key]) -> list[FolderObject]:
+    """What the folder objects of the folder's home say, lowest UID first: one for each data key it had.
+
+    :raises DataError: there are some, and none can be read.
+    """
+    found = folder_objects(index)
+    home = winner(index, found).version.home if found else None
+    objects: list[FolderObject] = []
+    failures: list[DataError] = []
+    for one in found:
+        if one.version.home == home and not one.missing:
+            try:
+                objects.append(await read_object(store, one, dialect, keys))
+            except DataError as error:
+                failures.append(error)
+    if failures and not objects:
+        raise failures[0]
+    return objects
+
+
 def seal_object(
     found: FolderObject,
     *,

@@ -6,6 +6,7 @@ One message that cannot be decoded never stops the others (FORMAT 2.6).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from functools import partial
 
 from ifap_twisted.core import envelope, limits, paths
 from ifap_twisted.core.history import History
@@ -52,7 +53,7 @@ class Intake:
         known = self._known
         self._absorbing += 1
         try:
-            decoded = await self._decode(blocks, known=())
+            decoded, former = await self._decode(blocks, known=())
             before = known.index
             before.settle()
             now = known.elapsed()
@@ -65,6 +66,7 @@ class Intake:
         self._forget_gone()
         before = known.index
         known.renew(fresh, generation)
+        self._note_keys(decoded, former)
         self._weigh(blocks)
         self._book.noticed({*before.locked_paths(), *fresh.locked_paths()})
         known.changed()
@@ -77,11 +79,11 @@ class Intake:
         generation = self._known.index_generation
         self._absorbing += 1
         try:
-            decoded = await self._decode(blocks, known=self._known.index)
+            decoded, former = await self._decode(blocks, known=self._known.index)
         finally:
             self._absorbing -= 1
         self._known.check_read(generation)
-        self._note({uid: found for uid, found in decoded.items() if uid not in self._gone})
+        self._note({uid: found for uid, found in decoded.items() if uid not in self._gone}, former)
         self._weigh(blocks)
         self._forget_gone()
 
@@ -91,10 +93,10 @@ class Intake:
         :param generation: of the index when they were asked for.
         :raises Renumbered: their numbers mean nothing any more.
         """
-        decoded = await self._decode(blocks, known=())
+        decoded, former = await self._decode(blocks, known=())
         self._known.check_read(generation)
         useless = self._known.index.useless
-        self._note({uid: found for uid, found in decoded.items() if uid in useless and found is not None})
+        self._note({uid: found for uid, found in decoded.items() if uid in useless and found is not None}, former)
         self._weigh(blocks)
 
     def lose(self, uids: Collection[int], moment: float) -> None:
@@ -135,8 +137,12 @@ class Intake:
 
     # Decoding
 
-    async def _decode(self, blocks: Mapping[int, HeaderBlock], *, known: Container[int]) -> dict[int, Decoded]:
+    async def _decode(
+        self, blocks: Mapping[int, HeaderBlock], *, known: Container[int]
+    ) -> tuple[dict[int, Decoded], set[int]]:
+        """What messages are, and the UIDs of those that a former key opened."""
         decoded: dict[int, Decoded] = {}
+        former: set[int] = set()
         rest: list[HeaderBlock] = []
         for block in blocks.values():
             own = self.own.recognised(block)
@@ -144,42 +150,54 @@ class Intake:
                 decoded[block.uid] = own
             elif block.uid not in known:
                 rest.append(block)
-        if len(rest) <= 8:  # less than a thread switch is worth
-            decoded.update(self._decode_some(rest))
-            return decoded
         for start in range(0, len(rest), PORTION):
-            some = rest[start : start + PORTION]
-            decoded.update(await self._worker(lambda some=some: self._decode_some(some)))  # type: ignore[misc]
-        return decoded
+            work = partial(self._decode_some, rest[start : start + PORTION])
+            found = await self._worker(work) if len(rest) > 8 else work()  # less than a thread switch is worth
+            decoded.update((uid, one) for uid, (one, _by_former) in found.items())
+            former.update(uid for uid, (_one, by_former) in found.items() if by_former)
+        return decoded, former
 
-    def _decode_some(self, blocks: Iterable[HeaderBlock]) -> dict[int, Decoded]:
+    def _decode_some(self, blocks: Iterable[HeaderBlock]) -> dict[int, tuple[Decoded, bool]]:
         with collected_later():
             return {block.uid: self._decode_one(block) for block in blocks}
 
-    def _decode_one(self, block: HeaderBlock) -> Decoded:
-        """What a message is. A key slot is never a version: a forged one would bring homes and numbers (FORMAT 8.4)."""
+    def _decode_one(self, block: HeaderBlock) -> tuple[Decoded, bool]:
+        """What a message is, and whether a former key opened it.
+
+        A key slot is never a version: a forged one would bring homes and numbers (FORMAT 8.4).
+        """
         known = self._known
+        keys = known.keys
         try:
-            found = envelope.read_header(block.fields, dialect=known.dialect, keys=known.keys, home=known.home)
+            found, key = envelope.read_header_by(block.fields, dialect=known.dialect, keys=keys, home=known.home)
         except Plaintext as error:
-            return error if announced(block) is None else KEY_SLOT
+            return (error if announced(block) is None else KEY_SLOT), False
         except OtherDialect:
-            return OTHER_DIALECT
+            return OTHER_DIALECT, False
         except DataError as error:
-            return None if envelope.is_foreign(block.fields, known.dialect) else error
-        return KEY_SLOT if found.path.startswith(SLOTS) and not found.encrypted else found
+            return (None if envelope.is_foreign(block.fields, known.dialect) else error), False
+        if found.path.startswith(SLOTS) and not found.encrypted:
+            return KEY_SLOT, False
+        return found, key is not None and key != keys[0]
 
     # Noting
 
-    def _note(self, decoded: Mapping[int, Decoded]) -> None:
+    def _note(self, decoded: Mapping[int, Decoded], former: Collection[int]) -> None:
         versions = [found for found in decoded.values() if isinstance(found, Version)]
         locked = _locked(versions)
         before = self._before({*locked, *(found.path for found in versions)})
         now = self._known.elapsed()
         fill(self._known.index, decoded, lambda _version: now)
+        self._note_keys(decoded, former)
         self._known.changed()
         self._tell_of_locks(locked)
         self._announce(before)
+
+    def _note_keys(self, decoded: Mapping[int, Decoded], former: Collection[int]) -> None:
+        if len(self._known.keys) > 1:
+            for uid, found in decoded.items():
+                if isinstance(found, Version):
+                    self._known.key_use.note(uid, found, former=uid in former)
 
     def _weigh(self, blocks: Mapping[int, HeaderBlock]) -> None:
         """A message larger than any that is read is never asked for; the file that its header tells of stays listed."""

@@ -5,14 +5,18 @@ At every moment the former slot or the new one opens; a cut between the two leav
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ifap_twisted.clocks import date_by
 from ifap_twisted.core import envelope
 from ifap_twisted.core.derivation import Derivation
+from ifap_twisted.core.keys import Key
 from ifap_twisted.core.slots import PASSPHRASE, Slot, Unwrapped, wrap
 from ifap_twisted.core.values import Draft, HeaderBlock, Sealed
 from ifap_twisted.errors import (
     DataError,
     MarkedByOthers,
+    MessageGone,
     NotSupported,
     ProtocolViolation,
     ReadOnly,
@@ -21,7 +25,7 @@ from ifap_twisted.errors import (
 from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.drafting import new_vid
 from ifap_twisted.filesystem.surroundings import Surroundings
-from ifap_twisted.filesystem.unlocking import SLOTS, Announced, Unlock, announced, read_slot
+from ifap_twisted.filesystem.unlocking import MESSAGE_BYTES, SLOTS, Announced, Unlock, announced, read_slot
 from ifap_twisted.filesystem.view import View
 
 
@@ -35,25 +39,65 @@ class KeySlots:
     async def write(self, unlock: Unlock) -> int:
         """Write the keys of the folder into a new slot; gives its UID once it was read back and opened.
 
+        :raises IFAPError: as :meth:`write_next`.
+        """
+        return await self._write(unlock, self._view.keys, await self.generation())
+
+    async def write_next(self, key: Key) -> int:
+        """Write a new key into a slot under the newest one; gives its UID once it was read back and opened (8.5).
+
+        Before that a slot under the new key itself, so that who has that alone finds the former ones.
+
         :raises NotSupported: the folder is not encrypted.
         :raises ReadOnly: it can only be read.
         :raises ProtocolViolation: the server did not keep it as it is; the former slots are as they were.
         :raises DataError: the folder object is damaged, so that nobody knows how often the key was changed.
         :raises StoreError: it may be there; the former ones are.
         """
+        newest, generation = self._view.keys[0], await self.generation() + 1
+        held = (key, *(one for one in self._view.keys if one != key))
+        if not await self._is_begun(key):
+            await self._write(Unlock.by_earlier(key), held, generation)
+        return await self._write(Unlock.by_earlier(newest), held, generation)
+
+    async def begun(self) -> Key | None:
+        """A new key that was to follow the newest one when a change was cut: its own slot is there, and no other.
+
+        :raises StoreError: they cannot be read now.
+        """
+        for key in self._view.keys[1:]:
+            if await self._is_begun(key):
+                return key
+        return None
+
+    async def _is_begun(self, key: Key) -> bool:
+        """Whether a slot under a key says that it follows the newest one."""
+        view, unlock = self._view, Unlock.by_earlier(key)
+        for uid in view.index.key_slots():
+            block = await self._block(uid)
+            slot = None if block is None else announced(block)
+            if slot is None or not self._is_ours(slot, unlock.kind) or slot.size > MESSAGE_BYTES:
+                continue
+            try:
+                found = await read_slot(view.store, slot, unlock, self._surroundings.worker)
+            except (DataError, MessageGone):
+                continue
+            if found.keys[:2] == (key, view.keys[0]):
+                return True
+        return False
+
+    async def _write(self, unlock: Unlock, held: Sequence[Key], generation: int) -> int:
         view = self._view
         if view.read_only:
             raise ReadOnly("The folder can only be read: no key slot can be written to it.")
-        keys = Unwrapped(
-            keys=tuple(view.keys), home=view.home or "", generation=await self._generation(), dialect=view.dialect.name
-        )
+        keys = Unwrapped(keys=tuple(held), home=view.home or "", generation=generation, dialect=view.dialect.name)
         slot = await self._wrapped(keys, unlock)
         sealed = await self._sealed(slot)
-        generation, first = view.generation, view.index.highest + 1
+        numbers, first = view.generation, view.index.highest + 1
         await view.store.append(sealed.message)
         uid = await self._found(sealed, first)
         await self._check(uid, slot, unlock, keys)
-        view.check_generation(generation)
+        view.check_generation(numbers)
         return uid
 
     async def _wrapped(self, keys: Unwrapped, unlock: Unlock) -> Slot:
@@ -63,13 +107,13 @@ class KeySlots:
         how = Derivation.draw(random, stretched=unlock.kind == PASSPHRASE)
         return await self._surroundings.worker(lambda: wrap(keys, unlock.kind, secret, how=how, random=random))
 
-    async def _generation(self) -> int:
-        """Of the data key, as the folder object says; the first where that is lost."""
-        view = self._view
-        found = folder.folder_objects(view.index)
-        if not found:
-            return 1
-        return (await folder.read_winner(view.store, view.index, found, view.dialect, view.keys)).generation
+    async def generation(self) -> int:
+        """Of the newest data key, as the folder objects say; the first where they are lost.
+
+        :raises DataError: one is damaged. :raises StoreError: it cannot be read now.
+        """
+        objects = await folder.objects_of(self._view.store, self._view.index, self._view.dialect, self._view.keys)
+        return max((one.generation for one in objects if one.home == self._view.home), default=1)
 
     async def _sealed(self, slot: Slot) -> Sealed:
         """The message of a slot: the one kind that is not sealed under the data key."""

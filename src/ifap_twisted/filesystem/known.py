@@ -12,6 +12,7 @@ from ifap_twisted.core.keys import Key
 from ifap_twisted.core.records import Records
 from ifap_twisted.core.values import Checked, FolderState, HeaderBlock
 from ifap_twisted.errors import DataError, Renumbered
+from ifap_twisted.filesystem.key_use import KeyUse
 from ifap_twisted.interfaces import IMessageStore
 
 
@@ -28,6 +29,7 @@ class Known:
     :ivar suspects: likewise, the contents that could not be used when they were read last, by an earlier process or
         because the server did not give them.
     :ivar checked: how far the checks are that a node makes by itself.
+    :ivar key_use: which files are under a former key, where the folder has more than one.
     :ivar changed: called when something became known, or is gone.
     """
 
@@ -47,6 +49,7 @@ class Known:
         self.aside: set[tuple[int, str]] = set()
         self.suspects: set[tuple[int, str]] = set()
         self.checked = Checked()
+        self.key_use = KeyUse()
         self._damage: dict[int, DataError] = {}
         self.changed: Callable[[], None] = do_nothing
         self._generation = 0
@@ -156,6 +159,7 @@ class Known:
     def renew(self, index: Index, generation: int) -> None:
         """Go on with an index that was made under a generation."""
         self.index = index
+        self.key_use.clear()
         self._damage.clear()
         self.aside.clear()
         self.suspects.clear()

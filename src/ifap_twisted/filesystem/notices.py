@@ -22,7 +22,19 @@ def notices(view: View, rejected: Mapping[int, DataError], unseen: Collection[st
     """
     damage = [*_unreadable(view, rejected), *_damaged(rejected), *_collisions(view)]
     growing = [] if plainly else _growing(view)
-    return [*_listing(view), *_missing(view), *damage, *_clashes(view), *growing, *_unseen(unseen)]
+    return [*_listing(view), *_missing(view), *damage, *_clashes(view), *_rekeying(view), *growing, *_unseen(unseen)]
+
+
+def _rekeying(view: View) -> list[Notice]:
+    """The key was changed, and not everything was sealed anew yet (FORMAT 8.5)."""
+    behind = view.behind
+    if not behind:
+        return []
+    text = (
+        f"The key of the folder was changed, and {behind} files are under a former key still; they can be read and "
+        "written. 'ifap rekey' seals anew what is left."
+    )
+    return [Notice(code="rekeying", text=text)]
 
 
 def _growing(view: View) -> list[Notice]:

@@ -22,9 +22,11 @@ from ifap_twisted.filesystem.founding import check_complete, home_of
 from ifap_twisted.filesystem.keyslots import KeySlots
 from ifap_twisted.filesystem.listing import EarlyNews
 from ifap_twisted.filesystem.marking import Marking
+from ifap_twisted.filesystem.newer_keys import Followed, follow
 from ifap_twisted.filesystem.recovery import Place, Recovery
+from ifap_twisted.filesystem.rekeying import Rekeying
 from ifap_twisted.filesystem.surroundings import Surroundings
-from ifap_twisted.filesystem.unlocking import Unlock, unlock
+from ifap_twisted.filesystem.unlocking import Unlock, check_generation, slots_of, unlock
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.interfaces import IJournal, IMessageStore
@@ -58,11 +60,12 @@ class Membership:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """An open filesystem, its key slots, and what the device should remember of it."""
+    """An open filesystem, its key slots, what changes its key, and what the device should remember of it."""
 
     filesystem: Filesystem
     membership: Membership
     slots: KeySlots
+    rekeying: Rekeying
     made_key: bool = False
 
 
@@ -156,13 +159,23 @@ class _Opening:
             early.stop()
 
     async def _unlocked(self, listing: _Listing) -> Membership:
-        """With the keys that the folder itself holds for a passphrase or recovery code (FORMAT 8.4)."""
-        known = self.membership
-        if known.unlock is None or not known.encrypted or folder.may_make_key(listing.blocks):
+        """With the keys that the folder itself holds: for a passphrase or recovery code, or an earlier key (8.4)."""
+        known, worker = self.membership, self.surroundings.worker
+        if not known.encrypted or folder.may_make_key(listing.blocks):
             return known
-        found = await unlock(self.store, listing.blocks, known.unlock, self.surroundings.worker, least=known.generation)
-        keys = tuple(dict.fromkeys((*found.keys, *known.keys)))
-        return replace(known, keys=keys, home=known.home or found.home or None, generation=found.generation)
+        keys, home, generation = known.keys, known.home, 0
+        if known.unlock is not None:
+            found = await unlock(self.store, listing.blocks, known.unlock, worker)
+            keys, home = tuple(dict.fromkeys((*found.keys, *known.keys))), known.home or found.home or None
+            generation = found.generation
+        if not keys:
+            return known
+        slots = await worker(lambda: list(slots_of(listing.blocks)))
+        followed = await follow(self.store, slots, keys, worker, home=home)
+        generation = max(generation, followed.generation)
+        if known.unlock is not None:
+            check_generation(generation, known.generation)
+        return replace(known, keys=followed.keys, home=home, generation=max(generation, known.generation))
 
     async def _decided(self, listing: _Listing, known: Membership) -> _Decided:
         """How the folder is read; a new key is for a folder of which everything was seen."""
@@ -190,6 +203,7 @@ class _Opening:
         try:
             await desk.view.load(*listing, early)
             membership = await self._at_home(desk.view, listing, membership)
+            desk.view.newer_keys.remember = self._following(membership)
             marking = self._marking(desk.view, membership)
             await desk.objects.read_records()
             if marking is not None:
@@ -205,7 +219,23 @@ class _Opening:
             raise
         filesystem = self._filesystem(desk, decided, journal, recovery, marking)
         slots = KeySlots(desk.view, self.surroundings)
-        return Opened(filesystem=filesystem, membership=membership, slots=slots, made_key=decided.made_key)
+        rekeying = Rekeying(desk, slots, self.surroundings, desk.view.newer_keys.remember)
+        return Opened(
+            filesystem=filesystem,
+            membership=membership,
+            slots=slots,
+            rekeying=rekeying,
+            made_key=decided.made_key,
+        )
+
+    def _following(self, membership: Membership) -> Callable[[Followed], Awaitable[None]]:
+        """Keeps the keys when somebody changed them, before anything is written with them."""
+
+        async def keep(found: Followed) -> None:
+            generation = max(found.generation, membership.generation)
+            await self.remember(replace(membership, keys=found.keys, generation=generation))
+
+        return keep
 
     def _desk(self, decided: _Decided, journal: IJournal | None) -> Desk:
         return make_desk(

@@ -19,6 +19,7 @@ from ifap_twisted.filesystem.freshness import Freshness
 from ifap_twisted.filesystem.intake import Intake
 from ifap_twisted.filesystem.known import Known
 from ifap_twisted.filesystem.listing import runs
+from ifap_twisted.filesystem.newer_keys import NewerKeys
 from ifap_twisted.filesystem.objects import Objects
 from ifap_twisted.filesystem.turns import Turns
 from ifap_twisted.filesystem.watching import Watchers
@@ -34,18 +35,26 @@ class Refreshing:
     """Asks the shelf, one refresh at a time for however many callers.
 
     :param objects: whose records are read at the end of each refresh, where there are new ones.
+    :param newer_keys: follows a change of the key, before that.
     """
 
     _log = Logger()
 
     def __init__(
-        self, known: Known, freshness: Freshness, intake: Intake, objects: Objects, watchers: Watchers
+        self,
+        known: Known,
+        freshness: Freshness,
+        intake: Intake,
+        objects: Objects,
+        watchers: Watchers,
+        newer_keys: NewerKeys,
     ) -> None:
         self._known = known
         self._freshness = freshness
         self._intake = intake
         self._objects = objects
         self._watchers = watchers
+        self._newer_keys = newer_keys
         self._looked_again = known.elapsed()
         self._looked_to = self._filled_to = 0
         self._refreshes = Turns(self._refresh)
@@ -83,6 +92,7 @@ class Refreshing:
             known.check_read(generation)
         known.folder = now
         self._freshness.renew()
+        await self._newer_keys.follow()
         await self._objects.read_records()
         if known.elapsed() - self._looked_again >= LOOK_AGAIN_SECONDS:
             self._looked_again = known.elapsed()

@@ -1,12 +1,14 @@
-"""Sealing the current versions of a folder anew, bound to their contents (FORMAT 1.5, 2.2, 8.5).
+"""Sealing versions of a folder anew: bound to their contents, or under another key (FORMAT 1.5, 2.2, 8.5).
 
-At every moment the highest UID of a path is that of its current version, or becomes so with the next step: that is what
-the reference programs go by. Each copy is read back and opened before it counts. No version is removed here: the places
-that others take over are planned, and a collection removes them when the grace is over.
+No copy comes to stand above a newer version of its file under the same key, or that version follows with the next step:
+the reference programs, which have one key, go by the highest UID. Each copy is read back and opened before it counts.
+No version is removed here: the places that others take over are planned, and a collection removes them when the grace
+is over.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -16,8 +18,9 @@ from ifap_twisted.core import envelope, limits
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.plans import PLANS, RESEALED, Plan, Planned, standing
-from ifap_twisted.core.resealing import spare, to_seal
+from ifap_twisted.core.resealing import newest, next_to_seal, spare, to_seal
 from ifap_twisted.core.values import Sealed, Version
+from ifap_twisted.deferreds import deferred, settled
 from ifap_twisted.errors import (
     DataError,
     IFAPError,
@@ -34,18 +37,22 @@ from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.drafting import Random
 from ifap_twisted.interfaces import Progress
 
+AT_ONCE = 4
+"""Paths at which is worked at a time; the versions of each go one after the other."""
 TRIES = 3
 """Refreshes until everything that the server has is known; in a folder that is busier nothing is sealed anew."""
 
 
 class Resealing:
-    """Seals current versions of one folder anew.
+    """Seals versions of one folder anew: of each path the current one.
 
     One of ours, too, where a copy of an older version is above it. It is not one that its writer may still take back:
     that has another head beside it, which was there first (FORMAT 4.4).
 
-    :param key: under which. :param sound: tells of a place whether it is sealed as it shall be.
+    :param sound: tells of a place whether it is sealed as it shall be.
     :param refusal: why a version is not to be sealed anew, if it is not.
+    :param every: not only the current version, for a key under which nothing of the path is sealed yet.
+    :ivar key: under which.
     :ivar made: the UIDs of what was sealed anew.
     :ivar failed: what could not be, by path and id, and why; it stays as it is.
     """
@@ -61,14 +68,18 @@ class Resealing:
         sound: Callable[[int], bool],
         progress: Progress = None,
         refusal: Callable[[Version], TooLarge | None] = lambda _version: None,
+        every: bool = False,
     ) -> None:
         self._desk = desk
-        self._key = key
+        self.key = key
         self._random = random
         self._is_sound = sound
         self._progress = progress
         self._refusal = refusal
+        self._every = every
         self._total = 0
+        self._left: deque[str] = deque()
+        self._readable: set[tuple[str, str]] = set()
         self.made: set[int] = set()
         self.failed: dict[tuple[str, str], IFAPError] = {}
 
@@ -79,9 +90,18 @@ class Resealing:
         :raises Renumbered, StoreError: the rest is as it was; begin again.
         """
         wanted = [name for name in sorted(names) if self._wanted(name) is not None]
-        self._total = len(wanted)
-        for name in wanted:
-            await self._path(name)
+        self._total += len(wanted)
+        self._left.extend(wanted)
+        await settled([self._seal_on() for _ in range(AT_ONCE)])
+
+    @deferred
+    async def _seal_on(self) -> None:
+        try:
+            while self._left:
+                await self._path(self._left.popleft())
+        except BaseException:  # the others end after the path that they are at
+            self._left.clear()
+            raise
 
     async def _path(self, path: str) -> None:
         """And again when something came meanwhile; one's own writes wait for their turn."""
@@ -91,8 +111,12 @@ class Resealing:
 
     def _wanted(self, path: str) -> Placed | None:
         history = self._desk.view.index.history(path)
-        placed = to_seal(history, self._sound(history.versions))
-        return None if placed is None or (path, placed.version.vid) in self.failed else placed
+        failed = {vid for name, vid in self.failed if name == path}
+        sound = self._sound(history.versions)
+        if self._every:
+            return next_to_seal(history, sound, failed)
+        placed = to_seal(history, sound)
+        return None if placed is None or placed.version.vid in failed else placed
 
     def _sound(self, versions: Iterable[Placed]) -> set[int]:
         return {uid for placed in versions for uid in placed.places if self._is_sound(uid)}
@@ -102,6 +126,8 @@ class Resealing:
         try:
             if (refusal := self._refusal(version)) is not None:
                 raise refusal
+            if self._every and not await self._newest_is_readable(version.path):
+                return
             async with self._desk.admitted(version.length):
                 uid = await self._sealed_anew(placed)
         except (DataError, MessageGone, TooLarge) as error:
@@ -112,6 +138,19 @@ class Resealing:
             done = len(self.made) + len(self.failed)
             self._total = max(self._total, done)
             self._progress(done, self._total)
+
+    async def _newest_is_readable(self, path: str) -> bool:
+        """Look at the newest version before an older one is sealed anew: it has to follow, to stand above that."""
+        placed = newest(self._desk.view.index.history(path))
+        if placed is not None and (path, placed.version.vid) not in self._readable:
+            try:
+                async with self._desk.admitted(placed.version.length):
+                    await self._opened(placed)
+            except (DataError, MessageGone) as error:
+                self.failed[path, placed.version.vid] = error
+                return False
+            self._readable.add((path, placed.version.vid))
+        return placed is not None
 
     # One version
 
@@ -126,7 +165,7 @@ class Resealing:
             raw,
             version,
             dialect=view.dialect,
-            key=self._key,
+            key=self.key,
             home=view.home or "",
             random=self._random,
         )
@@ -135,7 +174,8 @@ class Resealing:
         view.check_generation(generation)
         if self._wanted(version.path) != placed:  # from here to the call nothing comes between
             return None
-        self._check_newest(placed)
+        if not self._every:
+            self._check_newest(placed)
         try:
             await self._desk.writer.sending.stored(sealed, None)
             view.check_generation(generation)
@@ -226,10 +266,8 @@ class Resealing:
 
         def work() -> bool:
             try:
-                found = envelope.read_header(message, dialect=view.dialect, keys=(self._key,), home=view.home)
-                return (
-                    found == sealed.version and envelope.raw(message, dialect=view.dialect, keys=(self._key,)) == held
-                )
+                found = envelope.read_header(message, dialect=view.dialect, keys=(self.key,), home=view.home)
+                return found == sealed.version and envelope.raw(message, dialect=view.dialect, keys=(self.key,)) == held
             except DataError:
                 return False
 

@@ -15,11 +15,49 @@ from ifap_twisted.deferreds import deferred, settled
 from ifap_twisted.errors import DataError, Tampered
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.expunging import PORTION, TRIES
+from ifap_twisted.filesystem.view import View
 
 AT_ONCE = 8
 """Contents that are read at a time."""
 GAP = 16
 """Headers in between that are read along, to ask for a range rather than for two."""
+
+
+async def under_newest(desk: Desk, uids: Collection[int], generation: int) -> set[int]:
+    """Those of these places that the newest key alone opens, as the server shows them now.
+
+    :param generation: of the numbers.
+    :raises Renumbered: they mean nothing any more. :raises StoreError: they cannot be read now.
+    """
+    view = desk.view
+    versions = {uid: version for uid in uids if (version := view.index.at(uid)) is not None}
+    blocks = await blocks_of(desk, versions, generation)
+
+    def work() -> set[int]:
+        return {uid for uid, block in blocks.items() if uid in versions and _opens(view, block, versions[uid])}
+
+    return await desk.worker(work)
+
+
+def _opens(view: View, block: HeaderBlock, version: Version) -> bool:
+    try:
+        found = envelope.read_header(block.fields, dialect=view.dialect, keys=view.keys[:1], home=view.home)
+    except DataError:
+        return False
+    return found == version
+
+
+async def blocks_of(desk: Desk, uids: Collection[int], generation: int) -> Mapping[int, HeaderBlock]:
+    """The headers at these places, of those that are there.
+
+    :raises Renumbered, StoreError: as :func:`under_newest`.
+    """
+    view = desk.view
+    blocks: dict[int, HeaderBlock] = {}
+    for found in await settled([view.store.headers(first, last) for first, last in _spans(sorted(uids))]):
+        blocks.update(found)
+    view.check_generation(generation)
+    return blocks
 
 
 class Sparing:
@@ -77,25 +115,7 @@ class Sparing:
         uids = {uid for name in names for placed in index.history(name).versions for uid in placed.places}
         versions = {uid: version for uid in uids if (version := index.at(uid)) is not None}
         bound = {uid for uid, version in versions.items() if version.ours or version.bound}
-        blocks = await self._blocks(bound)
-        return {uid for uid in bound if uid in blocks and self._opens(blocks[uid], versions[uid])}
-
-    def _opens(self, block: HeaderBlock, version: Version) -> bool:
-        """Under the newest key alone."""
-        view = self._desk.view
-        try:
-            found = envelope.read_header(block.fields, dialect=view.dialect, keys=view.keys[:1], home=view.home)
-        except DataError:
-            return False
-        return found == version
-
-    async def _blocks(self, uids: Collection[int]) -> Mapping[int, HeaderBlock]:
-        view = self._desk.view
-        blocks: dict[int, HeaderBlock] = {}
-        for found in await settled([view.store.headers(first, last) for first, last in _spans(sorted(uids))]):
-            blocks.update(found)
-        view.check_generation(self._generation)
-        return blocks
+        return await under_newest(self._desk, bound, self._generation)
 
     async def _read(self, some: Sequence[Spare]) -> None:
         """Read what is to take over, each once."""
@@ -125,7 +145,7 @@ class Sparing:
         index = self._desk.view.index
         uids = {uid for one in some for uid in (*one.places, one.keeper)}
         known = {uid: version for uid in uids if (version := index.at(uid)) is not None}
-        blocks = await self._blocks(uids)
+        blocks = await blocks_of(self._desk, uids, self._generation)
         keepers = {one.keeper for one in some}
         for uid, version in known.items():
             if uid in blocks and not self._is_same(blocks[uid], version):

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from ifap_twisted.core import envelope, limits, passphrases, recovery_codes
 from ifap_twisted.core.derivation import Derivation, Derive, argon2id
 from ifap_twisted.core.dialects import DIALECTS, Dialect, dialects_of
-from ifap_twisted.core.slots import PASSPHRASE, RECOVERY, Slot, Unwrapped
+from ifap_twisted.core.keys import Key
+from ifap_twisted.core.slots import PASSPHRASE, PREVIOUS, RECOVERY, Slot, Unwrapped
 from ifap_twisted.core.values import HeaderBlock
 from ifap_twisted.errors import CallerError, DataError, KeyRequired, Malformed, MessageGone, WeakPassphrase, WrongKey
 from ifap_twisted.interfaces import IMessageStore
@@ -55,6 +56,11 @@ class Unlock:
         :raises CallerError: it was mistyped, and where.
         """
         return cls(kind=RECOVERY, secret=Secret(recovery_codes.decode(code.reveal() if code.is_text else "")))
+
+    @classmethod
+    def by_earlier(cls, key: Key) -> Unlock:
+        """The key before, where a newer one was wrapped under it (FORMAT 8.5)."""
+        return cls(kind=PREVIOUS, secret=Secret(key.subkey("slot")))
 
     def check_strength(self) -> None:
         """Refuse a passphrase that is not to protect anything new.
@@ -119,9 +125,17 @@ async def unlock(
     if not opened:
         raise failed
     best = max(opened, key=lambda one: one.generation)
-    if best.generation < least:
-        raise WrongKey("The mail server shows only key slots that are older than those this device has seen.")
+    check_generation(best.generation, least)
     return best
+
+
+def check_generation(found: int, least: int) -> None:
+    """Keys that are older than what was seen are not taken (FORMAT 8.4).
+
+    :raises WrongKey:
+    """
+    if found < least:
+        raise WrongKey("The mail server shows only key slots that are older than those this device has seen.")
 
 
 async def _opened(

@@ -63,15 +63,13 @@ async def slot_findings(desk: Desk) -> list[Finding]:
 
 
 async def _generation(desk: Desk) -> int | None:
-    """How often the key was changed, as the folder object says; None where that cannot be read, which is told apart."""
+    """How often the key was changed, as the folder objects say; None where that cannot be read, which is told apart."""
     view = desk.view
-    there = folder.folder_objects(view.index)
-    if not there:
-        return None
     try:
-        return (await folder.read_winner(view.store, view.index, there, view.dialect, view.keys)).generation
+        objects = await folder.objects_of(view.store, view.index, view.dialect, view.keys)
     except DataError:
         return None
+    return max((one.generation for one in objects), default=None)
 
 
 async def _look(desk: Desk, one: Announced, generation: int | None) -> _Looked | None:

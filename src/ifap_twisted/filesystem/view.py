@@ -28,6 +28,7 @@ from ifap_twisted.filesystem.listing import EarlyNews
 from ifap_twisted.filesystem.lockbook import LockBook
 from ifap_twisted.filesystem.lookout import Lookout
 from ifap_twisted.filesystem.marking import Marking
+from ifap_twisted.filesystem.newer_keys import NewerKeys
 from ifap_twisted.filesystem.objects import Objects
 from ifap_twisted.filesystem.refreshing import Refreshing
 from ifap_twisted.filesystem.watching import Watchers
@@ -57,7 +58,8 @@ class View:
         self.elapsed = known.elapsed
         self.freshness = Freshness(known, clock)
         self.intake = Intake(known, book, worker=worker, watchers=watchers, date=partial(date_by, clock))
-        self.refreshing = Refreshing(known, self.freshness, self.intake, objects, watchers)
+        self.newer_keys = NewerKeys(known, self.intake, worker)
+        self.refreshing = Refreshing(known, self.freshness, self.intake, objects, watchers, self.newer_keys)
         self.following = Following(known, self.freshness, self.intake, self.refreshing, clock=clock, watchers=watchers)
 
     # Opening and closing
@@ -107,6 +109,11 @@ class View:
     def keys(self) -> Sequence[Key]:
         """Those that are tried, the one that is written with first; empty with encryption off."""
         return self._known.keys
+
+    @property
+    def behind(self) -> int:
+        """How many files have nothing under the newest key above what is under a former one."""
+        return self._known.key_use.behind()
 
     @property
     def home(self) -> str | None:

@@ -18,6 +18,7 @@ from ifap_twisted.core.findings import Checkup
 from ifap_twisted.core.values import JSON
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import BadSettings, Unavailable
+from ifap_twisted.filesystem.rekeying import Rekeyed
 from ifap_twisted.interfaces import IFilesystem, Progress
 from ifap_twisted.keyrings import Backend
 from ifap_twisted.secrecy import Credentials, Secret
@@ -247,6 +248,24 @@ async def recover(
             raise Unavailable("The folder is not open.")
         await service.opened.finish()
         return await service.opened.recover(progress)
+
+
+@deferred
+async def change_key(
+    reactor: Any,
+    basedir: Basedir,
+    settings: Settings,
+    *,
+    passphrase: Secret | None = None,
+    progress: Progress = None,
+) -> Rekeyed:
+    """Give the folder a new key, and seal everything anew under it; or go on with a change that was cut short.
+
+    :param basedir: held by the caller.
+    :param progress: told how many versions of how many were sealed anew.
+    """
+    async with _opened(reactor, basedir, settings, passphrase) as service:
+        return await service.change_key(progress)
 
 
 @asynccontextmanager

@@ -23,7 +23,8 @@ from ifap_twisted.errors import AuthenticationRefused, BadSettings, IFAPError, U
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Opened
 from ifap_twisted.filesystem.recovery import Place
-from ifap_twisted.interfaces import IFilesystem, IMessageStore
+from ifap_twisted.filesystem.rekeying import Rekeyed
+from ifap_twisted.interfaces import IFilesystem, IMessageStore, Progress
 from ifap_twisted.keyrings import Backend, keyring_of
 from ifap_twisted.secrecy import Credentials, Secret
 from ifap_twisted.service import wrapping
@@ -244,6 +245,14 @@ class IFAPService(Service):
         :raises NotSupported, ReadOnly, StoreError: the former one is as before.
         """
         return await wrapping.make_recovery_code(self._keys()[0], self._random, show)
+
+    @deferred
+    async def change_key(self, progress: Progress = None) -> Rekeyed:
+        """Give the open folder a new key, and seal everything anew under it; cut short, it is gone on with.
+
+        :raises NotSupported, ReadOnly, StoreError: as ``Rekeying.run``.
+        """
+        return await self._keys()[0].rekeying.run(progress)
 
     def _keys(self) -> tuple[Opened, Remembering]:
         remembering = None if self._attempts is None else self._attempts.remembering
