@@ -40,6 +40,7 @@ from ifap_twisted.filesystem.sampling import (
     share_of,
     turn_of,
 )
+from ifap_twisted.filesystem.undone import Undone
 from ifap_twisted.filesystem.unopened import changed_headers, slot_findings
 from ifap_twisted.interfaces import Progress
 
@@ -80,6 +81,7 @@ class Checker:
         binding: Binding,
         mending: Mending,
         checkpointing: Checkpointing,
+        undone: Undone,
         *,
         random: Callable[[int], bytes],
         clock: IReactorTime,
@@ -88,6 +90,7 @@ class Checker:
         self._binding = binding
         self._mending = mending
         self._checkpointing = checkpointing
+        self._undone = undone
         self._random = random
         self._clock = clock
         self._checks: OneByOne[Checkup] = OneByOne()
@@ -174,6 +177,7 @@ class Checker:
             cases = await self._mending.mended(cases)
         found = [*(case.finding for case in cases), *reading.findings()]
         found += await self._checkpointing.findings(accept=look.accept and certain)
+        found += await self._undone.findings() if certain else []
         return Checkup(
             findings=tuple(sorted(found, key=_order)),
             headers=headers,

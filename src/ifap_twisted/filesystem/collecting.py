@@ -130,11 +130,7 @@ class Collector:
             return _UNCERTAIN
         if view.read_only:
             return _READ_ONLY
-        return None if self._expunges else _NO_UIDPLUS
-
-    @property
-    def _expunges(self) -> bool:
-        return self._desk.options.expunges_plainly or self._desk.view.store.traits.expunges_by_uid
+        return None if self._desk.expunges else _NO_UIDPLUS
 
     # Planning
 

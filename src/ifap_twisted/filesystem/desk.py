@@ -99,6 +99,11 @@ class Desk:
         """The paths that are being written or read on this device."""
         return frozenset((*self.writer.in_use, *self.reader.in_use))
 
+    @property
+    def expunges(self) -> bool:
+        """Single messages can be removed here, or plain EXPUNGE is allowed (FORMAT 5.4)."""
+        return self.options.expunges_plainly or self.view.store.traits.expunges_by_uid
+
     # Finding
 
     def file(self, path: str, version: str | None = None) -> Found:

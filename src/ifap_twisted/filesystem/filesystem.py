@@ -35,6 +35,7 @@ from ifap_twisted.filesystem.sending import no_journal_error
 from ifap_twisted.filesystem.snapshots import Snapshots
 from ifap_twisted.filesystem.surveying import Surveyor
 from ifap_twisted.filesystem.turns import Turns
+from ifap_twisted.filesystem.undone import Undone
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.interfaces import IFilesystem, IJournal, Listener, Progress, RemotePath, Source
 
@@ -74,14 +75,21 @@ class Filesystem:
         self._marking = marking
         self._snapshots = Snapshots(desk, clock=clock, begin=self._snapshot)
         unfinished = _none_unfinished if recovery is None else recovery.paths
-        self._collector = Collector(desk, Surveyor(desk, clock=clock, unfinished=unfinished), self._snapshots.renew)
+        surveyor = Surveyor(desk, clock=clock, unfinished=unfinished)
+        self._collector = Collector(desk, surveyor, self._snapshots.renew)
         self._lasting = Lasting(self._snapshots.note_write)
         self._checkpointing = Checkpointing(
             desk, marking=marking, clock=clock, every=desk.options.checkpoint_every, begin=self._publish
         )
         mending = Mending(desk, random=random, snapshot=self._snapshots.write)
         self._checker = Checker(
-            desk, Binding(desk, random=random), mending, self._checkpointing, random=random, clock=clock
+            desk,
+            Binding(desk, random=random),
+            mending,
+            self._checkpointing,
+            Undone(desk, surveyor, clock),
+            random=random,
+            clock=clock,
         )
         self._closings = Turns(self._close)
         self._closed = False
