@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 
 from ifap_twisted.cli.printing import Console
-from ifap_twisted.cli.reports import answer, is_uploaded
+from ifap_twisted.cli.reports import answer, is_uploaded, status_lines
 from ifap_twisted.cli.session import Session
 from ifap_twisted.core.values import Entry, Event, Notice, Status
 from ifap_twisted.errors import Unavailable
@@ -303,6 +304,8 @@ class StateTests(CommandLineTestCase):
             ({"pending": 1}, "Not everything is uploaded: 1 write on the way"),
             ({"conflicts": 2}, "Everything is uploaded; 2 files in conflict"),
             ({}, "Everything is uploaded."),
+            ({"state": "stopped"}, "The folder cannot be used until what the warnings tell is mended."),
+            ({"state": "stopped", "pending": 2, "failing": 1}, "2 writes wait until what the warnings tell is mended."),
             ({"state": "offline"}, "Nothing waits to be uploaded, and the mail server is not reached."),
             ({"warnings": (Notice(code="journal-damaged", text=""),)}, "Not everything is uploaded: the journal holds"),
             ({"warnings": (Notice(code="journal-held", text=""),)}, "Not everything is uploaded: the journal holds"),
@@ -320,6 +323,23 @@ class StateTests(CommandLineTestCase):
         replaced.status = lambda: _succeed(status)  # type: ignore[attr-defined]
         self.filesystem = replaced  # type: ignore[assignment]
         self.assertEqual("warning: Odd. (/a\\x1bb)", self.ifap("status").out.splitlines()[-1])
+
+    def test_other_dialect(self) -> None:
+        """Messages of the other dialect are shown where there are any."""
+        status = Status(state="connected", account="a", folder="f", dialect="ifap")
+        self.assertNotIn("other dialect", "".join(status_lines(status)))
+        self.assertIn("other dialect  3", status_lines(replace(status, other_dialect=3)))
+
+    def test_stopped(self) -> None:
+        """What a node cannot mend by itself: both steps are named, and the exit status is 8."""
+        warnings = (Notice(code="key-required", text="No key."),)
+        status = Status(state="stopped", account="a", folder="f", dialect=None, warnings=warnings)
+        replaced = Replaced(self.filesystem)
+        replaced.status = lambda: _succeed(status)  # type: ignore[attr-defined]
+        self.filesystem = replaced  # type: ignore[assignment]
+        done = self.ifap("status")
+        self.assertEqual((8, "warning: No key."), (done.status, done.out.splitlines()[-2]))
+        self.assertRegex(done.out.splitlines()[-1], "`ifap stop`.*`ifap login`.*`ifap start`")
 
     def test_unreachable(self) -> None:
         """A server that cannot be reached is 8."""

@@ -41,11 +41,11 @@ class AccountTests(EndToEndCase):
         self.stays_up(device, code, words)
         return device
 
-    def stays_up(self, device: Device, code: str, words: str) -> None:
-        """The node runs, and its status says what the matter is."""
+    def stays_up(self, device: Device, code: str, words: str, state: str = "stopped") -> None:
+        """The node runs, and its status says what the matter is, and whether it tries again."""
         self.assertEqual(HTTPStatus.OK, device.http("GET", "/healthz", token="")[0])
         status = device.status()
-        self.assertEqual("offline", status["state"])
+        self.assertEqual(state, status["state"])
         self.assertEqual([code], [warning["code"] for warning in status["warnings"]])
         self.assertIn(words, status["warnings"][0]["text"])
 
@@ -88,7 +88,7 @@ class AccountTests(EndToEndCase):
         self.refused(unknown, 8, "unavailable", remedy, "ls")
         unknown.start()
         eventually(lambda: unknown.status()["state"] == "offline")
-        self.stays_up(unknown, "unavailable", "nowhere.invalid")
+        self.stays_up(unknown, "unavailable", "nowhere.invalid", "offline")
         self.refused(unknown, 8, "unavailable", remedy, "ls")
         self.refused_over_http(unknown.http("GET", "/v1/list/"), 503, "unavailable", remedy)
 

@@ -21,10 +21,11 @@ from ifap_twisted.filesystem.opening import Membership
 from ifap_twisted.filesystem.recovery import Place
 from ifap_twisted.filesystem.surroundings import Surroundings
 from ifap_twisted.filesystem.watching import Watchers
+from ifap_twisted.imap.sasl import password
 from ifap_twisted.secrecy import Credentials, Secret
 from ifap_twisted.service import IFAPService
 from ifap_twisted.service.accepting import Accepting
-from ifap_twisted.service.shelves import Means
+from ifap_twisted.service.shelves import Means, refusal_of
 from ifap_twisted.settings import Settings
 from ifap_twisted.workers import InlineWorker
 from tests.filesystem.folders import KEY
@@ -78,8 +79,8 @@ class AcceptingCase(ServiceCase):
         """The device, started."""
         settings = Settings(account=self.account, folder=self.folder, basedir=self.base if base else None)
         credentials = Credentials(self.server.user, Secret(self.server.password))
-        more = {"credentials": credentials, "key": Secret("key"), **more}
-        return self.service(settings, means=Means(endpoint=self.way), **more)
+        more = {"credentials": credentials, "key": Secret("key"), "means": Means(endpoint=self.way), **more}
+        return self.service(settings, **more)
 
     async def known(self) -> None:
         """Let the device know the folder; it is stopped then."""
@@ -225,6 +226,46 @@ class AcceptingTests(AcceptingCase):
         wrong = Credentials(self.server.user, Secret("wrong"))
         service = self.started(credentials=wrong)
         await self.refused(AuthenticationRefused, service.filesystem.put("a", b"1", queue=True))
+
+    @running
+    async def test_what_waits_is_told_to_whom_the_server_refuses(self) -> None:
+        """It was accepted, and is sent as soon as the password is right."""
+        await self.known()
+        self.way.close()
+        service = self.started()
+        await service.filesystem.put("a", b"1", queue=True)
+        await service.stopService()
+        self.way.shut = False
+        service = self.started(credentials=Credentials(self.server.user, Secret("wrong")))
+        await self.refused(AuthenticationRefused, service.when_ready())
+        status = await self.status(service)
+        self.assertEqual(("stopped", 1), (status.state, status.pending))
+        self.assertEqual("authentication-refused", status.warnings[0].code)
+        await service.login(Credentials(self.server.user, Secret(self.server.password)))
+        await service.when_ready()
+        await self.settled(service)
+        self.assertEqual(await self.seen("a"), [b"1"])
+
+    @running
+    async def test_a_server_that_refuses_us_later(self) -> None:
+        """With the folder open, after the password was changed: it is not tried again, and the status says why."""
+        allowed = [password(self.server.user, self.server.password)]
+
+        async def authenticate(session: Any) -> None:
+            if not allowed:
+                raise AuthenticationRefused("The password was changed.")
+            await allowed.pop()(session)
+
+        service = self.started(means=Means(endpoint=self.way, authenticate=authenticate))
+        await service.when_ready()
+        self.assertEqual("connected", (await self.status(service)).state)
+        self.way.close()
+        self.way.shut = False
+        store = service.store
+        assert store is not None
+        await self.until(reactor, lambda: refusal_of(store))
+        status = await self.status(service)
+        self.assertEqual(("stopped", "authentication-refused"), (status.state, status.warnings[0].code))
 
     @running
     async def test_a_path_that_cannot_be(self) -> None:

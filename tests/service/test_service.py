@@ -232,7 +232,8 @@ class DovecotServiceTests(ServiceCase):
         """It is tried once, not again and again."""
         service = self.service(self.settings(), credentials=self.credentials("wrong"), key=Secret("key"))
         await self.refused(AuthenticationRefused, service.when_ready())
-        self.assertEqual(self.successResultOf(service.status()).warnings[0].code, "authentication-refused")
+        status = self.successResultOf(service.status())
+        self.assertEqual((status.state, status.warnings[0].code), ("stopped", "authentication-refused"))
         await service.login(self.credentials())
         await service.filesystem.put("a", b"1")
 

@@ -89,7 +89,8 @@ async def hold_alone(session: Session, basedir: Basedir) -> None:
     :raises BasedirInUse: a node runs.
     """
     if not await opening.hold_unless_node_runs(session, basedir):
-        raise BasedirInUse("The node of this basedir is running: `ifap stop` first.", pid=basedir.holder())
+        text = "The node of this basedir is running: `ifap stop` first, and `ifap start` afterwards."
+        raise BasedirInUse(text, pid=basedir.holder())
 
 
 async def _attempt(

@@ -18,6 +18,13 @@ KEYS: Final = {
 }
 
 
+AGAIN: Final = (
+    "The node does not try again by itself: `ifap stop`, then mend it (`ifap login` takes another password, key or "
+    "certificate), then `ifap start`."
+)
+"""What to do while a node runs and cannot open its folder; a verb without a node does not come so far."""
+
+
 def status_lines(status: Status) -> list[str]:
     """The answer first, then all of the state, then the warnings."""
     rows = [
@@ -31,12 +38,12 @@ def status_lines(status: Status) -> list[str]:
         ("locks", str(status.locks)),
         ("damaged", str(status.damaged)),
         ("foreign", str(status.foreign)),
-        ("other dialect", str(status.other_dialect)),
+        *([("other dialect", str(status.other_dialect))] if status.other_dialect else []),
         ("key", KEYS[status.key]),
         ("last refresh", "never" if status.last_refresh is None else local_time(status.last_refresh)),
     ]
     warnings = [f"warning: {one.text}" + ("" if one.path is None else f" (/{one.path})") for one in status.warnings]
-    return [answer(status), *table(rows), *warnings]
+    return [answer(status), *table(rows), *warnings, *([AGAIN] if status.state == "stopped" else [])]
 
 
 def is_uploaded(status: Status) -> bool:
@@ -50,15 +57,18 @@ def _left(status: Status) -> bool:
 
 def answer(status: Status) -> str:
     """Whether everything is uploaded, in one sentence."""
-    if status.failing:
+    if status.failing and status.state != "stopped":
         return f"Not everything is uploaded: {_writes(status.failing)} failed and will be tried again."
     if status.pending and status.state != "connected":
         verb = "waits" if status.pending == 1 else "wait"
-        return f"Not everything is uploaded: {_writes(status.pending)} {verb} for the mail server."
+        what = "until what the warnings tell is mended" if status.state == "stopped" else "for the mail server"
+        return f"Not everything is uploaded: {_writes(status.pending)} {verb} {what}."
     if status.pending:
         return f"Not everything is uploaded: {_writes(status.pending)} on the way."
     if _left(status):
         return "Not everything is uploaded: the journal holds something that is not sent, see the warnings."
+    if status.state == "stopped":
+        return "The folder cannot be used until what the warnings tell is mended."
     if status.state != "connected":
         return "Nothing waits to be uploaded, and the mail server is not reached."
     if status.conflicts:

@@ -386,7 +386,8 @@ class Checked(NamedTuple):
 class Status:
     """The state of a filesystem (DESIGN 4.5).
 
-    :ivar state: ``connected``, ``connecting``, ``offline`` or ``stopped``.
+    :ivar state: ``connected``, ``connecting``, ``offline``: it is tried again, or ``stopped``: not before a person
+        mends what the warnings tell.
     :ivar pending: writes accepted that are not yet known to be durable; ``failing``: those that were tried in vain.
     :ivar locks: paths on which a lock holds, as far as is known.
     :ivar damaged: messages of this folder that cannot be used, as far as they were read; ``foreign``: mail of

@@ -35,7 +35,7 @@ from ifap_twisted.service.checking import CheckSchedule
 from ifap_twisted.service.collecting import CollectSchedule
 from ifap_twisted.service.remembering import Remembering
 from ifap_twisted.service.schedule import Schedule
-from ifap_twisted.service.shelves import Means, is_reached
+from ifap_twisted.service.shelves import Means, is_reached, refusal_of
 from ifap_twisted.service.standby import Standby
 from ifap_twisted.settings import Settings
 
@@ -171,16 +171,23 @@ class IFAPService(Service):
     @deferred
     async def status(self) -> Status:
         """The present state, at any time."""
-        found = self._status_of_waiting() if self._opened is None else await self._opened.filesystem.status()
+        found = self._status_of_waiting() if self._opened is None else await self._status_of_open(self._opened)
         attempts = self._attempts
         if attempts is None:
             return found
         return replace(found, key=attempts.kept, warnings=(*attempts.notices, *found.warnings))
 
+    async def _status_of_open(self, opened: Opened) -> Status:
+        found = await opened.filesystem.status()
+        refusal = None if self.store is None else refusal_of(self.store)
+        if refusal is None:
+            return found
+        return replace(found, state="stopped", warnings=(_notice(refusal), *found.warnings))
+
     def _status_of_waiting(self) -> Status:
-        trouble = () if self._error is None else (Notice(code=self._error.code, text=self._error.detail),)
-        if not self.running:
-            state = "stopped"
+        trouble = () if self._error is None else (_notice(self._error),)
+        if not self.running or self.problem is not None:
+            state = "stopped"  # it is not tried again
         else:
             state = "connecting" if self._error is None else "offline"
         return Status(
@@ -336,7 +343,7 @@ class IFAPService(Service):
         elif self._patient:
             self._log.warn("the folder cannot be opened: {error}", error=error.detail)
         self._error = error
-        if error.retryable:
+        if error.retryable or self._patient:
             await self.be_ready_to_accept()
         if error.retryable and self._patient:
             return True
@@ -383,3 +390,7 @@ class IFAPService(Service):
         for waiter in waiting:
             if not waiter.called:
                 waiter.errback(error)
+
+
+def _notice(error: IFAPError) -> Notice:
+    return Notice(code=error.code, text=error.detail)

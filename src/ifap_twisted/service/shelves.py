@@ -13,7 +13,7 @@ from ifap_twisted._version import __version__
 from ifap_twisted.accounts import Account
 from ifap_twisted.basedir import Basedir
 from ifap_twisted.core import limits
-from ifap_twisted.errors import BadSettings
+from ifap_twisted.errors import BadSettings, IFAPError
 from ifap_twisted.imap.connector import Connector
 from ifap_twisted.imap.sasl import Authenticate, Dancer, password
 from ifap_twisted.imap.security import Security, client_tls
@@ -78,6 +78,12 @@ def is_reached(store: IMessageStore) -> bool:
     return isinstance(inner, ImapStore) and inner.state == "connected"
 
 
+def refusal_of(store: IMessageStore) -> IFAPError | None:
+    """Why the server behind a shelf is not asked any more until a person mends that; None while it is."""
+    inner = store.inner if isinstance(store, PoliteStore) else store
+    return inner.last_error if isinstance(inner, ImapStore) and inner.state == "stopped" else None
+
+
 def _polite(store: IMessageStore, settings: Settings, clock: Any, random: Random) -> IMessageStore:
     """A provider's bounds are kept by default (promise P10); our own server in this process has none."""
     politeness = Politeness(
@@ -124,4 +130,4 @@ async def _preauthenticated(_session: Dancer) -> None:
     """For a socket whose server knows who we are."""
 
 
-__all__ = ["Means", "is_reached", "shelf_for"]
+__all__ = ["Means", "is_reached", "refusal_of", "shelf_for"]
