@@ -61,7 +61,7 @@ class VerbTests(CommandLineTestCase):
         """No verb takes a secret from its arguments: what is about one names a file or a command."""
         for name, command in _commands():
             for option in command.params:
-                secret = re.search("password|passphrase|key|token|secret", option.name or "")
+                secret = re.search("password|passphrase|key|token|secret|code", option.name or "")
                 allowed = isinstance(option, click.Option) and (
                     option.is_flag or (option.name or "").endswith(("_file", "_command"))
                 )

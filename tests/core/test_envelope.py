@@ -345,6 +345,8 @@ class HeaderTests(SynchronousTestCase):
 
     def test_payload_as_metadata(self) -> None:
         """An authentic text that ends with a blank is a payload, one of another length is no metadata (FORMAT 1.4)."""
+        for content in (b"", b"{}", b'{"bytes":5,"fn":"a"}', b"x" * 3000):
+            self.assertRaises(Spliced, header, b"X-IFAP: " + b"".join(body(sealed(content).message).split()) + b"\r\n")
         text = sealing.open_token(KEY, token_of(sealed().message))
         for wrong, error in ((text.ljust(2048), Spliced), (text[:-1] + b" }", Malformed)):
             token = sealing.seal(KEY, wrong, now=0, iv=bytes(16))

@@ -65,6 +65,7 @@ class SlotTests(SynchronousTestCase):
         """A new slot of a passphrase is stretched by Argon2id with 64 MiB, and opens by that alone."""
         how = Derivation.draw(fixed_random, stretched=True)
         self.assertEqual((65536, 3, 4), (how.memory, how.passes, how.lanes))
+        self.assertEqual(fixed_random(16), how.salt, "as it was drawn")
         slot = Slot.read(wrap(FOUND, PASSPHRASE, SECRET, how=how, random=fixed_random).encode())
         self.assertEqual(FOUND, slot.unwrap(SECRET))
         self.assertRaises(WrongKey, slot.unwrap, SECRET, quickly)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from tests.end_to_end.devices import Device, EndToEndCase
@@ -193,8 +194,12 @@ class PassphraseTests(NewDeviceCase):
         self.refused(first, 8, "basedir-in-use", "ifap stop", "passphrase", "--new-passphrase-file", self.other)
 
     def test_without_a_passphrase(self) -> None:
-        """``status`` says that the key is kept in clear, and ``info`` too."""
+        """A copy of the basedir reads everything; ``status`` says that the key is kept in clear, and ``info`` too."""
         first = self.first()
+        copy = self.second("copy")
+        shutil.copytree(first.basedir, copy.basedir, dirs_exist_ok=True)
+        self.assertIn(first.succeeds("info", "--show-key").strip(), (copy.basedir / "key.json").read_bytes())
+        self.reads_everything(copy)
         self.assertEqual("clear", first.json("status")["key"])
         self.assertEqual("clear", first.json("info")["key"])
         self.assertIn(b"`ifap passphrase` sets one", first.succeeds("status"))

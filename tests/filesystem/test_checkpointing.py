@@ -447,6 +447,16 @@ class ForkTests(Checkpoints):
         result(self.other.refresh())
         self.assertEqual(self.told(self.other), ["hidden"])
 
+    def test_a_version_alone(self) -> None:
+        """It is one like any other: in conflict where both wrote, and nothing says that there is more."""
+        for number, conflicts in ((4, {"same"}), (5, set())):
+            self.setUp()
+            self.merge([self.mine[number]])
+            result(self.other.refresh())
+            self.assertEqual(self.told(self.other), [])
+            self.assertEqual({one.path for one in result(self.other.conflicts())}, conflicts)
+        self.assertEqual(result(self.other.get("mine")), b"mine 2")
+
     def test_in_both_directions(self) -> None:
         """The one that was shown more of its own finds the other's, and the other way round."""
         (there,) = [one for one in self.objects(self.other) if one.rank >= self.common]

@@ -136,6 +136,21 @@ class TwoPhaseTests(CollectingCase):
         self.assertEqual([WAITING, KEPT], self.fates(self.collect(), "a"))
         self.assertEqual(2, len(self.versions("a")))
 
+    def test_a_server_that_lies_about_dates(self) -> None:
+        """The grace is over at once then; what goes is what no rule keeps, and nothing else."""
+        vids = self.put("a", b"1", b"2", b"3")
+        conflict = self.put("b", b"1") + self.put("b", b"2")
+        result(self.fs.keep("b", 2))
+        store = Lying(self.folder.shelf, clock=self.folder.clock)
+        fs = self.folder.device(store=store, options=KEEP_ONE)
+        for number in range(3):
+            self.put("c", b"%d" % number, fs=fs)
+            self.collect(fs)
+        self.assertEqual(vids[2:], self.versions("a"))
+        self.assertEqual(conflict[1:], self.versions("b")[:1])
+        self.assertEqual(b"3", result(self.folder.device().get("a")))
+        self.assertEqual(b"2", result(self.folder.device().get("b")))
+
     def test_a_dry_run_changes_nothing(self) -> None:
         """It says what would be, and writes no message."""
         self.put("a", b"1", b"2")
@@ -199,6 +214,15 @@ class Withholding(MemoryStore):
         """When they were received."""
         found = await super().dates(uids)
         return {uid: date for uid, date in found.items() if (self._what, uid) != ("dates", self._uid)}
+
+
+class Lying(MemoryStore):
+    """A session with a server that says it received each message a month before the next one."""
+
+    @deferred
+    async def dates(self, uids: Several[int]) -> dict[int, float]:
+        """When they were received."""
+        return {uid: START + uid * 30 * DAY for uid in await super().dates(uids)}
 
 
 class NeededAgainTests(CollectingCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ifap_twisted.accounts import parse_account
 from ifap_twisted.basedir import Basedir
 from ifap_twisted.basedir.keyfile import KeyFile
 from ifap_twisted.core.limits import KDF_MEMORY
+from ifap_twisted.core.recovery_codes import decode
 from ifap_twisted.core.values import Status
 from ifap_twisted.errors import (
     CallerError,
@@ -177,6 +179,25 @@ class PassphraseTests(ServiceCase):
         other = self.service(self.settings(), recovery_code=Secret(codes[0]))
         self.assertEqual(b"one", await (await other.when_ready()).get("a"))
         self.assertEqual("clear", (await other.status()).key)
+
+    @running
+    async def test_a_recovery_code_is_random(self) -> None:
+        """It is 256 bits as they were drawn, a new one each time."""
+        drawn: list[bytes] = []
+
+        def draw(count: int) -> bytes:
+            drawn.append(os.urandom(count))
+            return drawn[-1]
+
+        service = self.service(self.settings(), make_key=True, random=draw)
+        await service.when_ready()
+        codes: list[str] = []
+        for _ in range(2):
+            await service.make_recovery_code(codes.append)
+        secrets = [decode(code) for code in codes]
+        self.assertEqual([32, 32], [len(secret) for secret in secrets])
+        self.assertLessEqual(set(secrets), set(drawn))
+        self.assertNotEqual(*secrets)
 
     @running
     async def test_nobody_sees_a_code_that_was_not_told(self) -> None:

@@ -337,6 +337,11 @@ class UnknownTests(SettingsTestCase):
                 self.assertIn("later version", self.refused("", environment={variable: "1"}))
                 self.assertIn("later version", self.refused("", options={name: 1}))
 
+    def test_nothing_weakens_tls(self) -> None:
+        """Of all settings one is about TLS: which authorities are trusted besides those of the system."""
+        about = {name for name in KEYS if re.search("tls|ssl|cert|verif|secur|trust|host|ca_", name)}
+        self.assertEqual(about, {"ca_file"})
+
     def test_secrets_are_no_settings(self) -> None:
         """A password or key in the file, in the environment or as an option is refused, and never shown."""
         for name in ("password", "passphrase", "key", "secret", "oauth2_token", "recovery_code"):
