@@ -173,9 +173,10 @@ def _stepping_fdopen(function: Callable[..., Any], fate: Fate) -> Callable[..., 
     return stepped
 
 
-def in_process(work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+def in_process(work: Callable[[Any], Coroutine[Any, Any, T]], seconds: float = SECONDS) -> T:
     """Run a coroutine in a process of its own, which has a reactor; its result.
 
+    :param seconds: after which it hangs.
     :raises Killed: it was killed. :raises RuntimeError: it failed, or it hangs.
     """
     assert "twisted.internet.reactor" not in sys.modules, "a reactor cannot be shared by two processes"
@@ -186,7 +187,7 @@ def in_process(work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         _live(work, sink)
     os.close(sink)
     try:
-        told = _told(source, pid)
+        told = _told(source, pid, seconds)
     finally:
         os.close(source)
         _pid, status = os.waitpid(pid, 0)
@@ -200,15 +201,15 @@ def in_process(work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
     return result  # type: ignore[no-any-return]
 
 
-def _told(source: int, pid: int) -> bytes:
+def _told(source: int, pid: int, seconds: float) -> bytes:
     told = b""
-    while select.select([source], [], [], SECONDS)[0]:
+    while select.select([source], [], [], seconds)[0]:
         piece = os.read(source, 1 << 20)
         if not piece:
             return told
         told += piece
     os.kill(pid, signal.SIGKILL)
-    raise RuntimeError(f"a process did not end within {SECONDS} seconds")
+    raise RuntimeError(f"a process did not end within {seconds} seconds")
 
 
 def _live(work: Callable[[Any], Coroutine[Any, Any, Any]], sink: int) -> None:

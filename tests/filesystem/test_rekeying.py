@@ -12,7 +12,8 @@ from ifap_twisted.core.keys import Key
 from ifap_twisted.core.records import RECORDS
 from ifap_twisted.core.recovery_codes import CODE_BYTES
 from ifap_twisted.core.slots import RECOVERY
-from ifap_twisted.errors import IFAPError, NoRoom, NotSupported, StoreError, Unavailable, WrongKey
+from ifap_twisted.errors import IFAPError, Locked, NoRoom, NotSupported, StoreError, Unavailable, WrongKey
+from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Membership, Opened
@@ -292,6 +293,58 @@ class RekeyingTests(RekeyingCase):
         opened = result(folder.opening(Membership(encrypted=False)))
         with self.assertRaises(NotSupported):
             result(Deferred.fromCoroutine(opened.rekeying.run()))
+
+    def test_locks(self) -> None:
+        """A lock that is held stays held, for whoever has any of the keys; its holder gives it up."""
+        holder = self.opened(Disk(Membership(keys=(KEY,)))).filesystem
+        result(holder.lock("a", seconds=3600))
+        self.rekey()
+        for fs in (self.alone(KEY), self.alone(), self.folder.device(self.disk.membership)):
+            self.assertEqual([one.path for one in result(fs.locks())], ["a"])
+            with self.assertRaises(Locked):
+                result(fs.put("a", b"theirs"))
+        result(holder.put("a", b"mine"))
+        result(holder.unlock("a"))
+        alone = self.alone()
+        self.assertEqual((result(alone.locks()), result(alone.get("a"))), ([], b"mine"))
+        self.assertFalse(result(alone.stat("a")).conflict)
+
+    def objects(self) -> list[int]:
+        """The generations that the folder objects tell."""
+        view = self.first.filesystem.desk.view
+        found = result(Deferred.fromCoroutine(folder.objects_of(view.store, view.index, view.dialect, view.keys)))
+        return [one.generation for one in found]
+
+    def test_the_object_of_the_folder_is_lost(self) -> None:
+        """A repair, and a device that is new to the folder, write it anew with the generation of the newest key."""
+        self.rekey()
+        fs = self.first.filesystem
+        self.over()
+        self.assertEqual(max(self.objects()), 2)
+        for mend in (lambda: result(fs.check(repair=True)), lambda: self.alone(KEY)):
+            there = [uid for placed in folder.folder_objects(fs.desk.view.index) for uid in placed.places]
+            self.folder.shelf.remove(there)
+            result(fs.refresh())
+            self.assertEqual(self.objects(), [])
+            mend()
+            result(fs.refresh())
+            self.assertEqual(self.objects(), [2])
+        self.assertEqual(self.rekey().drawn, True)
+        self.assertEqual(max(self.objects()), 3)
+
+    def test_the_newest_object_of_the_folder_is_lost(self) -> None:
+        """A passphrase that is set then is told to be of the newest key all the same."""
+        fs = self.first.filesystem
+        self.rekey()
+        newest = max(folder.folder_objects(fs.desk.view.index), key=lambda placed: placed.number)
+        self.folder.shelf.remove(newest.places)
+        result(fs.refresh())
+        self.assertEqual(self.objects(), [1])
+        code = Unlock(kind=RECOVERY, secret=Secret(b"c" * CODE_BYTES))
+        result(Deferred.fromCoroutine(self.first.slots.write(code)))
+        device = self.opened(Disk(Membership(unlock=code, generation=2))).filesystem
+        self.assertEqual(result(device.get("a")), b"2")
+        self.assertEqual([one for one in result(fs.check()).findings if one.code == "key-slot"], [])
 
     def test_records_and_rollback(self) -> None:
         """What is on record of what was collected stays so, under the new key alone."""

@@ -101,12 +101,13 @@ class FolderObject:
         return cls(home=value["home"], chunk_key=value["chunks"], key_id=value["key"], generation=value["generation"])
 
     @classmethod
-    def draw(cls, key: Key | None, random: Random, home: str | None = None) -> FolderObject:
-        """A new one; with the ``home`` of a folder whose object was lost."""
+    def draw(cls, key: Key | None, random: Random, home: str | None = None, generation: int = 1) -> FolderObject:
+        """A new one; with the ``home`` of a folder whose object was lost, and the generation of its newest key."""
         return cls(
             home=home or urlsafe_b64encode(random(HOME_BYTES)).decode("ascii"),
             chunk_key=urlsafe_b64encode(random(32)).decode("ascii"),
             key_id=key.fingerprint if key is not None else "",
+            generation=max(1, generation),
         )
 
 

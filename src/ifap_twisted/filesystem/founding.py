@@ -127,8 +127,9 @@ async def _make_object(
 async def _draw_object(view: View, surroundings: Surroundings) -> Sealed:
     key = view.keys[0] if view.keys else None
     number = await surroundings.identity.take(1)
+    home, generation = folder.home_of_versions(view.index), view.newer_keys.generation
     return folder.seal_object(
-        folder.FolderObject.draw(key, surroundings.random, home=folder.home_of_versions(view.index)),
+        folder.FolderObject.draw(key, surroundings.random, home=home, generation=generation),
         dialect=view.dialect,
         key=key,
         writer=surroundings.identity.writer,

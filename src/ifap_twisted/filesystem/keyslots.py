@@ -108,12 +108,13 @@ class KeySlots:
         return await self._surroundings.worker(lambda: wrap(keys, unlock.kind, secret, how=how, random=random))
 
     async def generation(self) -> int:
-        """Of the newest data key, as the folder objects say; the first where they are lost.
+        """Of the newest data key, as the folder objects and the slots say; the first where nothing does.
 
         :raises DataError: one is damaged. :raises StoreError: it cannot be read now.
         """
         objects = await folder.objects_of(self._view.store, self._view.index, self._view.dialect, self._view.keys)
-        return max((one.generation for one in objects if one.home == self._view.home), default=1)
+        told = [one.generation for one in objects if one.home == self._view.home]
+        return max(1, self._view.newer_keys.generation, *told)
 
     async def _sealed(self, slot: Slot) -> Sealed:
         """The message of a slot: the one kind that is not sealed under the data key."""

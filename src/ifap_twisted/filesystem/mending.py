@@ -111,7 +111,8 @@ class Mending:
         """With the home that all messages name; read back as a whole (FORMAT 4.5, 8.2)."""
         view = self._desk.view
         key = view.keys[0] if view.keys else None
-        found = folder.FolderObject.draw(key, self._random, home=view.home)
+        generation = view.newer_keys.generation
+        found = folder.FolderObject.draw(key, self._random, home=view.home, generation=generation)
         placed = await self._desk.writer.write(found.path, found.encode(), Change())
         await folder.read_object(view.store, placed, view.dialect, view.keys)
 

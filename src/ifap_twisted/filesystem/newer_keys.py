@@ -69,6 +69,7 @@ class NewerKeys:
     """The keys of an open folder, in step with its key slots.
 
     :ivar remember: keeps the keys durably, before anything is written with them.
+    :ivar generation: of the newest key, as its slots say and this device remembers; 0: nothing told of it.
     """
 
     _log = Logger()
@@ -78,6 +79,7 @@ class NewerKeys:
         self._intake = intake
         self._worker = worker
         self._looked_at: tuple[int, frozenset[int]] = (0, frozenset())
+        self.generation = 0
         self.remember: Callable[[Followed], Awaitable[None]] | None = None
 
     async def follow(self) -> None:
@@ -91,6 +93,7 @@ class NewerKeys:
             return
         found = await follow(known.store, await self._announced(), known.keys, self._worker, home=known.home)
         known.check_read(there[0])
+        self.generation = max(self.generation, found.generation)
         if found.keys != tuple(known.keys):
             try:
                 await self.remember(found)

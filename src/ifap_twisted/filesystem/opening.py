@@ -201,6 +201,7 @@ class _Opening:
         desk.writer.backlog.unclean |= self.surroundings.identity.unsettled
         marking: Marking | None = None
         try:
+            desk.view.newer_keys.generation = membership.generation
             await desk.view.load(*listing, early)
             membership = await self._at_home(desk.view, listing, membership)
             desk.view.newer_keys.remember = self._following(membership)

@@ -169,7 +169,7 @@ class Rekeying:
                 home=latest.home,
                 chunk_key=latest.chunk_key,
                 key_id=view.keys[0].fingerprint,
-                generation=latest.generation + 1,
+                generation=max(latest.generation + 1, view.newer_keys.generation),
             ),
             dialect=view.dialect,
             key=view.keys[0],

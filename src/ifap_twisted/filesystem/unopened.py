@@ -63,13 +63,14 @@ async def slot_findings(desk: Desk) -> list[Finding]:
 
 
 async def _generation(desk: Desk) -> int | None:
-    """How often the key was changed, as the folder objects say; None where that cannot be read, which is told apart."""
+    """How often the key was changed; None where no folder object can be read, which is told apart."""
     view = desk.view
     try:
         objects = await folder.objects_of(view.store, view.index, view.dialect, view.keys)
     except DataError:
         return None
-    return max((one.generation for one in objects), default=None)
+    told = [one.generation for one in objects]
+    return max(*told, view.newer_keys.generation) if told else None
 
 
 async def _look(desk: Desk, one: Announced, generation: int | None) -> _Looked | None:
