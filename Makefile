@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BASEDIR ?= $(HOME)/.ifap
 PYTEST_OPTIONS ?= -n 2 --dist loadfile
-EXTRAS := test,lint,types,docs
+EXTRAS := test,fuzz,lint,types,docs
 
 .PHONY: help run test check lint types docs servers coverage benchmark clean
 
