@@ -204,6 +204,15 @@ class PassphraseTests(NewDeviceCase):
         self.assertEqual("clear", first.json("info")["key"])
         self.assertIn(b"`ifap passphrase` sets one", first.succeeds("status"))
 
+    def test_warned_of_a_new_key(self) -> None:
+        """Who makes a key is told to keep a copy of it; with a passphrase there is no need to."""
+        warned = []
+        for folder, options in (("clear", []), ("wrapped", ["--passphrase-file", str(self.passphrase)])):
+            done = self.second(folder).ifap("login", "--folder", folder, *options)
+            self.assertEqual(0, done.returncode, done.stderr)
+            warned.append(b"ifap info --show-key" in done.stderr)
+        self.assertEqual([True, False], warned)
+
     def test_forgotten(self) -> None:
         """Who forgot the passphrase logs in with the key or a code, or lets go of the key, on the same device."""
         first = self.first()

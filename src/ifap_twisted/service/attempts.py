@@ -122,7 +122,7 @@ class Attempts:
         opened = await self._opened(self.store, membership, surroundings, access, remembering)
         if remembering.wraps and (opened.made_key or access.joining):
             await self._set_where_none_is(opened, remembering)
-        if opened.made_key:
+        if opened.made_key and not remembering.wraps:
             self._log.warn(
                 "A new key was made for this folder and is kept in the basedir. Without it nothing can be read: "
                 "keep a copy of what 'ifap info --show-key' prints."
