@@ -104,6 +104,11 @@ SLOT_BYTES: Final = 64 * KIB
 """The content of a slot: 1 KiB, and 60 bytes for each earlier key; one that a person chose may have 4 KiB."""
 SLOTS_TRIED: Final = 64
 """Slots of a kind that are tried with one passphrase, the newest first: somebody may have put others on top of it."""
+EARLIER_SLOTS: Final = 512
+"""Slots under earlier keys that are read, the oldest first: two for each change of the key. They are not stretched, and
+what somebody puts on top of them changes nothing."""
+KEYS_FOLLOWED: Final = 1024
+"""Keys of one folder that are tried on its slots."""
 FOLDER_OBJECT_BYTES: Final = 4 * KIB
 """The content of a folder object (FORMAT 8.2): ours have 150 bytes."""
 

@@ -25,7 +25,17 @@ from ifap_twisted.core.strictjson import check_json, strict_json
 from ifap_twisted.core.values import JSON
 from ifap_twisted.errors import NewerVersionNeeded, TooLarge, WrongKey
 
-__all__ = ["FOLDER_KINDS", "LOCAL", "PASSPHRASE", "PREVIOUS", "RECOVERY", "Slot", "Unwrapped", "wrap"]
+__all__ = [
+    "FOLDER_KINDS",
+    "LOCAL",
+    "PASSPHRASE",
+    "PREVIOUS",
+    "RECOVERY",
+    "Slot",
+    "Unwrapped",
+    "earlier_secret",
+    "wrap",
+]
 
 PASSPHRASE: Final = "passphrase"  # noqa: S105 -- the name of a kind
 RECOVERY: Final = "recovery"
@@ -151,6 +161,11 @@ class Slot:
             "kdf": self.how.to_json(),
             "commit": encode_bytes(self.commit),
         }
+
+
+def earlier_secret(key: Key) -> bytes:
+    """What opens the slots of the type ``previous`` that are under a key."""
+    return key.subkey("slot")
 
 
 def wrap(

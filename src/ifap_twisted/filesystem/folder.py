@@ -10,7 +10,7 @@ import json
 import re
 from base64 import urlsafe_b64encode
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +22,7 @@ from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key, new_key_text
 from ifap_twisted.core.slots import PASSPHRASE, RECOVERY
 from ifap_twisted.core.strictjson import strict_json
-from ifap_twisted.core.values import JSON, Draft, HeaderBlock, Sealed
+from ifap_twisted.core.values import JSON, Draft, HeaderBlock, Sealed, Version
 from ifap_twisted.core.vocabulary import is_right
 from ifap_twisted.errors import (
     DataError,
@@ -230,6 +230,26 @@ def home_of_versions(index: Index) -> str | None:
     While there is nothing but folder objects, each message of one counts; the lowest UID decides between equals.
     """
     files, objects = _named(index)
+    return _most_named(files, objects)
+
+
+def home_named(blocks: Mapping[int, HeaderBlock], keys: Sequence[Key], wanted: str | None) -> str | None:
+    """Likewise, before there is an index: of the messages that these keys open.
+
+    :param wanted: the dialect that was asked for; where it is not there, or none was, messages of any count.
+    """
+    found = [(name, version) for uid in sorted(blocks) for name, version in _authentic_versions(blocks[uid], keys)]
+    asked = [version for name, version in found if name == wanted]
+    return _most_named(*_counted(asked or [version for _name, version in found]))
+
+
+def _authentic_versions(block: HeaderBlock, keys: Sequence[Key]) -> Iterator[tuple[str, Version]]:
+    for name in dialects_of(block.fields):
+        with suppress(DataError):
+            yield name, envelope.read_header(block.fields, dialect=DIALECTS[name], keys=keys, home=None)
+
+
+def _most_named(files: Counter[str], objects: Counter[str]) -> str | None:
     homes = [*objects, *files] if files else [*objects]
     return max(homes, key=lambda home: (files[home], objects[home]), default=None)
 
@@ -243,11 +263,15 @@ def is_tied(index: Index) -> bool:
 
 def _named(index: Index) -> tuple[Counter[str], Counter[str]]:
     """How many files and other versions name each home, and how many folder objects, in the order of the UIDs."""
+    versions = (index.at(uid) for uid in sorted(index.uids()))
+    return _counted(version for version in versions if version is not None)
+
+
+def _counted(versions: Iterable[Version]) -> tuple[Counter[str], Counter[str]]:
     files: Counter[str] = Counter()
     objects: Counter[str] = Counter()
-    for uid in sorted(index.uids()):
-        version = index.at(uid)
-        if version is not None and version.ours and version.home:
+    for version in versions:
+        if version.ours and version.home:
             (objects if version.path.startswith(FOLDER_OBJECTS) else files)[version.home] += 1
     return files, objects
 

@@ -2,67 +2,90 @@
 
 A slot of the type ``previous`` holds the newer key, wrapped under the one before. Of several under one key the lowest
 UID counts for everybody; what the others hold is kept, to read with. One under the newest key itself holds the former
-ones, for whoever has that alone.
+ones, for whoever has that alone. A slot that cannot be read holds up nothing: it is read again later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from twisted.logger import Logger
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.keys import Key
-from ifap_twisted.core.slots import PREVIOUS, Unwrapped
-from ifap_twisted.errors import DataError, ForeignKey, IFAPError, MessageGone
+from ifap_twisted.core.slots import PREVIOUS, Slot
+from ifap_twisted.core.succession import Followed, followed
+from ifap_twisted.core.values import HeaderBlock
+from ifap_twisted.deferreds import deferred, settled
+from ifap_twisted.errors import DataError, ForeignKey, IFAPError, MessageGone, Renumbered, StoreError
 from ifap_twisted.filesystem.intake import Intake
 from ifap_twisted.filesystem.known import Known
 from ifap_twisted.filesystem.listing import runs
-from ifap_twisted.filesystem.unlocking import MESSAGE_BYTES, Announced, Unlock, announced, read_slot
+from ifap_twisted.filesystem.unlocking import MESSAGE_BYTES, Announced, announced, slot_in, slots_of
 from ifap_twisted.interfaces import IMessageStore
 from ifap_twisted.workers import Worker
 
-CHANGES: Final = 64
-"""Changes of the key that are followed: more than a folder will ever have."""
+__all__ = ["EarlierSlots", "Followed", "NewerKeys"]
+
+AT_ONCE = 8
+"""Slots that are read at a time."""
 
 
-class Followed(NamedTuple):
-    """The keys of a folder, the newest first, and the generation of the newest; 0: no slot told of it."""
+class EarlierSlots:
+    """The slots of the type ``previous`` that were announced in a folder, each read once, under unchanged UIDs.
 
-    keys: tuple[Key, ...]
-    generation: int = 0
-
-
-async def follow(
-    store: IMessageStore, slots: Iterable[Announced], keys: Sequence[Key], worker: Worker, *, home: str | None
-) -> Followed:
-    """The keys that slots hold for whoever has these.
-
-    :param slots: those that are announced; of any type.
-    :param home: of the folder; None where it is not known yet.
-    :raises StoreError: they cannot be read now.
+    :ivar failure: why the server did not give one, when they were read last; None when it gave all.
     """
-    wanted = [one for one in slots if one.kind == PREVIOUS and one.size <= MESSAGE_BYTES and home in (None, one.home)]
-    tried = sorted(sorted(wanted, reverse=True)[: limits.SLOTS_TRIED])
-    newest, generation, passed, beside = keys[0], 0, [keys[0]], list(keys[1:])
-    for _ in range(CHANGES):
-        held = [one for slot in tried if (one := await _opened(store, slot, newest, worker)) is not None]
-        beside += [key for one in held for key in one.keys]
-        generation = max((one.generation for one in held if one.keys[0] == newest), default=generation)
-        newer = [one for one in held if one.keys[0] not in passed]
-        if not newer:
-            break
-        newest, generation = newer[0].keys[0], newer[0].generation
-        passed.insert(0, newest)
-    return Followed(tuple(dict.fromkeys((*passed, *beside))), generation)
 
+    def __init__(self, store: IMessageStore, worker: Worker) -> None:
+        self._store = store
+        self._worker = worker
+        self._read: dict[int, Slot | None] = {}
+        self.failure: StoreError | None = None
 
-async def _opened(store: IMessageStore, one: Announced, key: Key, worker: Worker) -> Unwrapped | None:
-    try:
-        return await read_slot(store, one, Unlock.by_earlier(key), worker)
-    except (DataError, MessageGone):
-        return None
+    async def read(self, found: Iterable[Announced]) -> None:
+        """Read those of these that were not yet; only they count from then on.
+
+        :raises Renumbered: their UIDs mean nothing any more.
+        """
+        wanted = sorted(one for one in found if one.kind == PREVIOUS and one.size <= MESSAGE_BYTES)
+        wanted = wanted[: limits.EARLIER_SLOTS]
+        self._read = {one.uid: self._read[one.uid] for one in wanted if one.uid in self._read}
+        self.failure, left = None, [one for one in wanted if one.uid not in self._read]
+        for start in range(0, len(left), AT_ONCE):
+            await settled([self._one(one) for one in left[start : start + AT_ONCE]])
+
+    @deferred
+    async def _one(self, one: Announced) -> None:
+        try:
+            message = await self._store.message(one.uid)
+            self._read[one.uid] = await self._worker(lambda: slot_in(message, one))
+        except (DataError, MessageGone):
+            self._read[one.uid] = None
+        except Renumbered:
+            raise
+        except StoreError as error:
+            self.failure = error
+
+    def forget(self) -> None:
+        """The UIDs mean something else."""
+        self._read = {}
+
+    def forget_bad(self) -> bool:
+        """Read anew what could not be used; whether there is such."""
+        some = len(self._read)
+        self._read = {uid: slot for uid, slot in self._read.items() if slot is not None}
+        return len(self._read) < some
+
+    def of(self, home: str | None) -> list[Slot]:
+        """Those of a folder, lowest UID first; None: of any."""
+        slots = [slot for _uid, slot in sorted(self._read.items(), key=lambda one: one[0]) if slot is not None]
+        return [slot for slot in slots if home in (None, slot.home)]
+
+    async def follow(self, keys: Sequence[Key], home: str | None) -> Followed:
+        """The keys that they hold for whoever has these."""
+        slots = self.of(home)
+        return await self._worker(lambda: followed(slots, keys))
 
 
 class NewerKeys:
@@ -78,9 +101,20 @@ class NewerKeys:
         self._known = known
         self._intake = intake
         self._worker = worker
+        self._slots = EarlierSlots(known.store, worker)
         self._looked_at: tuple[int, frozenset[int]] = (0, frozenset())
         self.generation = 0
         self.remember: Callable[[Followed], Awaitable[None]] | None = None
+
+    @property
+    def failure(self) -> StoreError | None:
+        """Why the server did not give a slot; None when it gave all."""
+        return self._slots.failure
+
+    def look_again(self) -> None:
+        """Read anew what could not be used, with the next call."""
+        if self._slots.forget_bad():
+            self._looked_at = (self._looked_at[0], frozenset())
 
     async def follow(self) -> None:
         """Take a newer key, if there is one, and read again what no key opened.
@@ -89,22 +123,50 @@ class NewerKeys:
         """
         known = self._known
         there = (known.index_generation, frozenset(known.index.key_slots()))
-        if there == self._looked_at or not known.keys or known.home is None or self.remember is None:
-            return
-        found = await follow(known.store, await self._announced(), known.keys, self._worker, home=known.home)
-        known.check_read(there[0])
-        self.generation = max(self.generation, found.generation)
-        if found.keys != tuple(known.keys):
-            try:
-                await self.remember(found)
-            except IFAPError as error:  # a full disk, say: then it reads with them, and writes with the one it keeps
-                self._log.warn("a newer key of the folder could not be kept yet: {why}", why=str(error))
-                known.keys = tuple(dict.fromkeys((*known.keys, *found.keys)))
-                there = (0, frozenset())
-            else:
-                self._take(found.keys)
+        if there != self._looked_at and self._follows and await self._look(await self._announced(), *there):
             await self._look_again()
-        self._looked_at = there
+
+    async def follow_in(self, blocks: Mapping[int, HeaderBlock], generation: int) -> None:
+        """Likewise, before an index is made of a whole listing: nothing in it passes for gone, or for another's.
+
+        :param generation: of its numbers.
+        :raises Renumbered, StoreError: as :meth:`follow`.
+        """
+        if self._follows:
+            slots = await self._worker(lambda: list(slots_of(blocks)))
+            await self._look(slots, generation, frozenset(one.uid for one in slots))
+
+    @property
+    def _follows(self) -> bool:
+        return bool(self._known.keys) and self._known.home is not None and self.remember is not None
+
+    async def _look(self, slots: Iterable[Announced], generation: int, there: frozenset[int]) -> bool:
+        """Read slots, and take the keys in them; whether there were others than before."""
+        known = self._known
+        if generation != self._looked_at[0]:
+            self._slots.forget()
+        await self._slots.read(slots)
+        found = await self._slots.follow(known.keys, known.home)
+        known.check_read(generation)
+        self.generation, before = max(self.generation, found.generation), known.keys
+        kept = await self._kept(found)
+        self._looked_at = (generation, there if kept and self.failure is None else frozenset())
+        return known.keys != before
+
+    async def _kept(self, found: Followed) -> bool:
+        """Take keys, if they are others; whether they could be kept."""
+        known, kept = self._known, True
+        if self.remember is None or found.keys == tuple(known.keys):
+            return True
+        try:
+            await self.remember(found)
+        except IFAPError as error:  # a full disk, say: then it reads with them, and writes with the one it keeps
+            self._log.warn("a newer key of the folder could not be kept yet: {why}", why=str(error))
+            known.keys = tuple(dict.fromkeys((*known.keys, *found.keys)))
+            kept = False
+        else:
+            self._take(found.keys)
+        return kept
 
     def _take(self, keys: tuple[Key, ...]) -> None:
         known = self._known

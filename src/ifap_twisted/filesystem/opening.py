@@ -13,7 +13,7 @@ from ifap_twisted.core.keys import Key
 from ifap_twisted.core.slots import RECOVERY
 from ifap_twisted.core.values import FolderState, HeaderBlock, Notice
 from ifap_twisted.deferreds import detach
-from ifap_twisted.errors import IFAPError, KeyRequired
+from ifap_twisted.errors import IFAPError, KeyRequired, WrongKey
 from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.assembly import make_desk
 from ifap_twisted.filesystem.desk import Desk, Options
@@ -22,7 +22,7 @@ from ifap_twisted.filesystem.founding import check_complete, home_of
 from ifap_twisted.filesystem.keyslots import KeySlots
 from ifap_twisted.filesystem.listing import EarlyNews
 from ifap_twisted.filesystem.marking import Marking
-from ifap_twisted.filesystem.newer_keys import Followed, follow
+from ifap_twisted.filesystem.newer_keys import EarlierSlots, Followed
 from ifap_twisted.filesystem.recovery import Place, Recovery
 from ifap_twisted.filesystem.rekeying import Rekeying
 from ifap_twisted.filesystem.surroundings import Surroundings
@@ -151,14 +151,15 @@ class _Opening:
         early = EarlyNews(self.store)
         try:
             listing = await _first_listing(self.store, state)
-            known = await self._unlocked(listing)
-            decided = await self._decided(listing, known)
+            slots = EarlierSlots(self.store, self.surroundings.worker)
+            known = await self._unlocked(listing, slots)
+            decided = await self._decided(listing, known, slots)
             membership = await self._remembered(decided, known)
             return await self._enter(listing, early, decided, membership)
         finally:
             early.stop()
 
-    async def _unlocked(self, listing: _Listing) -> Membership:
+    async def _unlocked(self, listing: _Listing, slots: EarlierSlots) -> Membership:
         """With the keys that the folder itself holds: for a passphrase or recovery code, or an earlier key (8.4)."""
         known, worker = self.membership, self.surroundings.worker
         if not known.encrypted or folder.may_make_key(listing.blocks):
@@ -170,18 +171,35 @@ class _Opening:
             generation = found.generation
         if not keys:
             return known
-        slots = await worker(lambda: list(slots_of(listing.blocks)))
-        followed = await follow(self.store, slots, keys, worker, home=home)
+        await slots.read(await worker(lambda: list(slots_of(listing.blocks))))
+        followed = await slots.follow(keys, home or await self._named(listing, slots, keys))
         generation = max(generation, followed.generation)
         if known.unlock is not None:
             check_generation(generation, known.generation)
         return replace(known, keys=followed.keys, home=home, generation=max(generation, known.generation))
 
-    async def _decided(self, listing: _Listing, known: Membership) -> _Decided:
-        """How the folder is read; a new key is for a folder of which everything was seen."""
-        decided = await self.surroundings.worker(
-            lambda: _decide(listing.blocks, known, self.make_key, self.surroundings)
-        )
+    async def _named(self, listing: _Listing, slots: EarlierSlots, keys: tuple[Key, ...]) -> str | None:
+        """The home that the messages name: a slot of another folder with the same key is none of this one.
+
+        None where no slot opens, so that it makes no difference.
+        """
+        found = (await slots.follow(keys, None)).keys
+        if found == keys:
+            return None
+        wanted = self.membership.dialect
+        return await self.surroundings.worker(lambda: folder.home_named(listing.blocks, found, wanted))
+
+    async def _decided(self, listing: _Listing, known: Membership, slots: EarlierSlots) -> _Decided:
+        """How the folder is read; a new key is for a folder of which everything was seen.
+
+        :raises StoreError: no key opens it, and the server does not give a slot that may hold one that does.
+        """
+        try:
+            decided = await self.surroundings.worker(
+                lambda: _decide(listing.blocks, known, self.make_key, self.surroundings)
+            )
+        except WrongKey as error:
+            raise slots.failure or error from None
         if decided.made_key:
             check_complete(*listing)
         return decided

@@ -35,7 +35,7 @@ class Refreshing:
     """Asks the shelf, one refresh at a time for however many callers.
 
     :param objects: whose records are read at the end of each refresh, where there are new ones.
-    :param newer_keys: follows a change of the key, before that.
+    :param newer_keys: follows a change of the key, before that, and before anything is taken for gone.
     """
 
     _log = Logger()
@@ -92,9 +92,12 @@ class Refreshing:
             known.check_read(generation)
         known.folder = now
         self._freshness.renew()
+        again = known.elapsed() - self._looked_again >= LOOK_AGAIN_SECONDS
+        if again:
+            self._newer_keys.look_again()
         await self._newer_keys.follow()
         await self._objects.read_records()
-        if known.elapsed() - self._looked_again >= LOOK_AGAIN_SECONDS:
+        if again:
             self._looked_again = known.elapsed()
             await self.look_again(foreign=True)
 
@@ -105,7 +108,9 @@ class Refreshing:
         """The UIDs mean nothing any more: find the versions again by their ids (FORMAT 2.5)."""
         generation = self._known.generation
         self._freshness.doubtful = 0
-        await self._intake.build(await self._known.store.headers(1), generation, now.uidvalidity)
+        blocks = await self._known.store.headers(1)
+        await self._newer_keys.follow_in(blocks, generation)
+        await self._intake.build(blocks, generation, now.uidvalidity)
         self._freshness.incomplete = len(self._known.index) != now.exists
         self._freshness.compare = False
         self._watchers.tell(Event(kind="renewed"))
@@ -147,6 +152,7 @@ class Refreshing:
         self._filled_to = some[-1][1] if some else 0  # what the server never gives holds up nothing behind it
         for first, last in some:
             await self._intake.absorb(await known.store.headers(first, last))
+        await self._newer_keys.follow()  # what is gone may be there under a newer key
         known.check_read(generation)
         agrees = len(listed) == now.exists and not planning.is_behind(now, there - listed)
         if agrees:

@@ -147,6 +147,8 @@ class Rekeying:
     async def _draw(self) -> None:
         """A new key: kept here, then in a slot under the former one, and taken from there as everybody does."""
         view = self._desk.view
+        if view.newer_keys.failure is not None:  # it may hold a newer key, which everybody else goes on with
+            raise view.newer_keys.failure
         keys, generation = tuple(view.keys), await self._slots.generation()
         key = await self._slots.begun() or folder.make_key(self._surroundings.random)
         await self._remember(Followed((*(one for one in keys if one != key), key), generation))

@@ -14,7 +14,7 @@ from ifap_twisted.core import envelope, limits, passphrases, recovery_codes
 from ifap_twisted.core.derivation import Derivation, Derive, argon2id
 from ifap_twisted.core.dialects import DIALECTS, Dialect, dialects_of
 from ifap_twisted.core.keys import Key
-from ifap_twisted.core.slots import PASSPHRASE, PREVIOUS, RECOVERY, Slot, Unwrapped
+from ifap_twisted.core.slots import PASSPHRASE, PREVIOUS, RECOVERY, Slot, Unwrapped, earlier_secret
 from ifap_twisted.core.values import HeaderBlock
 from ifap_twisted.errors import CallerError, DataError, KeyRequired, Malformed, MessageGone, WeakPassphrase, WrongKey
 from ifap_twisted.interfaces import IMessageStore
@@ -60,7 +60,7 @@ class Unlock:
     @classmethod
     def by_earlier(cls, key: Key) -> Unlock:
         """The key before, where a newer one was wrapped under it (FORMAT 8.5)."""
-        return cls(kind=PREVIOUS, secret=Secret(key.subkey("slot")))
+        return cls(kind=PREVIOUS, secret=Secret(earlier_secret(key)))
 
     def check_strength(self) -> None:
         """Refuse a passphrase that is not to protect anything new.
