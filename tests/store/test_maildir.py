@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from errno import EACCES, EIO, ENOSPC, EXDEV
+from functools import partial
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
@@ -559,6 +560,63 @@ class Waiting:
         """Do all jobs, and those that they lead to."""
         while self.jobs:
             self.run()
+
+
+class Late:
+    """A worker that works at once, as a thread may; what the next one found is delivered when told."""
+
+    def __init__(self):
+        self.holds = False
+        self.held = []
+
+    def __call__(self, work):
+        """Work."""
+        found = work()
+        result = Deferred()
+        deliver = partial(result.callback, found)
+        if self.holds:
+            self.holds = False
+            self.held.append(deliver)
+        else:
+            deliver()
+        return result
+
+
+class LateTests(Folder):
+    """What a thread saw is told after what another one saw later."""
+
+    def setUp(self):
+        """Begin a look that is delivered late."""
+        super().setUp()
+        self.late = Late()
+        self.slow = self.make(worker=self.late)
+        self.now(self.slow.open())
+        self.said = Ear()
+        self.slow.listen(self.said)
+        self.late.holds = True
+        self.poll = self.slow.poll()
+
+    def test_nothing_is_gone_that_came_since(self):
+        """The message that was stored meanwhile is there, and counted."""
+        self.assertEqual(self.now(self.slow.append(letter("d"))).uid, 4)
+        self.late.held.pop()()
+        self.assertEqual((self.now(self.poll).exists, self.said.words()), (4, ["arrived"]))
+        self.assertEqual(self.now(self.slow.uids(1)), [1, 2, 3, 4])
+
+    def test_nothing_comes_back_that_is_gone_since(self):
+        """Nor does its number."""
+        uidvalidity = self.now(self.other.poll()).uidvalidity
+        self.now(self.slow.remove([3], uidvalidity, anything))
+        self.late.held.pop()()
+        self.assertEqual((self.now(self.poll).exists, self.said.heard), (2, [("vanished", [3])]))
+
+    def test_the_numbers_do_not_become_the_old_ones_again(self):
+        """The folder is numbered anew once."""
+        self.path(3).unlink()
+        self.reference_appends(letter("d"))
+        fresh = self.now(self.slow.poll()).uidvalidity
+        self.late.held.pop()()
+        self.assertEqual((self.now(self.poll).uidvalidity, self.said.heard), (fresh, [("renumbered", fresh)]))
 
 
 class WaitingTests(Folder):

@@ -263,9 +263,7 @@ class MaildirStore:
         return self._view
 
     async def _look(self) -> View:
-        view = await self._work(self._files.look)
-        self._adopt(view)
-        return view
+        return self._adopt(await self._work(self._files.look))
 
     async def _look_again(self, before: View) -> View:
         """What is there now, when its numbers mean what they meant before."""
@@ -274,13 +272,21 @@ class MaildirStore:
             raise Renumbered
         return view
 
-    def _adopt(self, view: View) -> None:
-        """Take what is there now, and tell what changed."""
-        if self._closed:
-            return
-        known, self._view = self._view, view
-        if known is None:
-            return
+    def _adopt(self, view: View) -> View:
+        """Take what is there now, and tell what changed; the newest that is known.
+
+        A thread may be late with what it saw: what came since is not gone.
+        """
+        known = self._view
+        if known is not None and view.moment < known.moment:
+            return known
+        if not self._closed:
+            self._view = view
+            if known is not None:
+                self._tell(known, view)
+        return view
+
+    def _tell(self, known: View, view: View) -> None:
         if known.uidvalidity != view.uidvalidity:
             self._listeners.renumbered(view.uidvalidity)
             return

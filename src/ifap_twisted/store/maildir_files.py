@@ -62,6 +62,7 @@ class MaildirFiles:
     def __init__(self, folder: Path, random: Callable[[int], bytes]) -> None:
         self._folder = folder
         self._random = random
+        self._moments = count(1)
 
     def exists(self) -> bool:
         """Whether the folder is there."""
@@ -190,7 +191,9 @@ class MaildirFiles:
         names = {uid: name for uid, name in present.items() if uid not in unsettled}
         last = max([view.last, *names])
         pending = frozenset(uid for uid in unsettled if uid <= last)
-        view = replace(view, last=last, pending=pending, names=names, young=len(unsettled))
+        view = replace(
+            view, last=last, pending=pending, names=names, young=len(unsettled), moment=next(self._moments)
+        )
         if stored is not None and replace(view, names={}) == stored:
             return view, present
         return self._anchored(view, present), present

@@ -25,6 +25,7 @@ class View:
     :ivar pending: numbers of files that others may be writing still, of those that were given.
     :ivar young: how many files there were that others may be writing still, and that are not shown for that.
     :ivar names: the messages that are shown: ``cur/eml-…`` by ascending UID.
+    :ivar moment: greater than that of every look at the folder before, by the same object.
     """
 
     uidvalidity: int
@@ -33,6 +34,7 @@ class View:
     pending: frozenset[int] = frozenset()
     names: Mapping[int, str]
     young: int = field(default=0, compare=False)
+    moment: int = field(default=0, compare=False)
 
 
 def load(folder: Path) -> View | None:
