@@ -34,22 +34,31 @@ class FileTests(CommandLineTestCase):
         self.assertEqual((0o640, 1234.5), (stat.S_IMODE(self.out.stat().st_mode), self.out.stat().st_mtime))
 
     def test_into_a_directory(self) -> None:
-        """DEST is a directory when it exists as one or ends in a slash, which makes it."""
+        """DEST is a directory when it exists as one."""
         self.out.mkdir()
         self.ifap("get", "x/a.txt", self.out)
-        self.ifap("get", "x/a.txt", f"{self.local}/new/dir/")
         self.assertEqual(b"hello", (self.out / "a.txt").read_bytes())
-        self.assertEqual(b"hello", (self.local / "new/dir/a.txt").read_bytes())
 
     def test_several(self) -> None:
         """With several SRC DEST is a directory."""
         self.stored("b", b"b")
+        self.out.mkdir()
         self.ifap("get", "x/a.txt", "b", self.out)
         self.assertEqual(["a.txt", "b"], sorted(os.listdir(self.out)))
+
+    def test_into_a_directory_that_is_not_there(self) -> None:
+        """As with cp it is not made for a file, be DEST mistyped: that is an error which names it, and nothing is."""
+        self.stored("b", b"b")
+        for sources, destination in ((["x/a.txt"], "no/such/"), (["x/a.txt"], "no/"), (["x/a.txt", "b"], "no")):
+            shown = self.ifap("get", *sources, f"{self.local}/{destination}")
+            self.assertEqual(3, shown.status)
+            self.assertIn(f"{self.local}/no", shown.err)
+        self.assertEqual([], os.listdir(self.local))
 
     def test_two_of_one_name(self) -> None:
         """Two SRC of one name do not overwrite each other, not even with -f."""
         self.stored("y/a.txt", b"other")
+        self.out.mkdir()
         shown = self.ifap("get", "-f", "x/a.txt", "y/a.txt", f"{self.out}/")
         self.assertEqual((4, b"hello"), (shown.status, (self.out / "a.txt").read_bytes()))
 

@@ -28,7 +28,8 @@ async def get(
     """Get files from the folder.
 
     DEST is a local directory when it ends in a slash, exists as one, or several SRC are given. As with cp, -r /x/d out/
-    makes out/d/...; with a final slash on SRC (/x/d/ or /) what is in it goes to out/. DEST - is stdout.
+    makes out/d/...; with a final slash on SRC (/x/d/ or /) what is in it goes to out/. A directory that is not there is
+    made with -r only. DEST - is stdout.
 
     A file that exists is not overwritten without -f (exit status 4); with -r and -f one that is the same already is
     left alone. A file appears whole or not at all, with its permissions (never setuid) and time. Nothing is written

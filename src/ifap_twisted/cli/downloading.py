@@ -95,7 +95,7 @@ class Download:
         if source.slash:
             raise NotADirectory(path=source.path)
         if into:
-            self._add_item(entry, self._open(destination, create=True), paths.local_parts(name))
+            self._add_item(entry, self._open(destination, create=self._recursive), paths.local_parts(name))
         else:
             parent, last = os.path.split(destination)
             self._add_item(entry, self._open(parent, create=False), (last,))
