@@ -10,10 +10,11 @@ from twisted.internet.defer import Deferred, fail
 
 from ifap_twisted.cli.localfiles import BLOCK
 from ifap_twisted.cli.uploading import FILES_IN_FLIGHT
-from ifap_twisted.core.limits import MAX_FILE_SIZE
+from ifap_twisted.core.limits import MAX_FILE_SIZE, WITHDRAWAL_SECONDS
 from ifap_twisted.core.values import Entry
-from ifap_twisted.errors import OutcomeUnknown, QuotaExceeded
+from ifap_twisted.errors import Conflict, OutcomeUnknown, QuotaExceeded
 from ifap_twisted.interfaces import IFilesystem
+from ifap_twisted.store.memory import Turnstile
 from tests.cli.bench import CommandLineTestCase
 
 
@@ -218,6 +219,36 @@ class TreeTests(CommandLineTestCase):
         self.assertEqual("1 new, 1 unchanged, 0 failed", self.put())
         self.assertEqual(b"a", self.content("x/a"))
         self.assertEqual("0 new, 2 unchanged, 0 failed", self.put())
+
+    def test_again_where_another_device_may_take_back_what_is_there(self) -> None:
+        """Its copy came too late and is the newest for a moment: it counts when its writer was not told otherwise."""
+        base = self.stored("x/a", b"base")
+        store = self.folder.store()
+        other = self.folder.device(store=store)
+        store.gate = turnstile = Turnstile("append", "remove")
+        late = other.put("x/a", b"a", expect=base)
+        self.stored("x/a", b"theirs")
+        turnstile.release(1)
+        self.assertEqual(b"a", self.content("x/a"))
+        self.assertTrue(json.loads(self.ifap("--json", "ls", "x/a").out)["unsettled"])
+        self.assertEqual("2 new, 0 unchanged, 0 failed", self.put())
+        turnstile.release()
+        self.failureResultOf(late, Conflict)
+        self.assertEqual(b"a", self.content("x/a"))
+        self.assertEqual("0 new, 2 unchanged, 0 failed", self.put())
+
+    def test_again_where_a_conflict_is_old(self) -> None:
+        """Nobody takes back what is there: that it stays in conflict is left to the user."""
+        store = self.folder.store()
+        other = self.folder.device(store=store)
+        store.gate = turnstile = Turnstile("append")
+        late = other.put("x/a", b"a")
+        self.stored("x/a", b"theirs")
+        turnstile.release()
+        self.successResultOf(late)
+        self.clock.advance(WITHDRAWAL_SECONDS)
+        self.assertEqual("1 new, 1 unchanged, 0 failed", self.put())
+        self.assertTrue(self.successResultOf(self.filesystem.stat("x/a")).conflict)
 
     def test_again_writes_nothing(self) -> None:
         """The second run appends no message, not even for directories."""

@@ -38,6 +38,16 @@ class ObservationTests(SynchronousTestCase):
         (placed,) = self.index.history("a").versions
         self.assertEqual(placed.places, (1, 2))
 
+    def test_a_message_that_is_read_twice_is_known_since_the_first_time(self) -> None:
+        """And its writer, who was told that it is stored, does not come to take it back (FORMAT 4.4)."""
+        self.index.observe(1, version("a", "v"), 10.0)
+        self.index.observe(1, version("a", "v"), 500.0)
+        (placed,) = self.index.history("a").versions
+        self.assertTrue(self.index.is_settled(placed, 10.0 + limits.WITHDRAWAL_SECONDS))
+        self.index.acknowledge(placed.version)
+        self.index.observe(1, version("a", "v"), 500.0)
+        self.assertTrue(self.index.is_settled(placed, 500.0))
+
     def test_the_same_id_with_other_metadata_is_another_version_and_told(self) -> None:
         """A vid collision (FORMAT 2.2)."""
         self.index.observe(1, version("a", "v"))

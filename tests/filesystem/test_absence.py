@@ -359,6 +359,18 @@ class WithdrawnTests(Absence):
         result(device.close())
         self.assertEqual(self.told(start()), [("rolled-back", "a")])
 
+    def test_nor_for_the_device_that_stored_it_however_short_a_while_ago(self) -> None:
+        """Its caller was told that it is stored: that is remembered over the end of the process."""
+        ledger = Ledger()
+        self.device = self.folder.device(store=self.store, marks=lambda *_folder: ledger)
+        _theirs, mine = self.conflict("a")
+        self.folder.clock.advance(2.0)
+        result(self.device.close())
+        device = self.folder.device(marks=lambda *_folder: ledger)
+        self.lose(mine)
+        result(device.refresh())
+        self.assertEqual(self.told(device), [("vanished", "a")])
+
     def test_nor_is_one_whose_caller_was_told_that_it_is_kept(self) -> None:
         """A conditional write that could not be taken back: both were kept, and the loss of one is told at once."""
         base = result(self.writer.put("a", b"base")).version

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from ifap_twisted.interfaces import IFilesystem
 
 FILES_IN_FLIGHT: Final = limits.APPENDS_IN_FLIGHT
+"""Puts on their way at a time; how many bytes of them are is the filesystem's to bound."""
 UNSURE: Final = frozenset({"unreadable", "write-pending"})
 """Warnings of a file that may be, or soon be, something else than its digest says."""
-"""Puts on their way at a time; how many bytes of them are is the filesystem's to bound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +214,9 @@ class Upload:
 
     async def _is_there(self, file: LocalFile, target: str) -> bool:
         known = self._known.get(target)
-        if known is None or known.type != "file" or known.deleted or known.missing or known.sha256 is None:
+        if known is None or known.type != "file" or known.deleted or known.sha256 is None:
+            return False
+        if known.missing or known.unsettled:
             return False
         if self._unsure & {target, None}:  # of very many that wait, not each is named
             return False

@@ -60,6 +60,7 @@ class Index:
 
         :param moment: when that was seen, on a clock that nobody sets.
         """
+        moment = min(moment, self._seen_at(uid, version))
         self.discard([uid])
         self._note(uid, version)
         copies = self._paths.setdefault(version.path, [])
@@ -83,6 +84,11 @@ class Index:
         if not paths.is_reserved(version.path):
             _raise_to(self._greatest_in_files, version.clock)
 
+    def _seen_at(self, uid: int, version: Version) -> float:
+        """Since when it is known at a place of which it may be read once more."""
+        there = self._paths.get(version.path, ())
+        return min((one.seen for one in there if uid in one.sealed and same_version(one.version, version)), default=inf)
+
     def reject(self, uid: int, error: DataError | NoVersion | None) -> None:
         """A message is there and is no version: None for foreign mail, what else it is, or why it cannot be used."""
         self.discard([uid])
@@ -100,6 +106,11 @@ class Index:
         return any(
             moment - one.seen >= limits.WITHDRAWAL_SECONDS for one in known if same_version(one.version, placed.version)
         )
+
+    def may_be_withdrawn(self, path: str, vid: str, moment: float) -> bool:
+        """Whether another version was there first, and the writer of this one may take it back yet (FORMAT 4.4)."""
+        history = self.history(path)
+        return any(lost_race(history, one) and not self.is_settled(one, moment) for one in history.find(vid))
 
     def forget(self, uids: Iterable[int], moment: float = inf) -> None:
         """The server said that these are gone: who removed them is not known (FORMAT 5.5).
@@ -154,8 +165,11 @@ class Index:
         Those that others descend from are settled by that. It is for after the records were read (FORMAT 9.1).
         """
         for mark in marks:
-            copies = self._paths.get(mark.version.path, [])
-            if not (any(known.is_copy(mark.version) for known in copies) or self._is_on_record(mark)):
+            there = [known for known in self._paths.get(mark.version.path, ()) if known.is_copy(mark.version)]
+            if mark.since == -inf:  # its writer takes it back no more, however short a while ago it was written
+                for known in there:
+                    known.seen = -inf
+            if not (there or self._is_on_record(mark)):
                 self._miss(mark)
 
     def _is_on_record(self, mark: Mark) -> bool:

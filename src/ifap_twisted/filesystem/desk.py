@@ -236,14 +236,23 @@ class Desk:
 
     def entry_of(self, found: Found) -> Entry:
         """The entry of a version that was found."""
-        return replace(found.entry, locked=self.book.locked(found.placed.version.path))
+        return self._settling(replace(found.entry, locked=self.book.locked(found.placed.version.path)))
 
     def with_locks(self, entries: list[Entry]) -> list[Entry]:
-        """The same entries, those of locked paths with their locks."""
+        """The same entries, those of locked paths with their locks, and saying which may be taken back yet."""
         locked = {path: lock for path in self.book.paths() if (lock := self.book.locked(path)) is not None}
+        entries = [self._settling(entry) for entry in entries]
         if not locked:
             return entries
         return [replace(entry, locked=locked[entry.path]) if entry.path in locked else entry for entry in entries]
+
+    def _settling(self, entry: Entry) -> Entry:
+        """Where it is in conflict, whether its writer may take it back yet; elsewhere its content stays in any case."""
+        if not entry.conflict:
+            return entry
+        index, now = self.view.index, self.view.elapsed()
+        names = (entry.path, entry.path.removesuffix(BESIDE))
+        return replace(entry, unsettled=any(index.may_be_withdrawn(name, entry.version, now) for name in names))
 
 
 def as_before(found: Found, **changes: object) -> Change:
