@@ -16,6 +16,7 @@ from ifap_twisted.errors import Conflict, OutcomeUnknown, QuotaExceeded
 from ifap_twisted.interfaces import IFilesystem
 from ifap_twisted.store.memory import Turnstile
 from tests.cli.bench import CommandLineTestCase
+from tests.filesystem.test_marking import Ledger
 
 
 class Passing:
@@ -220,6 +221,33 @@ class TreeTests(CommandLineTestCase):
         self.assertEqual(b"a", self.content("x/a"))
         self.assertEqual("0 new, 2 unchanged, 0 failed", self.put())
 
+    def test_again_where_very_much_was_found_damaged(self) -> None:
+        """All of that is stored anew, and nothing else."""
+        for number in range(30):
+            self.write(f"d/f{number}", b"content of %d" % number)
+        self.put()
+        for number in range(25):
+            (uid,) = self.filesystem.desk.view.index.history(f"x/f{number}").current.places
+            self.shelf.tamper(uid, self.shelf.messages[uid][:-100])
+        self.successResultOf(self.filesystem.check(read_data=100.0))
+        self.assertIn("The newest versions of 5 more cannot be read.", self.ifap("status").out)
+        self.assertEqual("25 new, 7 unchanged, 0 failed", self.put())
+        self.assertEqual("0 new, 32 unchanged, 0 failed", self.put())
+
+    def test_again_where_an_earlier_process_found_something_damaged(self) -> None:
+        """That is remembered."""
+        ledger = Ledger()
+        self.filesystem = self.folder.device(marks=lambda *_folder: ledger)
+        self.put()
+        (uid,) = self.filesystem.desk.view.index.history("x/a").current.places
+        self.shelf.tamper(uid, self.shelf.messages[uid][:-100])
+        self.assertEqual(7, self.ifap("cat", "x/a").status)
+        self.successResultOf(self.filesystem.close())
+        self.filesystem = self.folder.device(marks=lambda *_folder: ledger)
+        self.assertIn("could not be read when that was tried last", self.ifap("status").out)
+        self.assertEqual("1 new, 1 unchanged, 0 failed", self.put())
+        self.assertEqual(b"a", self.content("x/a"))
+
     def test_again_where_another_device_may_take_back_what_is_there(self) -> None:
         """Its copy came too late and is the newest for a moment: it counts when its writer was not told otherwise."""
         base = self.stored("x/a", b"base")
@@ -230,7 +258,7 @@ class TreeTests(CommandLineTestCase):
         self.stored("x/a", b"theirs")
         turnstile.release(1)
         self.assertEqual(b"a", self.content("x/a"))
-        self.assertTrue(json.loads(self.ifap("--json", "ls", "x/a").out)["unsettled"])
+        self.assertTrue(json.loads(self.ifap("--json", "ls", "x/a").out)["doubtful"])
         self.assertEqual("2 new, 0 unchanged, 0 failed", self.put())
         turnstile.release()
         self.failureResultOf(late, Conflict)

@@ -75,6 +75,13 @@ class DamageTests(SynchronousTestCase):
         result(self.device.put("a", b"hello"))
         self.assertEqual(self.unreadable(), [])
 
+    def test_what_is_no_file_of_the_user_is_not_named_as_one(self) -> None:
+        """Nobody can put a snapshot."""
+        result(self.device.snapshot())
+        (snapshot,) = self.device.desk.view.index.history("IFAP/metadata").versions
+        self.device.desk.view._known.spoil(snapshot.places[0], Truncated())
+        self.assertEqual((self.unreadable(), self.damage()), ([], {"truncated": 1}))
+
     def test_kinds(self) -> None:
         """Each kind of damage has its own code."""
         self.spoil("a")

@@ -40,8 +40,8 @@ async def ls(
     message is gone from the mail server.
 
     With --json each line is an Entry: path, type, size, modified, version, parents, versions, keep, deleted, mode,
-    mime, writer, conflict, locked, bound, missing, sha256, pending, unsettled (another version was there first, and the
-    device that wrote this one may take it back yet).
+    mime, writer, conflict, locked, bound, missing, sha256, pending, doubtful (its message could not be used when it was
+    read last, or another version was there first, and the device that wrote this one may take it back yet).
 
     Example::
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 FILES_IN_FLIGHT: Final = limits.APPENDS_IN_FLIGHT
 """Puts on their way at a time; how many bytes of them are is the filesystem's to bound."""
-UNSURE: Final = frozenset({"unreadable", "write-pending"})
-"""Warnings of a file that may be, or soon be, something else than its digest says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +76,7 @@ class Upload:
         self._plan = Plan()
         self._targets: set[str] = set()
         self._known: dict[str, Entry] = {}
-        self._unsure: set[str | None] = set()
+        self._waiting: set[str | None] = set()
         self._away = False
 
     async def run(self, sources: Sequence[str], destination: RemoteName) -> None:
@@ -189,9 +187,9 @@ class Upload:
                 self._plan.directories.append(clean)
 
     async def _look(self) -> None:
-        """Learn what is there already, in one question for each SRC, and what of it cannot be relied upon."""
+        """Learn what is there already, in one question for each SRC, and over what of it another write waits."""
         status = await self._filesystem.status()
-        self._unsure = {notice.path for notice in status.warnings if notice.code in UNSURE}
+        self._waiting = {notice.path for notice in status.warnings if notice.code == "write-pending"}
         for root in self._plan.roots:
             try:
                 entries = await self._filesystem.list(root, recursive=True)
@@ -216,9 +214,8 @@ class Upload:
         known = self._known.get(target)
         if known is None or known.type != "file" or known.deleted or known.sha256 is None:
             return False
-        if known.missing or known.unsettled:
-            return False
-        if self._unsure & {target, None}:  # of very many that wait, not each is named
+        waits = self._waiting & {target, None}  # of very many that wait, not each is named
+        if known.missing or known.doubtful or waits:
             return False
         if (known.size, known.mode) != (file.size, file.mode):
             return False

@@ -114,7 +114,7 @@ OBJECTS: Final[Mapping[str, Schema]] = {
             "missing": BOOLEAN,
             "sha256": _MAYBE_TEXT,
             "pending": BOOLEAN,
-            "unsettled": BOOLEAN,
+            "doubtful": BOOLEAN,
         }
     ),
     "Entries": _object({"entries": {"type": "array", "items": {"$ref": "#/components/schemas/Entry"}}}),

@@ -107,10 +107,9 @@ class Index:
             moment - one.seen >= limits.WITHDRAWAL_SECONDS for one in known if same_version(one.version, placed.version)
         )
 
-    def may_be_withdrawn(self, path: str, vid: str, moment: float) -> bool:
+    def may_be_withdrawn(self, placed: Placed, moment: float) -> bool:
         """Whether another version was there first, and the writer of this one may take it back yet (FORMAT 4.4)."""
-        history = self.history(path)
-        return any(lost_race(history, one) and not self.is_settled(one, moment) for one in history.find(vid))
+        return lost_race(self.history(placed.version.path), placed) and not self.is_settled(placed, moment)
 
     def forget(self, uids: Iterable[int], moment: float = inf) -> None:
         """The server said that these are gone: who removed them is not known (FORMAT 5.5).

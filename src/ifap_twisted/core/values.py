@@ -268,7 +268,8 @@ class Entry:
     :ivar locked: the lock that holds on the path, as far as is known.
     :ivar missing: its message is gone from the server and nobody is known to have removed it (FORMAT 5.5).
     :ivar pending: it was accepted, and is not on the server yet.
-    :ivar unsettled: another version was there first, and the writer of this one may take it back yet (FORMAT 4.4).
+    :ivar doubtful: nobody should rely on it: its message could not be used when it was read last, or another version
+        was there first, and the writer of this one may take it back yet (FORMAT 4.4).
     """
 
     path: str
@@ -289,7 +290,7 @@ class Entry:
     missing: bool = False
     sha256: str | None = None
     pending: bool = False
-    unsettled: bool = False
+    doubtful: bool = False
 
     def to_json(self) -> dict[str, JSON]:
         """The object of DESIGN 4.5."""
@@ -312,7 +313,7 @@ class Entry:
             "missing": self.missing,
             "sha256": self.sha256,
             "pending": self.pending,
-            "unsettled": self.unsettled,
+            "doubtful": self.doubtful,
         }
 
     @classmethod
@@ -337,7 +338,7 @@ class Entry:
             missing=value.get("missing", False),
             sha256=value.get("sha256"),
             pending=value.get("pending", False),
-            unsettled=value.get("unsettled", False),
+            doubtful=value.get("doubtful", False),
         )
 
 

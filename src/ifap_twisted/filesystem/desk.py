@@ -236,23 +236,36 @@ class Desk:
 
     def entry_of(self, found: Found) -> Entry:
         """The entry of a version that was found."""
-        return self._settling(replace(found.entry, locked=self.book.locked(found.placed.version.path)))
+        return self.as_known([replace(found.entry, locked=self.book.locked(found.placed.version.path))])[0]
 
     def with_locks(self, entries: list[Entry]) -> list[Entry]:
-        """The same entries, those of locked paths with their locks, and saying which may be taken back yet."""
+        """The same entries, those of locked paths with their locks."""
         locked = {path: lock for path in self.book.paths() if (lock := self.book.locked(path)) is not None}
-        entries = [self._settling(entry) for entry in entries]
         if not locked:
             return entries
         return [replace(entry, locked=locked[entry.path]) if entry.path in locked else entry for entry in entries]
 
-    def _settling(self, entry: Entry) -> Entry:
-        """Where it is in conflict, whether its writer may take it back yet; elsewhere its content stays in any case."""
-        if not entry.conflict:
-            return entry
+    def as_known(self, entries: list[Entry]) -> list[Entry]:
+        """The same entries, saying which are doubtful."""
+        bad = self.view.unusable
+        suspects = {version.vid for uid in bad if (version := self.view.index.at(uid)) is not None}
+        return [
+            replace(entry, doubtful=self._is_doubtful(entry, bad))
+            if entry.conflict or entry.version in suspects
+            else entry
+            for entry in entries
+        ]
+
+    def _is_doubtful(self, entry: Entry, bad: Collection[int]) -> bool:
+        """Without a conflict the content stays, whatever its writer does."""
         index, now = self.view.index, self.view.elapsed()
-        names = (entry.path, entry.path.removesuffix(BESIDE))
-        return replace(entry, unsettled=any(index.may_be_withdrawn(name, entry.version, now) for name in names))
+        names = {entry.path, entry.path.removesuffix(BESIDE)}
+        found = [placed for name in names for placed in index.history(name).find(entry.version)]
+        return any(
+            (placed.places and set(placed.places).issubset(bad))
+            or (entry.conflict and index.may_be_withdrawn(placed, now))
+            for placed in found
+        )
 
 
 def as_before(found: Found, **changes: object) -> Change:

@@ -111,6 +111,11 @@ class Known:
         """What is to be read again by the next process: UIDs, with what was wrong there."""
         return self.suspects | {(uid, error.code) for uid, error in self._damage.items()}
 
+    @property
+    def unusable(self) -> Mapping[int, DataError | None]:
+        """Why contents of versions could not be used when they were last read, by an earlier process too, by UID."""
+        return {**dict.fromkeys(uid for uid, _code in self.suspects), **self._damage}
+
     def is_known_as(self, expected: Mapping[int, str], block: HeaderBlock) -> bool:
         """Whether a message is the one that was known by its UID (FORMAT 2.1).
 

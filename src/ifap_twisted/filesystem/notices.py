@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from ifap_twisted.core import paths
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import Notice, Version
 from ifap_twisted.errors import DataError
@@ -20,7 +21,7 @@ def notices(view: View, rejected: Mapping[int, DataError], unseen: Collection[st
 
     :param plainly: a collection may send plain EXPUNGE.
     """
-    damage = [*_unreadable(view, rejected), *_damaged(rejected), *_collisions(view)]
+    damage = [*_unreadable(view), *_damaged(rejected), *_collisions(view)]
     growing = [] if plainly else _growing(view)
     return [*_listing(view), *_missing(view), *damage, *_clashes(view), *_rekeying(view), *growing, *_unseen(unseen)]
 
@@ -137,22 +138,25 @@ def _thinned(thinned: Sequence[str]) -> list[Notice]:
     return [Notice(code="removed-by-other", text=text, path=thinned[0] if len(thinned) == 1 else None)]
 
 
-def _unreadable(view: View, rejected: Mapping[int, DataError]) -> list[Notice]:
-    """The first files of which it was found out that no message of the current version can be used."""
-    found: dict[str, DataError] = {}
-    for uid, error in rejected.items():
+def _unreadable(view: View) -> list[Notice]:
+    """The first files of which no message of the current version could be used when it was read, and how many more."""
+    bad = view.unusable
+    found: dict[str, DataError | None] = {}
+    for uid, error in bad.items():
         version = view.index.at(uid)
-        current = None if version is None else view.index.history(version.path).current
-        if current is not None and uid in current.places and rejected.keys() >= set(current.places):
+        reserved = version is None or paths.is_reserved(version.path)
+        current = None if version is None or reserved else view.index.history(version.path).current
+        if current is not None and uid in current.places and bad.keys() >= set(current.places):
             found[current.version.path] = error
-    return [_unusable(path, error) for path, error in list(found.items())[:MOST]]
+    told = [_unusable(path, error) for path, error in list(found.items())[:MOST]]
+    if len(found) > MOST:
+        told.append(Notice(code="unreadable", text=f"The newest versions of {len(found) - MOST} more cannot be read."))
+    return told
 
 
-def _unusable(path: str, error: DataError) -> Notice:
-    text = (
-        f"The newest version of this file cannot be read: {error.title()}. 'ifap put' writes the file anew; "
-        "'ifap versions' shows older ones."
-    )
+def _unusable(path: str, error: DataError | None) -> Notice:
+    why = "could not be read when that was tried last" if error is None else f"cannot be read: {error.title()}"
+    text = f"The newest version of this file {why}. 'ifap put' writes the file anew; 'ifap versions' shows older ones."
     return Notice(code="unreadable", text=text, path=path)
 
 

@@ -62,7 +62,7 @@ def directory(desk: Desk, name: str, *, recursive: bool, everything: bool) -> Se
         above = entries.implied_directories(hidden, name)
         known = {one.path for one in shown}
         hidden = [one for one in entries.directly_in([*hidden, *above], name) if one.path not in known]
-    return _by_name(desk.with_locks([*shown, *hidden]))
+    return _by_name(desk.as_known(desk.with_locks([*shown, *hidden])))
 
 
 def directory_then(desk: Desk, name: str, moment: float, *, recursive: bool) -> Sequence[Entry]:

@@ -136,6 +136,11 @@ class View:
         return self._known.rejected
 
     @property
+    def unusable(self) -> Mapping[int, DataError | None]:
+        """Why contents of versions could not be used when they were last read, by an earlier process too, by UID."""
+        return self._known.unusable
+
+    @property
     def aside(self) -> AbstractSet[tuple[int, str]]:
         """What a repair has set aside: UIDs, with what is wrong there."""
         return self._known.aside

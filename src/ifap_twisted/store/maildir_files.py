@@ -191,9 +191,7 @@ class MaildirFiles:
         names = {uid: name for uid, name in present.items() if uid not in unsettled}
         last = max([view.last, *names])
         pending = frozenset(uid for uid in unsettled if uid <= last)
-        view = replace(
-            view, last=last, pending=pending, names=names, young=len(unsettled), moment=next(self._moments)
-        )
+        view = replace(view, last=last, pending=pending, names=names, young=len(unsettled), moment=next(self._moments))
         if stored is not None and replace(view, names={}) == stored:
             return view, present
         return self._anchored(view, present), present
