@@ -108,6 +108,24 @@ class FollowingTests(SynchronousTestCase):
         scene.wait(STALE_SECONDS)
         self.assertEqual(result(scene.filesystem.get("f1")), b"1")
 
+    def test_a_server_that_is_away_is_not_asked(self) -> None:
+        """Who asks brings the next attempt to reach it forward: nobody did; when it is back, what is new is read."""
+        scene = Scene()
+        scene.store.gate = turnstile = Turnstile("poll")
+        scene.put()
+        scene.offline()
+        turnstile.release()
+        scene.wait(limits.CONNECT_SECONDS)
+        asked: list[bool] = []
+        poll = scene.store.poll
+        self.patch(scene.store, "poll", lambda **how: asked.append(scene.store.online) or poll(**how))
+        for _ in range(60):
+            scene.wait(60.0)
+        self.assertEqual(asked, [])
+        scene.online()
+        self.assertEqual((scene.view.index.is_file("f1"), scene.view.unread), (True, False))
+        self.assertEqual(set(asked), {True})
+
     def test_a_message_that_was_there_until_the_connection_broke_is_not_taken_for_withdrawn(self) -> None:
         """It was there for longer than its writer takes to take it back, and nobody saw it go (FORMAT 4.4, 5.5)."""
         scene = Scene()
