@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, execute, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.basedir.writer import MemoryWriter
-from ifap_twisted.core.limits import INLINE_BYTES
+from ifap_twisted.core.limits import INLINE_BYTES, WITHDRAWAL_SECONDS
 from ifap_twisted.core.values import ABSENT, Traits
 from ifap_twisted.errors import (
     Conflict,
@@ -233,6 +233,19 @@ class RivalTests(Writing):
         self.successResultOf(first)
         self.failureResultOf(second, StoredAsConflict)
         self.assertEqual(len(result(self.fresh().conflicts("a"))), 2)
+
+    def test_what_could_not_be_taken_back_in_time_stays(self) -> None:
+        """The removal waited in a line, or the machine slept: others rely by now on what they saw for ten minutes."""
+        store = self.folder.store()
+        store.gate = turnstile = Turnstile("append", "remove")
+        late = self.device(store).put("a", b"other", expect=ABSENT)
+        result(self.fresh().put("a", b"one"))
+        turnstile.release(1)
+        self.pass_time(WITHDRAWAL_SECONDS + 1.0)
+        turnstile.release()
+        self.failureResultOf(late, StoredAsConflict)
+        self.assertEqual(len(result(self.fresh().conflicts("a"))), 2)
+        self.assertEqual(self.folder.shelf.marked, set())
 
     def withdrawing(self, *orders: tuple[str, Exception]) -> Deferred[Any]:
         """The second of two rivals, whose connection breaks while it takes its own back."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
+from math import inf
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -19,7 +20,7 @@ from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.records import Records
 from ifap_twisted.core.values import Checked, FolderState, HeaderBlock, Sealed
-from ifap_twisted.errors import DataError, Renumbered
+from ifap_twisted.errors import DataError, Renumbered, TimedOut
 from ifap_twisted.filesystem.following import Following
 from ifap_twisted.filesystem.freshness import Freshness
 from ifap_twisted.filesystem.intake import Intake
@@ -240,12 +241,16 @@ class View:
 
     # Removing
 
-    async def remove(self, expected: Mapping[int, str], generation: int, due: Collection[int] | None = None) -> None:
+    async def remove(
+        self, expected: Mapping[int, str], generation: int, due: Collection[int] | None = None, *, until: float = inf
+    ) -> None:
         """Remove messages on purpose: nothing is missing afterwards (FORMAT 5.5).
 
         :param expected: the sealed id of each, by UID: a message of another one is never removed (FORMAT 2.1).
         :param generation: under which the UIDs were learnt.
         :param due: as for ``IMessageStore.remove``.
+        :param until: not after that moment, on the elapsed clock: the call may wait in a line, or through a sleep.
+        :raises TimedOut: it is later when the server has shown them; none was removed.
         :raises Renumbered: one of the UIDs is that of another message now; none was removed, and everything is read
             anew, even where UIDVALIDITY is the same.
         :raises NotSupported, MarkedByOthers, StoreError: as ``IMessageStore.remove``.
@@ -255,7 +260,7 @@ class View:
         removing = self._known.removing
         removing.update(uids)
         try:
-            await self.store.remove(uids, self.uidvalidity, partial(self._known.is_known_as, expected), due)
+            await self.store.remove(uids, self.uidvalidity, partial(self._may_go, expected, until), due)
             if generation == self.generation:
                 self.following.vanished(uids)
         except Renumbered:
@@ -263,6 +268,11 @@ class View:
             raise
         finally:
             removing.difference_update(uids)
+
+    def _may_go(self, expected: Mapping[int, str], until: float, block: HeaderBlock) -> bool:
+        if self.elapsed() > until:
+            raise TimedOut("It took too long to remove it.")
+        return self._known.is_known_as(expected, block)
 
     async def unmark(self, uids: Collection[int] | None = None) -> None:
         """Take marks as deleted off versions; None: off all that stay (FORMAT 5.4).

@@ -39,8 +39,9 @@ class Withdrawal:
             return
         expected = terms.expect if isinstance(terms.expect, str) else None
         found = winner.version.vid
-        in_time = self._view.elapsed() - began <= limits.WITHDRAWAL_SECONDS
-        if not (in_time and await self._sending.forgets(sealed) and await self._took_back(sealed, own, generation)):
+        until = began + limits.WITHDRAWAL_SECONDS
+        in_time = self._view.elapsed() <= until and await self._sending.forgets(sealed)
+        if not (in_time and await self._took_back(sealed, own, generation, until)):
             self._view.index.acknowledge(own.version)  # it stays, and its caller is told so
             raise StoredAsConflict(
                 "Somebody changed the file at the same time; both versions were kept, see 'ifap conflicts'.",
@@ -53,14 +54,14 @@ class Withdrawal:
             raise unknown_error(sealed)
         raise Conflict("Somebody changed the file at the same time.", path=path, expected=expected, found=found)
 
-    async def _took_back(self, sealed: Sealed, own: Placed, generation: int) -> bool:
-        """Remove it; whether it is gone.
+    async def _took_back(self, sealed: Sealed, own: Placed, generation: int, until: float) -> bool:
+        """Remove it, but not after a moment on the elapsed clock; whether it is gone.
 
         :raises OutcomeUnknown:
         """
         try:
             expected = dict.fromkeys(own.places, sealed.sealed_id) | self._view.index.sealed_ids(own.places)
-            await self._view.remove(expected, generation)
+            await self._view.remove(expected, generation, until=until)
         except (NotSupported, ReadOnly):
             return False
         except StoreError:
