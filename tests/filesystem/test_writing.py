@@ -247,6 +247,28 @@ class RivalTests(Writing):
         self.assertEqual(len(result(self.fresh().conflicts("a"))), 2)
         self.assertEqual(self.folder.shelf.marked, set())
 
+    def test_what_the_server_does_not_show_may_be_there(self) -> None:
+        """Numbered anew while it was taken back, and not all of it is listed: nobody knows what became of the message."""
+
+        class Withholding(MemoryStore):
+            hides = False
+
+            def headers(self, first: int, last: int | None = None) -> Deferred[Any]:
+                newest = max(self.shelf.messages) if self.hides else 0
+                found = super().headers(first, last)
+                return found.addCallback(lambda blocks: {uid: one for uid, one in blocks.items() if uid != newest})
+
+        store = Withholding(self.folder.shelf, clock=self.folder.clock)
+        store.gate = turnstile = Turnstile("append", "remove")
+        late = self.device(store).put("a", b"other", expect=ABSENT)
+        result(self.fresh().put("a", b"one"))
+        turnstile.release(1)
+        store.hides = True
+        self.folder.shelf.renumber()
+        turnstile.release()
+        self.failureResultOf(late, OutcomeUnknown)
+        self.assertEqual(len(result(self.fresh().conflicts("a"))), 2)
+
     def withdrawing(self, *orders: tuple[str, Exception]) -> Deferred[Any]:
         """The second of two rivals, whose connection breaks while it takes its own back."""
         first, second, _one, _other = self.rivals(orders)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ifap_twisted.core import limits, planning
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import Sealed
-from ifap_twisted.errors import Conflict, NotSupported, ReadOnly, StoredAsConflict, StoreError
+from ifap_twisted.errors import Conflict, NotSupported, ReadOnly, StoredAsConflict, StoreError, Unavailable
 from ifap_twisted.filesystem.sending import Sending, Terms, unknown_error
 from ifap_twisted.filesystem.view import View
 
@@ -81,6 +81,8 @@ class Withdrawal:
             if places:
                 view.check_generation(view.generation)
                 await view.unmark(places)
+            elif view.incomplete:
+                raise Unavailable("The mail server does not list all messages.")
         except (StoreError, ReadOnly) as error:  # which means elsewhere that nothing was stored
             await self._sending.take_another_name()
             raise unknown_error(sealed) from error
