@@ -248,7 +248,7 @@ class RivalTests(Writing):
         self.assertEqual(self.folder.shelf.marked, set())
 
     def test_what_the_server_does_not_show_may_be_there(self) -> None:
-        """Numbered anew while it was taken back, and not all of it is listed: nobody knows what became of the message."""
+        """Numbered anew meanwhile, and not all of it is listed: nobody knows what became of the message."""
 
         class Withholding(MemoryStore):
             hides = False

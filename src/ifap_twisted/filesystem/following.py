@@ -123,7 +123,7 @@ class Following:
             self._read()
 
     def _read(self) -> None:
-        """Not while the server is away: all is read when it is back, and to ask would bring the next attempt forward."""
+        """Not while the server is away: all is read when it is back, and to ask would hasten the next attempt."""
         if self._reading and self._freshness.state not in {"offline", "stopped"}:
             detach(self._refresh(), self._log, "refreshing after news from the server")
 
