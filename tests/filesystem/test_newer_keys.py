@@ -225,3 +225,45 @@ class AlarmTests(NewerKeysCase):
     def test_away_and_renumbered(self) -> None:
         """Nor when the server gave new numbers meanwhile."""
         self.assertEqual(set(self.away(renumbered=True)) - {"connection", "renewed"}, set())
+
+
+class KeepingTests(NewerKeysCase):
+    """What a device writes with is what it keeps."""
+
+    def test_a_full_disk_at_opening(self) -> None:
+        """A device that was away and cannot keep the newer key reads with it, and writes with the one that it has."""
+        disk = Disk(Membership(keys=(KEY,)))
+        result(self.opened(disk).filesystem.close())
+        self.rekey()
+        self.over()
+        result(self.first.filesystem.put("new", b"new"))
+        disk.full = True
+        device = self.opened(disk).filesystem
+        self.assertEqual((result(device.get("new")), result(device.get("a"))), (b"new", b"2"))
+        result(device.put("there", b"there"))
+        self.assertEqual((device.desk.view.keys[0], disk.membership.keys), (KEY, (KEY,)))
+        self.assert_reads(self.first.filesystem, "there", b"there")
+        disk.full = False
+        result(device.refresh())
+        self.assertEqual(disk.membership.keys, self.disk.membership.keys)
+
+    def test_a_key_that_opens_nothing(self) -> None:
+        """Given to a device that has the right one, it is refused: nobody else would read what is written with it."""
+        there = dict(self.folder.shelf.messages)
+        for keys in ((Key.from_text("another"), KEY), (Key.from_text("another"),)):
+            disk = Disk(Membership(keys=keys, given=True))
+            with self.assertRaises(WrongKey):
+                self.opened(disk)
+            self.assertEqual(disk.membership.keys, keys)
+        self.assertEqual(dict(self.folder.shelf.messages), there)
+
+    def test_a_key_that_is_given(self) -> None:
+        """The former one, the newest, and one that opens some files only are taken, whatever else the device has."""
+        self.rekey()
+        self.over()
+        newest = self.disk.membership.keys[0]
+        self.write("other", b"other")
+        for keys in ((KEY, Key.from_text("another")), (newest, Key.from_text("another"))):
+            device = self.opened(Disk(Membership(keys=keys, given=True))).filesystem
+            self.assertEqual((result(device.get("a")), result(device.get("other"))), (b"2", b"other"))
+            self.assertEqual(device.desk.view.keys[0], newest)

@@ -126,6 +126,62 @@ class PassphraseTests(ServiceCase):
         self.assertEqual(before, ((settings.basedir or Path()) / "key.json").read_bytes())
 
     @running
+    async def test_a_newer_key_that_cannot_be_kept(self) -> None:
+        """Opened with the key that was given, a basedir under a passphrase is read with the newer one of the folder; it
+        is not written with, and none is drawn: nothing but the folder would keep it.
+        """
+        settings = self.settings()
+        service = await self.founded(settings)
+        assert service.opened is not None
+        key = Secret(service.opened.desk.view.keys[0].text)
+        await service.set_passphrase(PASSPHRASE)
+        await service.stopService()
+        before = ((settings.basedir or Path()) / "key.json").read_bytes()
+        again = self.service(settings, key=key)
+        await again.when_ready()
+        await self.refused(PassphraseRequired, again.change_key())
+        await again.stopService()
+        other = self.service(self.settings("two"), key=key)
+        await (await other.when_ready()).put("b", b"two")
+        done = await other.change_key()
+        await other.stopService()
+        late = self.service(settings, key=key)
+        filesystem = await late.when_ready()
+        assert late.opened is not None
+        self.assertEqual((b"one", b"two"), (await filesystem.get("a"), await filesystem.get("b")))
+        self.assertEqual(key.reveal(), late.opened.desk.view.keys[0].text)
+        await late.stopService()
+        self.assertEqual(before, ((settings.basedir or Path()) / "key.json").read_bytes())
+        last = self.service(settings, passphrase=PASSPHRASE)
+        await last.when_ready()
+        assert last.opened is not None
+        self.assertEqual(done.key, last.opened.desk.view.keys[0].fingerprint)
+        await last.stopService()
+
+    @running
+    async def test_another_key_that_is_given(self) -> None:
+        """One that opens nothing is refused, though the basedir has the right one, and is not kept; one of before does
+        not go before the newest.
+        """
+        settings = self.settings()
+        service = await self.founded(settings)
+        assert service.opened is not None
+        key = Secret(service.opened.desk.view.keys[0].text)
+        done = await service.change_key()
+        await service.stopService()
+        before = ((settings.basedir or Path()) / "key.json").read_bytes()
+        wrong = self.service(settings, key=Secret("another"))
+        await self.refused(WrongKey, wrong.when_ready())
+        await wrong.stopService()
+        self.assertEqual(before, ((settings.basedir or Path()) / "key.json").read_bytes())
+        again = self.service(settings, key=key)
+        await again.when_ready()
+        assert again.opened is not None
+        self.assertEqual(done.key, again.opened.desk.view.keys[0].fingerprint)
+        await again.stopService()
+        self.assertEqual(before, ((settings.basedir or Path()) / "key.json").read_bytes())
+
+    @running
     async def test_weak(self) -> None:
         """A weak one changes nothing."""
         service = await self.founded(self.settings())

@@ -41,6 +41,7 @@ class Membership:
     """What a device has to know to open a folder again.
 
     :ivar keys: those that are tried, the one that is written with first; empty with encryption off.
+    :ivar given: the first of them was given now, and is not one that the device had: it has to open something.
     :ivar dialect: the one that is asked for; ``found`` the one that the folder had when it was opened last.
     :ivar home: of the folder object, or None when it was never opened before (FORMAT 8.2).
     :ivar unlock: what the key slots of the folder are opened with, for their keys go before the known ones.
@@ -52,6 +53,7 @@ class Membership:
     found: str | None = None
     encrypted: bool = True
     keys: tuple[Key, ...] = ()
+    given: bool = False
     home: str | None = None
     unlock: Unlock | None = None
     generation: int = 0
@@ -154,7 +156,7 @@ class _Opening:
             slots = EarlierSlots(self.store, self.surroundings.worker)
             known = await self._unlocked(listing, slots)
             decided = await self._decided(listing, known, slots)
-            membership = await self._remembered(decided, known)
+            decided, membership = await self._remembered(decided, known)
             return await self._enter(listing, early, decided, membership)
         finally:
             early.stop()
@@ -172,11 +174,24 @@ class _Opening:
         if not keys:
             return known
         await slots.read(await worker(lambda: list(slots_of(listing.blocks))))
+        if known.given and known.unlock is None:
+            await self._check_given(listing, slots, keys[:1])
         followed = await slots.follow(keys, home or await self._named(listing, slots, keys))
         generation = max(generation, followed.generation)
         if known.unlock is not None:
             check_generation(generation, known.generation)
         return replace(known, keys=followed.keys, home=home, generation=max(generation, known.generation))
+
+    async def _check_given(self, listing: _Listing, slots: EarlierSlots, keys: tuple[Key, ...]) -> None:
+        """Nobody else would find what is written under a key that opens nothing here, whatever others open.
+
+        :raises WrongKey: and the other errors of a folder that no key opens. :raises StoreError: as :meth:`_decided`.
+        """
+        try:
+            if not (await slots.follow(keys, None)).generation:
+                await self.surroundings.worker(lambda: folder.check_keys(listing.blocks, keys, encrypted=True))
+        except WrongKey as error:
+            raise slots.failure or error from None
 
     async def _named(self, listing: _Listing, slots: EarlierSlots, keys: tuple[Key, ...]) -> str | None:
         """The home that the messages name: a slot of another folder with the same key is none of this one.
@@ -204,12 +219,22 @@ class _Opening:
             check_complete(*listing)
         return decided
 
-    async def _remembered(self, decided: _Decided, known: Membership) -> Membership:
-        """The dialect and the keys, kept before anything is written with them."""
-        name = decided.dialect.name
+    async def _remembered(self, decided: _Decided, known: Membership) -> tuple[_Decided, Membership]:
+        """The dialect and the keys, kept before anything is written with them.
+
+        Who cannot keep what the folder holds reads with that, and writes with the keys that it has (FORMAT 8.5).
+        """
+        name, own = decided.dialect.name, self.membership.keys
         membership = replace(known, dialect=name, found=name, keys=decided.keys)
-        await self.remember(membership)
-        return membership
+        try:
+            await self.remember(membership)
+        except IFAPError as error:
+            if not own or self.membership.unlock is not None or decided.keys == own:
+                raise
+            _log.warn("a newer key of the folder could not be kept yet: {why}", why=str(error))
+            decided = replace(decided, keys=tuple(dict.fromkeys((*own, *decided.keys))))
+            membership = replace(membership, keys=own, generation=self.membership.generation)
+        return decided, membership
 
     async def _enter(self, listing: _Listing, early: EarlyNews, decided: _Decided, membership: Membership) -> Opened:
         """Listen from here on, whatever fails afterwards."""

@@ -64,6 +64,7 @@ class Remembering:
         self._keyring = access.keyring
         self._from_keyring = False
         self._wrapping: Wrapping | None = None
+        self._first: Key | None = None
         self.in_force: Secret | None = None
         self.wraps = False
         self._identity: IWriterIdentity | None = None
@@ -89,7 +90,10 @@ class Remembering:
         self.in_force = passphrase = self._passphrase(entry, otherwise=given is not None)
         self._wrapping = None if passphrase is None else Wrapping(passphrase, self._random)
         kept = self._kept(entry, otherwise=given is not None) if encrypted and entry is not None else ()
-        keys = tuple(Key.from_text(secret.reveal()) for secret in (given, *kept) if secret is not None)
+        former = [Key.from_text(secret.reveal()) for secret in kept]
+        self._first = None if given is None else Key.from_text(given.reveal())
+        new = self._first is not None and self._first not in former  # one of before does not go before the newest
+        keys = (self._first, *former) if self._first is not None and new else tuple(former)
         unlock = self._unlock(entry, passphrase, opened=bool(keys)) if encrypted else None
         self.wraps = self._wrapping is not None and (
             (entry is not None and entry.wrapped is not None) or (unlock is not None and unlock.kind == PASSPHRASE)
@@ -99,6 +103,7 @@ class Remembering:
             found=None if entry is None else entry.dialect,
             encrypted=encrypted,
             keys=tuple(dict.fromkeys(keys)),
+            given=new and bool(former),
             home=None if entry is None else entry.home,
             unlock=unlock,
             generation=(0 if entry is None else entry.generation) or 0,
@@ -191,6 +196,11 @@ class Remembering:
         )
         before = self._file.find(self._settings.account, self._settings.folder)
         if before is not None and before.wrapped is not None and not (self.wraps or self._joining):
+            if any(key != self._first for key in membership.keys):
+                raise PassphraseRequired(
+                    "The folder has a newer key than the one that was given, which can be kept under the passphrase of "
+                    "the basedir only: set passphrase_file, or run the verb at a terminal."
+                )
             entry = replace(entry, key=None, earlier_keys=())  # a key that was given does not open what is closed
         self._note(self._file.store(entry, self._wrapping if self.wraps else None, former))
 
