@@ -127,11 +127,9 @@ class World:
     def run(self) -> None:
         """Kill, look, write, and go on; then to the end."""
         self._process(self.populate)
-        share = self._share()
-        for number in range(SIZE.kills):
-            last = self.random.randint(1, SOON) if number < SIZE.kills // 5 else self.random.randint(1, 2 * share)
-            if self._killed(last):
-                self.found["kills"] += 1
+        number = 0
+        while self.found["kills"] < SIZE.kills:
+            self.found["kills"] += self._killed(self._last_step())
             self._check("after a kill, with the former key", KEY)
             self._check("after a kill, with the newest key alone", self.place.key())
             if self.wrong:
@@ -141,15 +139,19 @@ class World:
             self._process(lambda reactor, path=path, content=content: self.write(reactor, path, content))  # type: ignore[misc]
             self.files[path] = content
             self.found["writes meanwhile"] += 1
+            number += 1
         self._finish()
 
     def _process(self, work: Any) -> Any:
         """Run it in a process of its own, which may take the longer the more files there are."""
         return in_process(work, SECONDS * max(1.0, len(self.files) / 100))
 
-    def _share(self) -> int:
-        """Steps between two kills, so that they come to the end about together."""
-        return max(1, (30 if self.account == "embedded" else 7) * len(self.files) // SIZE.kills)
+    def _last_step(self) -> int:
+        """After which a process is killed: soon at first, and where the change has ended: all kills are made."""
+        if self.found["kills"] < SIZE.kills // 5 or self.found["changes that came to their end"]:
+            return self.random.randint(1, SOON)
+        share = (30 if self.account == "embedded" else 7) * len(self.files) // SIZE.kills
+        return self.random.randint(1, max(2, 2 * share))
 
     def _killed(self, last: int) -> bool:
         try:
