@@ -17,6 +17,7 @@ from ifap_twisted.errors import (
     AlreadyExists,
     Conflict,
     Damaged,
+    DirectoryNotEmpty,
     IsADirectory,
     Locked,
     NoRoom,
@@ -136,6 +137,62 @@ class BesideTests(Queueing):
         self.hold_up("x")
         self.assertRaises(AlreadyExists, result, self.mine.make_directory("x"))
         self.assertEqual(self.heads("x"), {b"only copy"})
+
+    def test_remove(self) -> None:
+        """What was accepted only is removed, too, though nobody else has seen it, and can be brought back."""
+        self.hold_up("a")
+        self.assertRaises(Conflict, result, self.mine.remove("a", expect="AAAAAAAAAAAAAAAAAAAAAA"))
+        result(self.mine.remove("a"))
+        self.assertRaises(NotFound, result, self.mine.remove("a"))
+        result(self.mine.refresh())
+        self.assertEqual(self.status(self.mine).pending, 0)
+        self.assertEqual(result(self.others().list("/")), [])
+        result(self.others().undelete("a"))
+        self.assertEqual(result(self.others().get("a")), b"only copy")
+
+    def test_remove_a_tree_of_which_nothing_has_arrived(self) -> None:
+        """It is a directory, which is removed as one."""
+        self.hold_up("x/deep/2")
+        self.assertRaises(IsADirectory, result, self.mine.remove("x"))
+        self.assertRaises(DirectoryNotEmpty, result, self.mine.remove_directory("x"))
+        result(self.mine.remove("x", recursive=True))
+        result(self.mine.refresh())
+        self.assertEqual(self.status(self.mine).pending, 0)
+        self.assertEqual(result(self.others().list("/", recursive=True)), [])
+        self.assertEqual(result(self.others().undelete("x/deep/2")).path, "x/deep/2")
+
+    def test_remove_a_directory(self) -> None:
+        """It is not empty."""
+        result(self.mine.make_directory("x"))
+        self.hold_up("x/2")
+        self.assertRaises(DirectoryNotEmpty, result, self.mine.remove_directory("x"))
+        result(self.mine.refresh())
+        self.assertEqual([one.path for one in result(self.others().list("/", recursive=True))], ["x", "x/2"])
+
+    def test_copy(self) -> None:
+        """It is made of what was accepted."""
+        result(self.mine.put("a", b"0"))
+        self.hold_up("a")
+        result(self.mine.copy("a", "b"))
+        self.assertEqual(result(self.others().get("b")), b"only copy")
+
+    def test_copy_while_it_cannot_arrive(self) -> None:
+        """It is refused: what is there is not what was asked for."""
+        result(self.mine.put("a", b"0"))
+        self.hold_up("a")
+        self.store.fail_next("append", QuotaExceeded("full"))
+        self.assertRaises(Unavailable, result, self.mine.copy("a", "b"))
+        self.assertRaises(NotFound, result, self.others().get("b"))
+
+    def test_move_and_copy_to_what_is_a_directory_soon(self) -> None:
+        """The name is taken."""
+        result(self.mine.put("a", b"0"))
+        result(self.mine.put("d/f", b"0"))
+        self.hold_up("x/2")
+        for source in ("a", "d"):
+            self.assertRaises(AlreadyExists, result, self.mine.move(source, "x"))
+        self.assertRaises(AlreadyExists, result, self.mine.copy("d", "x"))
+        self.assertRaises(IsADirectory, result, self.mine.copy("a", "x"))
 
     def test_remove_a_tree(self) -> None:
         """What was accepted for it is removed, too, and can be brought back."""

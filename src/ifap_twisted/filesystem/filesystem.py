@@ -162,8 +162,10 @@ class Filesystem:
 
     def copy(self, source: RemotePath, destination: RemotePath, *, expect: Expect = None) -> Deferred[Entry]:
         """Copy a file or a directory."""
-        return self._after_batch(
-            lambda: renaming.copy(self.desk, self.desk.any_file(source), paths.clean_file(destination), expect=expect)
+        return self._when_arrived(
+            source,
+            lambda name: renaming.copy(self.desk, name, paths.clean_file(destination), expect=expect),
+            clean=self.desk.any_file,
         )
 
     def make_directory(self, path: RemotePath, *, parents: bool = False) -> Deferred[Entry]:

@@ -27,12 +27,12 @@ class _KeptError(Exception):
 async def remove(desk: Desk, path: str, *, recursive: bool, expect: Expect) -> None:
     """Write a tombstone for a file, or for everything below a directory."""
     await desk.view.current()
-    if desk.view.index.is_directory(path):
+    if desk.view.index.is_directory(path) or desk.writer.backlog.is_directory(path):
         if not recursive:
             raise IsADirectory(f"/{path} is a directory; removing it needs recursive.", path=path)
         await _remove_tree(desk, path)
         return
-    if _is_removal_missing(desk, path):
+    if _is_removal_missing(desk, path) or _is_accepted_only(desk, path):
         await _bury_all(desk, path, expect=expect)
         return
     found = desk.file(path)
@@ -53,6 +53,11 @@ def _is_removal_missing(desk: Desk, path: str) -> bool:
     """The file was removed, and what said so is gone from the server: to remove it once more says so again."""
     history = desk.view.index.history(path)
     return bool(history) and not history.live and any(head.missing for head in history.heads)
+
+
+def _is_accepted_only(desk: Desk, path: str) -> bool:
+    """The file waits for the server, and nothing else is there."""
+    return not desk.view.index.history(path).live and desk.writer.history(path).live
 
 
 def _check_there(desk: Desk, path: str) -> None:
@@ -124,8 +129,8 @@ async def keep_directory(desk: Desk, path: str) -> None:
 async def remove_directory(desk: Desk, path: str) -> None:
     """Remove an empty directory."""
     await desk.view.current()
-    if not desk.view.index.is_directory(path):
-        if desk.view.index.is_file(path):
+    if not (desk.view.index.is_directory(path) or desk.writer.backlog.is_directory(path)):
+        if desk.view.index.is_file(path) or desk.writer.backlog.accepted(path):
             raise NotADirectory(f"/{path} is a file, not a directory.", path=path)
         raise NotFound(f"There is no directory /{path}.", path=path)
     if not path:
@@ -137,7 +142,7 @@ async def remove_directory(desk: Desk, path: str) -> None:
 
 
 def _check_empty(desk: Desk, path: str) -> None:
-    if desk.view.index.has_children(path):
+    if desk.view.index.has_children(path) or desk.writer.backlog.is_directory(path):
         raise DirectoryNotEmpty(f"/{path} is not empty.", path=path)
 
 

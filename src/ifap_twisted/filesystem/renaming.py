@@ -200,7 +200,8 @@ def _check_movable(source: str) -> None:
 
 
 def _check_free(desk: Desk, destination: str) -> None:
-    if desk.view.index.is_directory(destination) or desk.view.index.is_file(destination):
+    index, backlog = desk.view.index, desk.writer.backlog
+    if index.is_directory(destination) or index.is_file(destination) or backlog.concerns(destination):
         raise AlreadyExists(f"/{destination} exists already.", path=destination)
     desk.check_hides_nothing(destination)
     try:
