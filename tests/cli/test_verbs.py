@@ -354,7 +354,7 @@ class InterruptedTests(CommandLineTestCase):
 
     def interrupted(self, *arguments: str) -> Outcome:
         """What the verb says."""
-        for method in ("remove", "versions"):
+        for method in ("remove", "versions", "check"):
             self.patch(self.filesystem, method, lambda *_paths, **_more: Deferred())
         original = self.runner
 
@@ -377,8 +377,16 @@ class InterruptedTests(CommandLineTestCase):
 
     def test_what_changes_nothing(self) -> None:
         """It ends with 130, and there is nothing to say."""
-        shown = self.interrupted("versions", "a")
-        self.assertEqual((130, "", ""), (shown.status, shown.out, shown.err))
+        for arguments in (["versions", "a"], ["check", "--read-data"]):
+            shown = self.interrupted(*arguments)
+            self.assertEqual((130, "", ""), (shown.status, shown.out, shown.err))
+
+    def test_a_check_that_changes_something(self) -> None:
+        """Where it was asked to."""
+        for option in ("--repair", "--bind", "--accept"):
+            shown = self.interrupted("check", option)
+            self.assertEqual(130, shown.status)
+            self.assertIn("may be done or not", shown.err)
 
 
 class WatchTests(CommandLineTestCase):

@@ -79,4 +79,5 @@ command = filesystem_verb(
     click.Option(["--bind"], is_flag=True, help="Bind what the reference programs wrote to its contents."),
     click.Option(["--repair"], is_flag=True, help="Say what can be mended, and mend it."),
     click.Option(["--accept"], is_flag=True, help="Say that what is hidden is known to be gone for good."),
+    changes=lambda values: any(values[name] for name in ("bind", "repair", "accept")),
 )

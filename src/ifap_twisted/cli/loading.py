@@ -125,19 +125,21 @@ def filesystem_verb(
     *parameters: click.Parameter,
     name: str | None = None,
     away: Callable[[Mapping[str, object]], bool] = lambda _values: False,
-    changes: bool = False,
+    changes: bool | Callable[[Mapping[str, object]], bool] = False,
 ) -> Verb:
     """A verb ``async def function(filesystem, session, **values)``; its docstring is the help text.
 
     :param away: whether, with these values, it can do its work while the mail server is away.
-    :param changes: it changes something, of which may be done what was on its way when it is interrupted.
+    :param changes: whether it changes something, perhaps with these values only: when it is interrupted, what was on its
+        way may be done.
     """
 
     def begin(options: Options, **values: object) -> Work:
         from ifap_twisted.cli.session import working_on  # noqa: PLC0415 -- imports Twisted
 
         options.away = away(values)
-        return working_on(lambda filesystem, session: function(filesystem, session, **values), changes=changes)
+        changing = changes(values) if callable(changes) else changes
+        return working_on(lambda filesystem, session: function(filesystem, session, **values), changes=changing)
 
     return _verb(function, begin, parameters, name)
 
