@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.basedir import Basedir
@@ -534,6 +534,20 @@ class UnknownTests(LockCase):
         """What waited behind the holder's lock is ended, and it is told that the path is locked all the same."""
         self.assertEqual(self.refused(self.two.fs.unlock("a", force=False), Locked).holder, "one@home")
         self.assertEqual([lock.holder for lock in self.done(self.two.fs.locks())], ["one@home"])
+
+    def test_unlock_by_force_while_the_holder_ends_its_own(self) -> None:
+        """What waited behind it was ended: that is told, and not that there was no lock."""
+        self.two.gate = self.two.store.gate = Turnstile("remove")
+        unlocking = self.two.fs.unlock("a", force=True)
+        self.done(self.one.fs.unlock("a"))
+        self.two.gate.release()
+        self.assertTrue(self.done(unlocking).mine)
+        self.assertEqual(self.done(self.two.fs.locks()), [])
+
+    def test_unlock_by_force_in_vain(self) -> None:
+        """Others lock it each time: it is not told as free."""
+        self.patch(Claims, "_break", lambda *_args: succeed(None))
+        self.assertEqual(self.refused(self.two.fs.unlock("a", force=True), Locked).holder, "one@home")
 
     def test_unlock_by_force(self) -> None:
         """The lock that holds is broken, and named."""

@@ -191,16 +191,18 @@ class Claims:
             await self._tidy(path, [known.places], generation)
 
     async def broken(self, path: str, *, force: bool) -> Lock:
-        """End the lock of another device."""
+        """End the lock of another device.
+
+        :raises Locked: without ``force``, or others take it again and again.
+        """
         broken: Lock | None = None
-        for _ in range(TRIES):
-            holding = self._book.holding(path)
-            if holding is None:
-                break
-            if not force:
+        tries = TRIES if force else 0
+        while (holding := self._book.holding(path)) is not None:
+            if not tries:
                 raise self.locked_error(path, holding)
             broken = broken or self._book.lock_of(path, holding)
             await self._break(path)
+            tries -= 1
         if broken is None:
             raise NotFound(f"/{path} is not locked.", path=path)
         return broken

@@ -75,7 +75,8 @@ class Locking:
                 holding = self._book.holding(path)
                 theirs = holding is not None and not self._book.is_mine(holding)
                 ended = await self._claims.ended(path, mine)
-                return await self._claims.broken(path, force=force) if theirs else ended
+                still = theirs and self._book.holding(path) is not None
+                return await self._claims.broken(path, force=force) if still else ended
             await self._book.forget(path)
             if own is not None and not force:
                 raise await self._claims.lost_before(path)
