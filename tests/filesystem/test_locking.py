@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -15,7 +17,8 @@ from ifap_twisted.basedir import Basedir
 from ifap_twisted.basedir.locks import FileLocks
 from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core.leases import PREFIX
-from ifap_twisted.core.values import ABSENT, Event, Receipt
+from ifap_twisted.core.values import ABSENT, Event, HeaderBlock, Receipt
+from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import (
     CallerError,
     Conflict,
@@ -511,6 +514,57 @@ class EndingTests(LockCase):
         self.done(self.two.fs.unlock("a", force=True))
         self.one.gate.release()
         self.refused(late, LeaseLost)
+        self.assertEqual(self.current(), b"first")
+
+
+class Slow(MemoryStore):
+    """On a slow line: what was asked for is as old as the question when it comes."""
+
+    line: Deferred[None] | None = None
+
+    @deferred
+    async def headers(self, first: int, last: int | None = None) -> Mapping[int, HeaderBlock]:
+        found = await super().headers(first, last)
+        if self.line is not None:
+            await self.line
+        return found
+
+
+class SlowTests(LockCase):
+    """A server that tells nothing by itself, and a refresh that takes two minutes."""
+
+    def test_a_lock_of_two_minutes_ago_is_respected(self) -> None:
+        """What is known was asked for then: the end of the answer makes it no newer."""
+        store = Slow(self.folder.shelf, clock=self.folder.clock, traits=replace(FULL_TRAITS, pushes=False))
+        three = Device(self.folder, store=store)
+        self.pass_time(60.0)
+        self.done(self.one.fs.put("b", b"1"))
+        store.line = line = Deferred()
+        refreshing = three.fs.desk.view.refresh()
+        self.pass_time(1.0)
+        self.done(self.one.fs.lock("a"))
+        self.pass_time(120.0)
+        store.gate = turnstile = Turnstile("poll")
+        store.line = None
+        line.callback(None)
+        self.done(refreshing)
+        putting = three.fs.put("a", b"overwritten")
+        self.pass_time(1.0)
+        turnstile.release()
+        self.refused(putting, Locked)
+        self.assertEqual(self.current(), b"first")
+
+    def test_a_lock_that_was_taken_while_the_folder_was_opened_is_respected(self) -> None:
+        """The first listing takes as long."""
+        store = Slow(self.folder.shelf, clock=self.folder.clock, traits=replace(FULL_TRAITS, pushes=False))
+        store.line = line = Deferred()
+        opening = self.folder.opening(store=store)
+        self.done(self.one.fs.lock("a"))
+        self.pass_time(120.0)
+        store.line = None
+        line.callback(None)
+        three = result(opening).filesystem
+        self.refused(three.put("a", b"overwritten"), Locked)
         self.assertEqual(self.current(), b"first")
 
 

@@ -130,8 +130,8 @@ def filesystem_verb(
     """A verb ``async def function(filesystem, session, **values)``; its docstring is the help text.
 
     :param away: whether, with these values, it can do its work while the mail server is away.
-    :param changes: whether it changes something, perhaps with these values only: when it is interrupted, what was on its
-        way may be done.
+    :param changes: whether it changes something, perhaps with these values only: when it is interrupted, what was on
+        its way may be done.
     """
 
     def begin(options: Options, **values: object) -> Work:

@@ -41,7 +41,7 @@ def make_desk(
     :param keys: those that are tried, the one that is written with first; empty with encryption off.
     :param journal: keeps what is on its way over the end of the process; None: it is kept in memory only.
     """
-    elapsed = surroundings.clock.seconds if surroundings.elapsed is None else surroundings.elapsed
+    elapsed = surroundings.elapses
     known = Known(store, dialect=dialect, keys=keys, elapsed=elapsed)
     book = LockBook(
         known, identity=surroundings.identity, elapsed=elapsed, watchers=watchers, memory=surroundings.locks

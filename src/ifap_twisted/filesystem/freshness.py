@@ -36,18 +36,23 @@ class Freshness:
         self.behind = False
         self.heard = float("-inf")
 
-    def begin(self, *, online: bool) -> None:
+    def begin(self, *, since: float, online: bool) -> None:
         """The folder was listed for the first time.
 
+        :param since: as for :meth:`renew`.
         :param online: the connection did not break meanwhile.
         """
-        self.renew()
+        self.renew(since)
         self.state = "connected" if online else "offline"
 
-    def renew(self) -> None:
-        """Everything was read just now."""
+    def renew(self, since: float) -> None:
+        """Everything was read.
+
+        :param since: when that was begun, on the elapsed clock: on a slow line what is read may be minutes old.
+        """
         self.behind = False
-        self._refreshed = self.heard = self._known.elapsed()
+        self._refreshed = since
+        self.heard = self._known.elapsed()
         self.last_refresh = date_by(self._clock)
 
     def doubt(self) -> None:

@@ -20,9 +20,13 @@ Decoded: TypeAlias = Version | DataError | NoVersion | None
 
 @implementer(IFolderListener)
 class EarlyNews:
-    """Listens while the folder is listed for the first time, and only notes whether anything happened."""
+    """Listens while the folder is listed for the first time, and only notes whether anything happened.
 
-    def __init__(self, store: IMessageStore) -> None:
+    :ivar since: from when on, on the elapsed clock.
+    """
+
+    def __init__(self, store: IMessageStore, since: float) -> None:
+        self.since = since
         self.any = False
         self.renumbering = False
         self.offline = False

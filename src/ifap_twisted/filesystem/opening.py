@@ -150,7 +150,7 @@ class _Opening:
     async def run(self) -> Opened:
         """In the order of events."""
         state = await self.store.open()
-        early = EarlyNews(self.store)
+        early = EarlyNews(self.store, self.surroundings.elapses())
         try:
             listing = await _first_listing(self.store, state)
             slots = EarlierSlots(self.store, self.surroundings.worker)

@@ -79,7 +79,7 @@ class Refreshing:
 
     async def _refresh_once(self) -> None:
         known = self._known
-        generation = known.generation
+        generation, began = known.generation, known.elapsed()
         now = await known.store.poll()
         known.claimed = now.exists
         plan = planning.plan_refresh(known.folder, now, known.index)
@@ -91,7 +91,7 @@ class Refreshing:
         if not plan.restart:
             known.check_read(generation)
         known.folder = now
-        self._freshness.renew()
+        self._freshness.renew(began)
         again = known.elapsed() - self._looked_again >= LOOK_AGAIN_SECONDS
         if again:
             self._newer_keys.look_again()

@@ -36,3 +36,8 @@ class Surroundings:
     locks: ILockMemory | None = None
     marks: Callable[[Sequence[Key], str, Dialect], IMarks] | None = None
     backlog: Backlog | None = None
+
+    @property
+    def elapses(self) -> Callable[[], float]:
+        """The clock of what elapses."""
+        return self.clock.seconds if self.elapsed is None else self.elapsed

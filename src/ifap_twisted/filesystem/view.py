@@ -74,7 +74,7 @@ class View:
         self.following.begin()
         if early.renumbering:
             raise Renumbered("The mail server renumbered the folder while it was opened.")
-        self.freshness.begin(online=not early.offline)
+        self.freshness.begin(since=early.since, online=not early.offline)
         await self.intake.build(blocks, self._known.generation, folder.uidvalidity)
         self._known.folder = folder
         self._known.claimed = folder.exists
