@@ -897,6 +897,14 @@ class NewsTests(FolderCase):
         self.successResultOf(done)
         self.assertIn(("vanished", [5]), talk.notes.told)
 
+    def test_thorough_takes_nothing_for_gone_that_is_not_listed(self):
+        """A listing that does not agree with EXISTS says nothing of what is not in it (FORMAT 2.5)."""
+        talk = self.known(3, 5, 9)
+        done = self.thorough(talk, "* 3 EXISTS", "* OK [UIDVALIDITY 7]")
+        talk.says("A5 OK", "* 1 FETCH (UID 3)", "A6 OK")
+        self.successResultOf(done)
+        self.assertEqual(talk.notes.told, [("arrived", 3)])
+
     def test_thorough_of_an_older_state(self):
         """A server that says that a known UID was not given yet shows an older state: nothing is taken for gone."""
         talk = self.known(3, 5, 9)

@@ -75,7 +75,7 @@ class Selecting:
         )
 
     async def _compare(self, known: list[int]) -> None:
-        """After selecting again, say what vanished meanwhile.
+        """After selecting again, say what vanished meanwhile, when each message that is there was listed (FORMAT 2.5).
 
         Numbers only ever close up, so the last known message having its old number proves that all before it are there.
         """
@@ -88,7 +88,10 @@ class Selecting:
                 return
         if selected.exists:
             await self._reading.by_number(1, selected.exists)
-        selected.note_gone(sorted(set(known).difference(selected.numbers.uids())))
+        if selected.complete:
+            selected.note_gone(sorted(set(known).difference(selected.numbers.uids())))
+        else:
+            selected.look_again = True
 
     async def poll(self, *, thorough: bool) -> FolderState:
         """Let the server say what is new; ``thorough`` selects the folder again."""
