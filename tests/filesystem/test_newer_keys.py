@@ -267,3 +267,73 @@ class KeepingTests(NewerKeysCase):
             device = self.opened(Disk(Membership(keys=keys, given=True))).filesystem
             self.assertEqual((result(device.get("a")), result(device.get("other"))), (b"2", b"other"))
             self.assertEqual(device.desk.view.keys[0], newest)
+
+
+class LostTests(NewerKeysCase):
+    """A key slot is gone."""
+
+    def lose(self, *uids: int) -> None:
+        self.folder.shelf.remove(uids)
+        result(self.first.filesystem.refresh())
+
+    def told(self) -> list[str]:
+        found = result(self.first.filesystem.check()).findings
+        return [one.severity for one in found if one.code == "key-slot"]
+
+    def test_either(self) -> None:
+        """A check tells it, a further run writes it anew, and whoever has one key only reads everything."""
+        before = self.seen(self.first.filesystem)
+        self.rekey()
+        self.assertEqual(self.told(), [])
+        newest = self.disk.membership.keys[0]
+        for some in (slice(1), slice(1, None), slice(None)):
+            self.lose(*self.slots()[some])
+            self.assertEqual(self.told(), ["damage"])
+            done = self.rekey()
+            self.assertEqual((done.drawn, done.sealed, self.told()), (False, 0, []))
+            self.over()
+            for key in (KEY, newest):
+                disk = Disk(Membership(keys=(key,)))
+                self.assertEqual(self.seen(self.opened(disk).filesystem), before)
+                self.assertEqual((disk.membership.keys, disk.membership.generation), ((newest, KEY), 2))
+
+    def test_the_copies_stay(self) -> None:
+        """Nothing under the former key goes while that does not lead to the newest."""
+        before = self.seen(self.first.filesystem)
+        self.rekey()
+        self.collect(self.first.filesystem)
+        self.lose(*self.slots())
+        self.later()
+        there = dict(self.folder.shelf.messages)
+        self.assertIn("key-slot", {one.code for one in self.collect(self.first.filesystem).messages})
+        self.assertLessEqual(there.keys(), self.folder.shelf.messages.keys())
+        self.assertEqual(self.seen(self.alone(KEY)), before)
+        self.rekey()
+        self.over()
+        self.assertLess(len(self.folder.shelf.messages), len(there))
+        self.assertEqual(self.seen(self.alone(KEY)), before)
+
+    def test_a_mailbox_put_back_from_before(self) -> None:
+        """The slots are not in it: a further run writes them, and what was written meanwhile is read by all."""
+        put_back = self.folder.shelf.back_up()
+        self.rekey()
+        result(self.first.filesystem.close())
+        put_back()
+        self.first = self.opened(self.disk)
+        away = self.opened(Disk(Membership(keys=(KEY,)))).filesystem
+        result(self.first.filesystem.put("new", b"new"))
+        done = self.rekey()
+        self.assertEqual((done.drawn, done.left), (False, 0))
+        for fs in (away, self.alone(KEY), self.alone()):
+            self.assert_reads(fs, "new", b"new")
+            self.assert_reads(fs, "a", b"2")
+
+    def test_a_key_that_is_none_of_the_folder(self) -> None:
+        """It was given once by mistake, and is kept: nothing is written for whoever has it."""
+        wrong = Key.from_text("another")
+        opened = self.opened(Disk(Membership(keys=(KEY, wrong))))
+        self.rekey(opened)
+        self.lose(*self.slots())
+        self.rekey(opened)
+        with self.assertRaises(WrongKey):
+            self.opened(Disk(Membership(keys=(wrong,))))

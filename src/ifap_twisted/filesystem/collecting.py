@@ -23,9 +23,10 @@ from ifap_twisted.core.resealing import Spare
 from ifap_twisted.core.retention import Reason
 from ifap_twisted.core.upkeep import drawn_together, unrecorded
 from ifap_twisted.core.values import Notice
-from ifap_twisted.errors import MarkedByOthers, NotSupported, ProtocolViolation, Renumbered, StoreError
+from ifap_twisted.errors import DataError, MarkedByOthers, NotSupported, ProtocolViolation, Renumbered, StoreError
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.expunging import Expunging
+from ifap_twisted.filesystem.keylines import lost_keys
 from ifap_twisted.filesystem.onebyone import OneByOne
 from ifap_twisted.filesystem.sparing import Sparing
 from ifap_twisted.filesystem.surveying import Survey, Surveyor, date_of
@@ -46,6 +47,11 @@ _NO_UIDPLUS = Notice(
 _READ_ONLY = Notice(code="read-only", text="The folder can only be read; nothing is collected.")
 _NO_DATES = Notice(
     code="no-dates", text="The mail server does not say when it received a message; no grace can be counted."
+)
+_LOST_KEYS = Notice(
+    code="key-slot",
+    text="A key slot that leads from a former key to the newest is gone, so the copies under former keys stay; "
+    "'ifap rekey' writes it anew.",
 )
 _RENUMBERED = Notice(
     code="renumbered",
@@ -167,7 +173,7 @@ class Collector:
 
     async def _spare(self, due: Collection[int], generation: int, spared: list[Spare]) -> Notice | None:
         """Look again, and remove the places that others take over; why it did not come to that."""
-        if (refusal := await self._look()) is not None:
+        if (refusal := await self._look() or await self._lines()) is not None:
             return refusal
         sparing = Sparing(self._desk, due, generation, plainly=self._desk.options.expunges_plainly)
         try:
@@ -177,6 +183,13 @@ class Collector:
         finally:
             spared.extend(sparing.removed)
         return None
+
+    async def _lines(self) -> Notice | None:
+        """The copies under a former key stay while that does not lead to the newest: somebody may have no other."""
+        try:
+            return _LOST_KEYS if await lost_keys(self._desk.view) else None
+        except (DataError, StoreError) as error:
+            return Notice(code=error.code, text=f"Copies under former keys were not removed: {error.detail}")
 
     async def _record(self, found: Survey) -> None:
         """Write what is about to be removed, and read it back."""

@@ -24,6 +24,7 @@ from ifap_twisted.errors import (
 )
 from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.drafting import new_vid
+from ifap_twisted.filesystem.keylines import lost_keys
 from ifap_twisted.filesystem.surroundings import Surroundings
 from ifap_twisted.filesystem.unlocking import MESSAGE_BYTES, SLOTS, Announced, Unlock, announced, read_slot
 from ifap_twisted.filesystem.view import View
@@ -59,6 +60,16 @@ class KeySlots:
         if not await self._is_begun(key):
             await self._write(Unlock.by_earlier(key), held, generation)
         return await self._write(Unlock.by_earlier(newest), held, generation)
+
+    async def restore(self) -> bool:
+        """Write the slots anew that are gone, so that each key of the folder leads to the others; False: none was.
+
+        :raises IFAPError: as :meth:`write_next`.
+        """
+        lost = await lost_keys(self._view)
+        for key in lost:
+            await self._write(Unlock.by_earlier(key), self._view.keys, await self.generation())
+        return bool(lost)
 
     async def begun(self) -> Key | None:
         """A new key that was to follow the newest one when a change was cut: its own slot is there, and no other.

@@ -116,6 +116,10 @@ class NewerKeys:
         if self._slots.forget_bad():
             self._looked_at = (self._looked_at[0], frozenset())
 
+    async def found_with(self, key: Key) -> Sequence[Key]:
+        """The keys that the slots, as they were read last, hold for whoever has this one alone."""
+        return (await self._slots.follow((key,), self._known.home)).keys
+
     async def follow(self) -> None:
         """Take a newer key, if there is one, and read again what no key opened.
 

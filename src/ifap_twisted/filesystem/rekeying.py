@@ -103,16 +103,18 @@ class Rekeying:
     async def run(self, progress: Progress = None) -> Rekeyed:
         """Finish an earlier change; where there is none, make a new key, and seal everything under it.
 
-        Where the copies under former keys are not removed yet, but could be, that is not over.
+        Where the copies under former keys are not removed yet, but could be, that is not over; nor is it where a slot
+        was gone that leads from one key to another.
 
         :raises NotSupported: the folder is not encrypted. :raises ReadOnly:
         :raises Unavailable: not all of the folder is known.
         :raises Renumbered, StoreError: it is gone on with when it is begun again.
         """
         await self._look()
+        restored = await self._slots.restore()
         done = await self._sealed(progress)
         rest = await self._rest(done)
-        drawn = not (done.made or rest.under_way)
+        drawn = not (restored or done.made or rest.under_way)
         if drawn:
             await self._draw()
             done = await self._sealed(progress)

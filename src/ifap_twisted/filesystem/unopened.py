@@ -12,6 +12,7 @@ from ifap_twisted.core.values import HeaderBlock
 from ifap_twisted.errors import DataError, ForeignKey, MessageGone, NewerVersionNeeded, StoreError, Tampered
 from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.desk import Desk
+from ifap_twisted.filesystem.keylines import lost_keys
 from ifap_twisted.filesystem.listing import runs
 from ifap_twisted.filesystem.unlocking import MESSAGE_BYTES, Announced, slot_in, slots_of
 
@@ -59,7 +60,22 @@ async def slot_findings(desk: Desk) -> list[Finding]:
     announced = [one for one in slots_of(blocks) if one.kind in FOLDER_KINDS and one.dialect == view.dialect]
     generation = await _generation(desk) if announced else None
     found = [await _look(desk, one, generation) for one in announced[: limits.SLOTS_TRIED]]
-    return list(_told([one for one in found if one is not None]))
+    return [*_told([one for one in found if one is not None]), *await _lost(desk)]
+
+
+async def _lost(desk: Desk) -> list[Finding]:
+    """Keys that do not lead to the others; where the folder objects are damaged, that is told apart."""
+    try:
+        lost = await lost_keys(desk.view)
+    except DataError:
+        return []
+    if not lost:
+        return []
+    text = (
+        "A key slot is gone with which one key of the folder finds the others: who has that key alone, or a passphrase "
+        "or recovery code of its time, cannot read everything. 'ifap rekey' writes it anew."
+    )
+    return [Finding("key-slot", DAMAGE, text, places=len(lost))]
 
 
 async def _generation(desk: Desk) -> int | None:
