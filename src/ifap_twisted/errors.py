@@ -7,7 +7,7 @@ sentence is fit to be shown to a person. Bugs are not wrapped: an ``AttributeErr
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 __all__ = [
     "AlreadyExists",
@@ -27,6 +27,7 @@ __all__ = [
     "IncompleteSource",
     "InvalidPath",
     "IsADirectory",
+    "KeyChanged",
     "KeyRequired",
     "LeaseLost",
     "Locked",
@@ -49,6 +50,7 @@ __all__ = [
     "ReadOnly",
     "Refused",
     "Renumbered",
+    "RevokedKey",
     "RolledBack",
     "SnapshotCorrupt",
     "Spliced",
@@ -324,6 +326,16 @@ class ForeignKey(DataError):
     code = "foreign-key"
 
 
+class RevokedKey(DataError):
+    """A message came under a key that had been revoked.
+
+    :ivar found: the version that it says it is, for whoever asks for it by its id; it counts for nothing.
+    """
+
+    code = "revoked-key"
+    found: Any = None
+
+
 class Tampered(DataError):
     """The content of a message was damaged or changed after it was written."""
 
@@ -457,6 +469,12 @@ class AuthenticationRefused(StoreError):
     """The mail server does not accept the user name or password."""
 
     code = "authentication-refused"
+
+
+class KeyChanged(StoreError):
+    """The key of the folder was revoked: log in with the new passphrase, recovery code or key (`ifap login`)."""
+
+    code = "key-changed"
 
 
 class NotTrusted(StoreError):

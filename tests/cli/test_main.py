@@ -37,7 +37,7 @@ DESIGN_4_2 = {
     "unlock": "--force",
     "resolve": "--keep --both",
     "passphrase": "--passphrase-file --new-passphrase-file",
-    "rekey": "--passphrase-file",
+    "rekey": "--revoke --passphrase-file --new-passphrase-file",
     "recovery": "--print --passphrase-file",
 }
 """What each verb of this version takes, beside the options of ifap itself."""

@@ -36,7 +36,7 @@ class SuccessionTests(SynchronousTestCase):
         old, new = key(1), key(2)
         slots = [slot(new, new, old), slot(old, new, old)]
         for keys in ((old,), (new,), (old, new)):
-            self.assertEqual(followed(slots, keys), ((new, old), 2))
+            self.assertEqual(followed(slots, keys)[:2], ((new, old), 2))
 
     def test_never_back(self) -> None:
         """Who has the newest stays with it, whichever slots are there."""
@@ -44,7 +44,7 @@ class SuccessionTests(SynchronousTestCase):
         slots = [slot(old, mid, old), slot(mid, new, mid, old, generation=3)]
         for some in ([], slots, slots[:1], slots[1:]):
             self.assertEqual(followed(some, (new, mid, old)).keys[0], new)
-        self.assertEqual(followed(slots, (old,)), ((new, mid, old), 3))
+        self.assertEqual(followed(slots, (old,))[:2], ((new, mid, old), 3))
 
     def test_two_at_once(self) -> None:
         """The first slot counts for whoever has the key before; everybody has both to read with."""

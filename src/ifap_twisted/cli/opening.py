@@ -6,7 +6,7 @@ Everything that the verbs need of ``ifap_twisted.service`` and of the control cl
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -168,6 +168,28 @@ async def change_key(
     from ifap_twisted.service import change_key as change  # noqa: PLC0415 -- with all that opening needs
 
     return await change(session.reactor, basedir, settings, passphrase=passphrase, progress=progress)
+
+
+async def revoke_key(
+    session: Session,
+    basedir: Basedir,
+    settings: Settings,
+    ask: Callable[[], Awaitable[Secret]],
+    *,
+    wanted: bool,
+    passphrase: Secret | None,
+    progress: Progress,
+) -> Rekeyed:
+    """Give the folder a new key which nobody gets by a former one; what became of it.
+
+    :param basedir: held.
+    :param ask: gives the new passphrase; asked where the folder has one, or where one is ``wanted``.
+    """
+    from ifap_twisted.service import revoke_key as revoke  # noqa: PLC0415 -- with all that opening needs
+
+    return await revoke(
+        session.reactor, basedir, settings, ask, wanted=wanted, passphrase=passphrase, progress=progress
+    )
 
 
 async def facts(session: Session, filesystem: IFilesystem) -> Mapping[str, JSON]:

@@ -11,7 +11,9 @@ from ifap_twisted.cli.problems import DAMAGED
 from ifap_twisted.cli.progress import steps
 
 if TYPE_CHECKING:
+    from ifap_twisted.cli.printing import Console
     from ifap_twisted.cli.session import Session
+    from ifap_twisted.filesystem.rekeying import Rekeyed
 
 LEFT: Final = "The mail server did not remove the former {what}: it still opens the folder. Run the verb again later."
 
@@ -74,6 +76,38 @@ async def run_rekey(session: Session, file: str | None) -> None:
         present = await needed_passphrase(session, basedir, settings, file)
         with steps(console, "Sealing anew") as progress:
             done = await opening.change_key(session, basedir, settings, present, progress)
+    _tell(console, done)
+    what = "The key was changed" if done.drawn else "An earlier change of the key was gone on with"
+    _tell_of_copies(console, what, done)
+
+
+async def run_revoke(session: Session, file: str | None, new_file: str | None) -> None:
+    """Revoke the key, and say what became of it, and what is to be done now."""
+    console = session.console
+    with opening.open_basedir(session.options) as basedir:
+        settings = opening.settings_of(basedir)
+        await hold_alone(session, basedir)
+        present = await needed_passphrase(session, basedir, settings, file)
+        with steps(console, "Sealing anew") as progress:
+            done = await opening.revoke_key(
+                session,
+                basedir,
+                settings,
+                lambda: new_passphrase(session, new_file),
+                wanted=new_file is not None,
+                passphrase=present,
+                progress=progress,
+            )
+    _tell(console, done)
+    what = "The key was revoked" if done.drawn else "An earlier revocation of the key was gone on with"
+    _tell_of_copies(console, what, done)
+    console.note("Other devices stop until they log in anew. Keep a copy of what 'ifap info --show-key' prints.")
+    console.note("A recovery code of before is void: 'ifap recovery --print' makes a new one.")
+    if settings.passphrase_file is not None:
+        console.note(f"{settings.passphrase_file} is read for the passphrase: write the new one into it.")
+
+
+def _tell(console: Console, done: Rekeyed) -> None:
     told = done.to_json()
     if console.json:
         console.object(told)
@@ -81,8 +115,10 @@ async def run_rekey(session: Session, file: str | None) -> None:
         console.warning(f"{failed['path']} (version {failed['version']}) keeps its former key: {failed['text']}.")
     if done.left:
         console.warning(f"{done.left} versions keep their former key; all devices go on reading them.")
-    what = "The key was changed" if done.drawn else "An earlier change of the key was gone on with"
-    console.note(f"{what}: {done.sealed} versions were sealed anew under the key {done.key}.")
-    console.note("'ifap gc' removes the copies under the former key when their grace is over.")
     if done.failed:
         console.status = console.status or DAMAGED
+
+
+def _tell_of_copies(console: Console, what: str, done: Rekeyed) -> None:
+    console.note(f"{what}: {done.sealed} versions were sealed anew under the key {done.key}.")
+    console.note("'ifap gc' removes the copies under the former key when their grace is over.")

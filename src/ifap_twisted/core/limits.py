@@ -49,6 +49,8 @@ WIRE_VERSIONS: Final = 5
 GRACE_SECONDS: Final = 7 * 86400.0
 LEAST_GRACE_SECONDS: Final = 86400.0
 """The shortest time between a plan and what it allows, whatever is configured."""
+REVOCATION_IDS: Final = 1_000_000
+"""Messages that one record of revoked keys names."""
 PLAN_ENTRIES: Final = 10_000
 """Places named by one plan object; what is more goes into another."""
 PLAN_BYTES: Final = 2 * MIB

@@ -54,6 +54,7 @@ _NONCE: Final = 12
 _SECRET: Final = 32
 _FIELDS: Final = frozenset({"commit", "generation", "home", "kdf", "nonce", "sealed", "type", "v"})
 _KEYS: Final = frozenset({"dialect", "generation", "home", "keys"})
+_REVOKED: Final = "revoked"
 
 Random = Callable[[int], bytes]
 
@@ -64,12 +65,14 @@ class Unwrapped:
 
     :ivar keys: of the folder, the newest first; ``generation`` counts them.
     :ivar home: of the folder; empty where it was not known yet.
+    :ivar revoked: the fingerprints of those keys that count only for what was there when they were revoked.
     """
 
     keys: tuple[Key, ...]
     home: str
     generation: int
     dialect: str
+    revoked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,14 +190,13 @@ def wrap(
         nonce=random(_NONCE),
         sealed=b"",
     )
-    content = _canonical(
-        {
-            "dialect": found.dialect,
-            "generation": found.generation,
-            "home": found.home,
-            "keys": [key.text for key in found.keys],
-        }
-    )
+    held: dict[str, JSON] = {
+        "dialect": found.dialect,
+        "generation": found.generation,
+        "home": found.home,
+        "keys": [key.text for key in found.keys],
+    }
+    content = _canonical(held | ({_REVOKED: sorted(found.revoked)} if found.revoked else {}))
     sealed = AESGCM(wrapping).encrypt(empty.nonce, content, _canonical(empty.associated()))
     slot = replace(empty, sealed=sealed)
     if len(slot.encode()) > limits.SLOT_BYTES:
@@ -215,13 +217,17 @@ def _unwrapped(content: bytes) -> Unwrapped:
         value = strict_json(content.decode("ascii"))
     except ValueError:
         raise malformed() from None
-    if not isinstance(value, dict) or value.keys() != _KEYS or not _are_keys(value["keys"]):
+    if not isinstance(value, dict) or value.keys() - {_REVOKED} != _KEYS or not _are_keys(value["keys"]):
+        raise malformed()
+    revoked = value.get(_REVOKED, [])
+    if not isinstance(revoked, list) or not all(isinstance(one, str) for one in revoked):
         raise malformed()
     return Unwrapped(
         keys=tuple(Key.from_text(text) for text in value["keys"]),
         home=short_text(value["home"]),
         generation=whole(value["generation"]),
         dialect=short_text(value["dialect"]),
+        revoked=frozenset(revoked),
     )
 
 

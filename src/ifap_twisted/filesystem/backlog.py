@@ -91,7 +91,7 @@ class Backlog:
         """It has arrived."""
         sealed_id, path = waiting.frozen.sealed_id, waiting.path
         self._waiting.pop(sealed_id, None)
-        if waiting.version is not None:
+        if waiting.version is not None and not self._waits(waiting.version.vid):
             self._overtaken.discard(waiting.version.vid)
             self._replaced.pop(waiting.version.vid, None)
         if path is not None and sealed_id in self._accepted.get(path, {}):
@@ -99,6 +99,10 @@ class Backlog:
             if not self._accepted[path]:
                 del self._accepted[path]
                 self._directories.subtract(paths.ancestors(path))
+
+    def _waits(self, vid: str) -> bool:
+        """Whether a version waits: one that was sealed anew does in another message."""
+        return any(one.version is not None and one.version.vid == vid for one in self)
 
     def put_in_place(self, sealed_id: str, frozen: Frozen, version: Version) -> None:
         """Let another message wait for one that waits: of the same path, and where it was in the order."""

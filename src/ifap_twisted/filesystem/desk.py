@@ -128,6 +128,8 @@ class Desk:
         history = self.view.index.history(path) or self.view.index.history(path.removesuffix(BESIDE))
         if not history:
             history = self._odd_history(path)
+        if (late := self._late(path, prefix)) is not None and not history.find(prefix):
+            return Found(history, late, path)
         if not history:
             raise NotFound(f"There is no file /{path}, and no version of it.", path=path)
         exact = history.find(prefix)
@@ -144,6 +146,11 @@ class Desk:
         if len(matching) > 1:
             raise VidCollision(f"Two different versions of /{path} carry the id {prefix}.", path=path)
         return Found(history, matching[0], path)
+
+    def _late(self, path: str, vid: str) -> Placed | None:
+        """What is set aside because it came under a revoked key, for whoever asks by its id (FORMAT 8.5)."""
+        late = sorted(self.view.late.items())
+        return next((Placed(one, (uid,)) for uid, one in late if (one.path, one.vid) == (path, vid)), None)
 
     def _check_gone(self, path: str, prefix: str) -> None:
         """A version that was there is not unknown (FORMAT 5.5).

@@ -71,7 +71,7 @@ class Drafting:
         self._identity = identity
         self._clock = clock
         self._worker = worker
-        self._random = random
+        self.random = random
         self._backlog = backlog
         self._keep = keep
         self._compat = compat
@@ -84,7 +84,7 @@ class Drafting:
 
     def new_vid(self) -> str:
         """A version's id (:func:`new_vid`)."""
-        return new_vid(self._random)
+        return new_vid(self.random)
 
     async def sealed(
         self,
@@ -189,7 +189,7 @@ class Drafting:
     async def _seal(self, draft: Draft, content: bytes) -> Sealed:
         key = self._view.keys[0] if self._view.keys else None
         now = date_by(self._clock)
-        work = partial(envelope.seal, draft, content, dialect=self._view.dialect, key=key, now=now, random=self._random)
+        work = partial(envelope.seal, draft, content, dialect=self._view.dialect, key=key, now=now, random=self.random)
         if len(content) <= limits.INLINE_BYTES:
             await self._slices.next()
             sealed = work()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from ifap_twisted.core import envelope, planning
+from ifap_twisted.core.copies import same_version
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import Sealed, Version
 from ifap_twisted.filesystem.backlog import Backlog
@@ -58,7 +59,9 @@ class Finishing:
     async def _finished(self, sealed: Sealed, terms: Terms) -> Placed | None:
         if self._view.records.was_collected(sealed.version):
             return None
-        placed = await self._sending.found(sealed)
+        placed = await self._sending.found(sealed) or self._sealed_by_others(sealed)
+        if placed is None and await self._seals_anew(sealed, terms):
+            return None
         if placed is None and not self._is_doubtful(sealed.version, terms):
             placed = (await self._sending.stored(sealed, None))[0]
         if placed is None or await is_outlived(self._view, placed):
@@ -66,6 +69,36 @@ class Finishing:
             return None
         self._view.index.acknowledge(placed.version)
         return placed
+
+    def _sealed_by_others(self, sealed: Sealed) -> Placed | None:
+        """The same version, sealed anew since by whoever changed the key (FORMAT 8.5)."""
+        there = self._view.index.history(sealed.version.path).find(sealed.version.vid)
+        return next((one for one in there if one.places and same_version(one.version, sealed.version)), None)
+
+    async def _seals_anew(self, sealed: Sealed, terms: Terms) -> bool:
+        """Under a key that was given up nothing is sent: the same version then waits under the newest one."""
+        view = self._view
+        if not view.left:
+            return False
+        dialect, keys = view.dialect, view.keys
+
+        def work() -> Sealed | None:
+            key = envelope.read_header_by(sealed.message, dialect=dialect, keys=keys, home=view.home)[1]
+            if key is None or key.fingerprint not in view.left:
+                return None
+            return envelope.reseal(
+                envelope.raw(sealed.message, dialect=dialect, keys=keys),
+                sealed.version,
+                dialect=dialect,
+                key=keys[0],
+                home=view.home or "",
+                random=self._drafting.random,
+            )[0]
+
+        anew = await self._worker(work)
+        if anew is not None:
+            await self._sending.replaced(sealed, anew, terms)
+        return anew is not None
 
     def _is_doubtful(self, version: Version, terms: Terms) -> bool:
         """Whether it would hide, or be hidden by, what only its number tells of.

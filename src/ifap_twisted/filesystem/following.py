@@ -124,7 +124,7 @@ class Following:
 
     def _read(self) -> None:
         """Not while the server is away: all is read when it is back, and to ask would hasten the next attempt."""
-        if self._reading and self._freshness.state not in {"offline", "stopped"}:
+        if self._reading and self._freshness.state not in {"offline", "stopped"} and not self._known.key_changed:
             detach(self._refresh(), self._log, "refreshing after news from the server")
 
     @deferred

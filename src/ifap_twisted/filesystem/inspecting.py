@@ -7,6 +7,7 @@ from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple
 
 from ifap_twisted.core import paths
+from ifap_twisted.core.copies import same_version
 from ifap_twisted.core.findings import (
     DAMAGE,
     FINISH_MOVE,
@@ -20,7 +21,7 @@ from ifap_twisted.core.findings import (
 )
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.values import Version
-from ifap_twisted.errors import DataError
+from ifap_twisted.errors import DataError, RevokedKey
 from ifap_twisted.filesystem.notices import notices
 from ifap_twisted.filesystem.view import View
 
@@ -71,6 +72,7 @@ def inspected(view: View, changed: Mapping[int, DataError], *, require_bound: bo
     lost = list(_lost(view, changed))
     yield from lost
     yield from _useless(view, changed, {uid for case in lost for uid in case.uids})
+    yield from _late(view)
     yield from _spoilt(view)
     yield from _collisions(view)
     yield from _half_moved(view)
@@ -116,14 +118,31 @@ def _useless(view: View, changed: Mapping[int, DataError], told: Container[int])
     :param told: the UIDs of those that were told already.
     """
     found: defaultdict[tuple[str, str | None, bool], dict[int, DataError]] = defaultdict(dict)
+    late = view.late
     for uid, error in {**view.index.rejected(), **changed}.items():
-        if uid not in told:
+        if uid not in told and uid not in late:
             found[error.code, error.path, (uid, error.code) in view.aside][uid] = error
     for (code, path, _aside), errors in found.items():
         uid, error = next(iter(errors.items()))
         text = error.detail if uid in changed else f"{error.title()}."
         finding = Finding(code, DAMAGE, text, path, places=len(errors), remedy=SET_ASIDE)
         yield Case(finding, tuple(errors)).known(view.aside)
+
+
+def _late(view: View) -> Iterator[Case]:
+    """What came under a revoked key (FORMAT 8.5); not what was sealed anew since, nor what is of no use any more."""
+    found: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for uid, version in view.late.items():
+        there = view.index.history(version.path).find(version.vid)
+        if not (paths.is_reserved(version.path) or any(same_version(one.version, version) for one in there)):
+            found[version.path, version.vid].append(uid)
+    for (path, vid), uids in found.items():
+        text = (
+            f"A version of this file came when its key had been revoked, and is set aside: 'ifap cat --version {vid}' "
+            f"shows it, 'ifap restore --version {vid}' takes it over."
+        )
+        finding = Finding(RevokedKey.code, WARNING, text, path, vid, len(uids), SET_ASIDE)
+        yield Case(finding, tuple(uids)).known(view.aside)
 
 
 def _spoilt(view: View) -> Iterator[Case]:

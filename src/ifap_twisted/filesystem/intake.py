@@ -11,7 +11,7 @@ from functools import partial
 from ifap_twisted.core import envelope, limits, paths
 from ifap_twisted.core.history import History
 from ifap_twisted.core.values import KEY_SLOT, OTHER_DIALECT, HeaderBlock, Version
-from ifap_twisted.errors import DataError, ForeignFolder, OtherDialect, Oversized, Plaintext
+from ifap_twisted.errors import DataError, ForeignFolder, OtherDialect, Oversized, Plaintext, RevokedKey
 from ifap_twisted.filesystem.events import news
 from ifap_twisted.filesystem.known import Known
 from ifap_twisted.filesystem.listing import Decoded, fill, made_of
@@ -99,6 +99,18 @@ class Intake:
         self._note({uid: found for uid, found in decoded.items() if uid in useless and found is not None}, former)
         self._weigh(blocks)
 
+    async def decode_anew(self, blocks: Mapping[int, HeaderBlock], generation: int) -> None:
+        """Decode headers that were decoded before, because other keys count now.
+
+        :param generation: of the index when they were asked for.
+        :raises Renumbered: their numbers mean nothing any more.
+        """
+        decoded, former = await self._decode(blocks, known=())
+        self._known.check_read(generation)
+        index = self._known.index
+        self._note({uid: found for uid, found in decoded.items() if uid in index and found is not None}, former)
+        self._weigh(blocks)
+
     def lose(self, uids: Collection[int], moment: float) -> None:
         """They are gone, and were there until that moment for all that is known."""
         known = self._known
@@ -178,6 +190,10 @@ class Intake:
             return (None if envelope.is_foreign(block.fields, known.dialect) else error), False
         if found.path.startswith(SLOTS) and not found.encrypted:
             return KEY_SLOT, False
+        if key is not None and known.revocation.refuses(key.fingerprint, found.sealed_id):
+            late = RevokedKey(path=found.path)
+            late.found = found
+            return late, False
         return found, key is not None and key != keys[0]
 
     # Noting

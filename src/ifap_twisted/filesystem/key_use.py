@@ -11,15 +11,19 @@ from ifap_twisted.core.values import Version
 class KeyUse:
     """Of each path the highest place under the newest key, and that under a former one.
 
-    It is for people only: what is sealed anew is decided by looking at the messages.
+    That is for people only: what is sealed anew is decided by looking at the messages.
+
+    :ivar former: the UIDs of what former keys opened; of what is gone, too.
     """
 
     def __init__(self) -> None:
         self._newest: dict[str, int] = {}
         self._former: dict[str, int] = {}
+        self.former: set[int] = set()
 
     def note(self, uid: int, version: Version, *, former: bool) -> None:
         """A message was opened, with a former key or with the newest one."""
+        (self.former.add if former else self.former.discard)(uid)
         tops = self._former if former else self._newest
         if not paths.is_reserved(version.path):
             tops[version.path] = max(uid, tops.get(version.path, 0))
@@ -30,8 +34,16 @@ class KeyUse:
         for uid, version in versions:
             self.note(uid, version, former=True)
 
+    def count_anew(self, versions: Iterable[tuple[int, Version]]) -> None:
+        """These are left, with their UIDs, of what was noted."""
+        former = set(self.former)
+        self.clear()
+        for uid, version in versions:
+            self.note(uid, version, former=uid in former)
+
     def clear(self) -> None:
         """Nothing is known."""
+        self.former.clear()
         self._newest.clear()
         self._former.clear()
 

@@ -12,12 +12,12 @@ async def lost_keys(view: View) -> list[Key]:
     newest where it does not lead to the former ones.
 
     Only those count that a folder object names: a key that was given by mistake, or drawn and not used, leads nowhere.
-    A change of the key that is to lock somebody out has to leave the keys before it out here.
+    Nor do those that were revoked: none leads to a newer one.
 
     :raises DataError: the folder objects are damaged, so that nobody knows.
     :raises Renumbered, StoreError: it cannot be told now.
     """
-    if len(view.keys) < 2:
+    if len(view.keys) < 2 or view.left - view.revocation.keys:  # a revocation is under way, and names its keys later
         return []
     await view.newer_keys.follow()
     if view.newer_keys.failure is not None:
@@ -25,6 +25,6 @@ async def lost_keys(view: View) -> list[Key]:
     objects = await folder.objects_of(view.store, view.index, view.dialect, view.keys)
     named = {one.key_id for one in objects if one.home == view.home}
     newest, *others = view.keys
-    former = [key for key in others if key.fingerprint in named]
+    former = [key for key in others if key.fingerprint in named - view.left]
     lost = [key for key in former if newest not in await view.newer_keys.found_with(key)]
     return lost if set(former) <= set(await view.newer_keys.found_with(newest)) else [newest, *lost]

@@ -26,7 +26,7 @@ from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.drafting import new_vid
 from ifap_twisted.filesystem.keylines import lost_keys
 from ifap_twisted.filesystem.surroundings import Surroundings
-from ifap_twisted.filesystem.unlocking import MESSAGE_BYTES, SLOTS, Announced, Unlock, announced, read_slot
+from ifap_twisted.filesystem.unlocking import MESSAGE_BYTES, SLOTS, Announced, Unlock, announced, read_slot, slot_in
 from ifap_twisted.filesystem.view import View
 
 
@@ -71,6 +71,47 @@ class KeySlots:
             await self._write(Unlock.by_earlier(key), self._view.keys, await self.generation())
         return bool(lost)
 
+    async def write_own(self) -> bool:
+        """Write a slot under the newest key itself, after others were revoked: who has that alone finds them (8.5).
+
+        Nothing where it is there; gives whether it was not. :raises IFAPError: as :meth:`write_next`.
+        """
+        key = self._view.keys[0]
+        unlock = Unlock.by_earlier(key)
+        if any(found.revoked for found in await self._opened(unlock) if found.keys[0] == key):
+            return False
+        await self._write(unlock, self._view.keys, await self.generation() + 1)
+        return True
+
+    async def opens(self, unlock: Unlock) -> bool:
+        """Whether any slot of the folder opens with this."""
+        return bool(await self._opened(unlock))
+
+    async def newest(self, kind: str) -> int:
+        """The greatest generation of which a slot of this kind says that it is; 0: there is none."""
+        found = [slot.generation for one in await self._announced(kind) if (slot := await self._slot(one)) is not None]
+        return max(found, default=0)
+
+    async def _announced(self, kind: str) -> list[Announced]:
+        blocks = [await self._block(uid) for uid in self._view.index.key_slots()]
+        found = [one for block in blocks if block is not None and (one := announced(block)) is not None]
+        return [one for one in found if self._is_ours(one, kind) and one.size <= MESSAGE_BYTES]
+
+    async def _slot(self, one: Announced) -> Slot | None:
+        try:
+            return slot_in(await self._view.store.message(one.uid), one)
+        except (DataError, MessageGone):
+            return None
+
+    async def _opened(self, unlock: Unlock) -> list[Unwrapped]:
+        found = []
+        for one in await self._announced(unlock.kind):
+            try:
+                found.append(await read_slot(self._view.store, one, unlock, self._surroundings.worker))
+            except (DataError, MessageGone):
+                continue
+        return found
+
     async def begun(self) -> Key | None:
         """A new key that was to follow the newest one when a change was cut: its own slot is there, and no other.
 
@@ -101,7 +142,13 @@ class KeySlots:
         view = self._view
         if view.read_only:
             raise ReadOnly("The folder can only be read: no key slot can be written to it.")
-        keys = Unwrapped(keys=tuple(held), home=view.home or "", generation=generation, dialect=view.dialect.name)
+        keys = Unwrapped(
+            keys=tuple(held),
+            home=view.home or "",
+            generation=generation,
+            dialect=view.dialect.name,
+            revoked=view.revocation.keys & {key.fingerprint for key in held},
+        )
         slot = await self._wrapped(keys, unlock)
         sealed = await self._sealed(slot)
         numbers, first = view.generation, view.index.highest + 1

@@ -10,8 +10,9 @@ from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.records import Records
-from ifap_twisted.core.values import Checked, FolderState, HeaderBlock
-from ifap_twisted.errors import DataError, Renumbered
+from ifap_twisted.core.revocations import Revocation
+from ifap_twisted.core.values import Checked, FolderState, HeaderBlock, Version
+from ifap_twisted.errors import DataError, KeyChanged, Renumbered, RevokedKey
 from ifap_twisted.filesystem.key_use import KeyUse
 from ifap_twisted.interfaces import IMessageStore
 
@@ -29,6 +30,10 @@ class Known:
     :ivar suspects: likewise, the contents that could not be used when they were read last, by an earlier process or
         because the server did not give them.
     :ivar checked: how far the checks are that a node makes by itself.
+    :ivar revocation: which keys count no more, and for what all the same (FORMAT 8.5).
+    :ivar left: the fingerprints of the keys that were given up for one that is known here: nothing is sent
+        under these.
+    :ivar key_changed: the key was revoked on another device: nothing is read or written any more.
     :ivar key_use: which files are under a former key, where the folder has more than one.
     :ivar changed: called when something became known, or is gone.
     """
@@ -49,6 +54,9 @@ class Known:
         self.aside: set[tuple[int, str]] = set()
         self.suspects: set[tuple[int, str]] = set()
         self.checked = Checked()
+        self.revocation = Revocation()
+        self.left: frozenset[str] = frozenset()
+        self.key_changed = False
         self.key_use = KeyUse()
         self._damage: dict[int, DataError] = {}
         self.changed: Callable[[], None] = do_nothing
@@ -89,6 +97,20 @@ class Known:
     def rejected(self) -> Mapping[int, DataError]:
         """Why messages of this folder cannot be used, by UID: their headers, or what was found when they were read."""
         return {**self._damage, **self.index.rejected()}
+
+    @property
+    def late(self) -> Mapping[int, Version]:
+        """What came under a revoked key, by UID: it is set aside."""
+        found = self.index.rejected().items()
+        return {uid: error.found for uid, error in found if isinstance(error, RevokedKey)}
+
+    def check_key(self) -> None:
+        """The key was not revoked, for all that is known here.
+
+        :raises KeyChanged:
+        """
+        if self.key_changed:
+            raise KeyChanged
 
     def damage_at(self, uid: int) -> DataError | None:
         """What was found when the content of a version was read last, or would have been."""

@@ -123,11 +123,12 @@ class Marking:
         """Into an index that stays: one that is being replaced would not pass on what comes now."""
         index = self._known.index
         while self._waiting and self._stays(index):
+            late = {version.sealed_id for version in self._known.late.values()}  # it is not missing (FORMAT 8.5)
             for path, marks in self._waiting.items():
                 await self._slices.next()
                 if not self._stays(index):
                     break
-                index.recall(marks)
+                index.recall([mark for mark in marks if mark.version.sealed_id not in late])
                 self._stored[path] = Seen.of(marks)
                 if any(mark.below for mark in marks):
                     self._look_for_replay(path, index.history(path))

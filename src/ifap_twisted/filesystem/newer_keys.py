@@ -8,6 +8,7 @@ ones, for whoever has that alone. A slot that cannot be read holds up nothing: i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from twisted.logger import Logger
 
@@ -82,10 +83,10 @@ class EarlierSlots:
         slots = [slot for _uid, slot in sorted(self._read.items(), key=lambda one: one[0]) if slot is not None]
         return [slot for slot in slots if home in (None, slot.home)]
 
-    async def follow(self, keys: Sequence[Key], home: str | None) -> Followed:
-        """The keys that they hold for whoever has these."""
+    async def follow(self, keys: Sequence[Key], home: str | None, revoked: AbstractSet[str] = frozenset()) -> Followed:
+        """The keys that they hold for whoever has these; none that a revoked one leads to."""
         slots = self.of(home)
-        return await self._worker(lambda: followed(slots, keys))
+        return await self._worker(lambda: followed(slots, keys, revoked))
 
 
 class NewerKeys:
@@ -150,7 +151,7 @@ class NewerKeys:
         if generation != self._looked_at[0]:
             self._slots.forget()
         await self._slots.read(slots)
-        found = await self._slots.follow(known.keys, known.home)
+        found = await self._slots.follow(known.keys, known.home, known.revocation.keys)
         known.check_read(generation)
         self.generation, before = max(self.generation, found.generation), known.keys
         kept = await self._kept(found)
@@ -169,10 +170,11 @@ class NewerKeys:
             known.keys = tuple(dict.fromkeys((*known.keys, *found.keys)))
             kept = False
         else:
-            self._take(found.keys)
+            self.take(found.keys)
         return kept
 
-    def _take(self, keys: tuple[Key, ...]) -> None:
+    def take(self, keys: tuple[Key, ...]) -> None:
+        """Go on with these, which are remembered."""
         known = self._known
         if keys[0] != known.keys[0]:
             known.key_use.change((uid, one) for uid in known.index.uids() if (one := known.index.at(uid)) is not None)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from ifap_twisted.core import paths
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import Notice, Version
-from ifap_twisted.errors import DataError
+from ifap_twisted.errors import DataError, KeyChanged, RevokedKey
 from ifap_twisted.filesystem.view import View
 
 SHOWN_OF_A_VID = 8
@@ -23,7 +23,32 @@ def notices(view: View, rejected: Mapping[int, DataError], unseen: Collection[st
     """
     damage = [*_unreadable(view), *_damaged(rejected), *_collisions(view)]
     growing = [] if plainly else _growing(view)
-    return [*_listing(view), *_missing(view), *damage, *_clashes(view), *_rekeying(view), *growing, *_unseen(unseen)]
+    return [
+        *_changed(view),
+        *_listing(view),
+        *_missing(view),
+        *damage,
+        *_clashes(view),
+        *_rekeying(view),
+        *_late(view),
+        *growing,
+        *_unseen(unseen),
+    ]
+
+
+def _changed(view: View) -> list[Notice]:
+    """The key was revoked on another device (FORMAT 8.5)."""
+    return [Notice(code="key-changed", text=KeyChanged.title() + ".")] if view.key_changed else []
+
+
+def _late(view: View) -> list[Notice]:
+    """What came under a revoked key (FORMAT 8.5)."""
+    count = len(view.late)
+    if not count:
+        return []
+    messages = "One message" if count == 1 else f"{count} messages"
+    text = f"{messages} came under a key that had been revoked, and count for nothing; 'ifap check' names the files."
+    return [Notice(code="revoked-key", text=text)]
 
 
 def _rekeying(view: View) -> list[Notice]:
@@ -162,8 +187,9 @@ def _unusable(path: str, error: DataError | None) -> Notice:
 
 def _damaged(rejected: Mapping[int, DataError]) -> list[Notice]:
     """One notice per kind, with how many; the first paths where they are known."""
-    counts = Counter(error.code for error in rejected.values())
-    titles = {error.code: error.title() for error in rejected.values()}
+    damaged = [error for error in rejected.values() if not isinstance(error, RevokedKey)]
+    counts = Counter(error.code for error in damaged)
+    titles = {error.code: error.title() for error in damaged}
     return [
         Notice(code=code, text=f"{titles[code]} ({count} message{'s' if count > 1 else ''}).")
         for code, count in sorted(counts.items())

@@ -13,7 +13,7 @@ from ifap_twisted.core.keys import Key
 from ifap_twisted.core.slots import RECOVERY
 from ifap_twisted.core.values import FolderState, HeaderBlock, Notice
 from ifap_twisted.deferreds import detach
-from ifap_twisted.errors import IFAPError, KeyRequired, WrongKey
+from ifap_twisted.errors import IFAPError, KeyChanged, KeyRequired, WrongKey
 from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.assembly import make_desk
 from ifap_twisted.filesystem.desk import Desk, Options
@@ -24,7 +24,7 @@ from ifap_twisted.filesystem.listing import EarlyNews
 from ifap_twisted.filesystem.marking import Marking
 from ifap_twisted.filesystem.newer_keys import EarlierSlots, Followed
 from ifap_twisted.filesystem.recovery import Place, Recovery
-from ifap_twisted.filesystem.rekeying import Rekeying
+from ifap_twisted.filesystem.revoking import Revoking
 from ifap_twisted.filesystem.surroundings import Surroundings
 from ifap_twisted.filesystem.unlocking import Unlock, check_generation, slots_of, unlock
 from ifap_twisted.filesystem.view import View
@@ -46,6 +46,7 @@ class Membership:
     :ivar home: of the folder object, or None when it was never opened before (FORMAT 8.2).
     :ivar unlock: what the key slots of the folder are opened with, for their keys go before the known ones.
     :ivar generation: the greatest of the keys that this device has seen; 0 for none.
+    :ivar revoked: the fingerprints of the keys that were revoked, as far as this device has seen (FORMAT 8.5).
     :ivar marked: the dialect of which the device kept rollback marks last (FORMAT 9.1).
     """
 
@@ -57,6 +58,7 @@ class Membership:
     home: str | None = None
     unlock: Unlock | None = None
     generation: int = 0
+    revoked: frozenset[str] = frozenset()
     marked: str | None = None
 
 
@@ -67,8 +69,19 @@ class Opened:
     filesystem: Filesystem
     membership: Membership
     slots: KeySlots
-    rekeying: Rekeying
+    rekeying: Revoking
     made_key: bool = False
+
+    @property
+    def present(self) -> Membership:
+        """What the device should remember now: the key may have been changed since it was opened."""
+        view, known = self.filesystem.desk.view, self.membership
+        return replace(
+            known,
+            keys=tuple(view.keys),
+            generation=max(known.generation, view.newer_keys.generation),
+            revoked=known.revoked | view.revocation.keys,
+        )
 
 
 async def open_folder(
@@ -89,8 +102,8 @@ async def open_folder(
     :param account: for people; ``account_key`` names it in the journal.
     :param remember: keeps what the device has to know; called before anything is written under a new key, and again
         when the folder is known.
-    :raises KeyRequired, WrongKey, WeakPassphrase, Plaintext, UnsupportedDialect, ForeignFolder, ReadOnly: nothing was
-        written.
+    :raises KeyRequired, WrongKey, WeakPassphrase, Plaintext, UnsupportedDialect, ForeignFolder, ReadOnly, KeyChanged:
+        nothing was written.
     """
     opening = _Opening(
         store=store,
@@ -166,21 +179,25 @@ class _Opening:
         known, worker = self.membership, self.surroundings.worker
         if not known.encrypted or folder.may_make_key(listing.blocks):
             return known
-        keys, home, generation = known.keys, known.home, 0
+        home, generation, revoked = known.home, 0, known.revoked
+        keys = tuple(sorted(known.keys, key=lambda key: key.fingerprint in revoked))
         if known.unlock is not None:
             found = await unlock(self.store, listing.blocks, known.unlock, worker)
-            keys, home = tuple(dict.fromkeys((*found.keys, *known.keys))), known.home or found.home or None
-            generation = found.generation
+            keys, home = tuple(dict.fromkeys((*found.keys, *keys))), known.home or found.home or None
+            generation, revoked = found.generation, revoked | found.revoked
         if not keys:
             return known
         await slots.read(await worker(lambda: list(slots_of(listing.blocks))))
         if known.given and known.unlock is None:
             await self._check_given(listing, slots, keys[:1])
-        followed = await slots.follow(keys, home or await self._named(listing, slots, keys))
-        generation = max(generation, followed.generation)
+        followed = await slots.follow(keys, home or await self._named(listing, slots, keys), revoked)
+        generation, revoked = max(generation, followed.generation), revoked | followed.revoked
         if known.unlock is not None:
             check_generation(generation, known.generation)
-        return replace(known, keys=followed.keys, home=home, generation=max(generation, known.generation))
+        if followed.keys[0].fingerprint in revoked:
+            raise KeyChanged("This key was revoked: give the new passphrase, recovery code or key (`ifap login`).")
+        generation = max(generation, known.generation)
+        return replace(known, keys=followed.keys, home=home, generation=generation, revoked=revoked)
 
     async def _check_given(self, listing: _Listing, slots: EarlierSlots, keys: tuple[Key, ...]) -> None:
         """Nobody else would find what is written under a key that opens nothing here, whatever others open.
@@ -245,7 +262,9 @@ class _Opening:
         marking: Marking | None = None
         try:
             desk.view.newer_keys.generation = membership.generation
+            desk.view.revoke(membership.revoked)
             await desk.view.load(*listing, early)
+            membership = await self._with_its_keys(desk.view, membership)
             membership = await self._at_home(desk.view, listing, membership)
             desk.view.newer_keys.remember = self._following(membership)
             marking = self._marking(desk.view, membership)
@@ -263,7 +282,7 @@ class _Opening:
             raise
         filesystem = self._filesystem(desk, decided, journal, recovery, marking)
         slots = KeySlots(desk.view, self.surroundings)
-        rekeying = Rekeying(desk, slots, self.surroundings, desk.view.newer_keys.remember)
+        rekeying = Revoking(desk, slots, self.surroundings, desk.view.newer_keys.remember)
         return Opened(
             filesystem=filesystem,
             membership=membership,
@@ -272,12 +291,23 @@ class _Opening:
             made_key=decided.made_key,
         )
 
+    async def _with_its_keys(self, view: View, membership: Membership) -> Membership:
+        """As the folder says which keys count; nothing else of it is believed before (FORMAT 8.5).
+
+        :raises KeyChanged: none of these.
+        """
+        view.newer_keys.remember, before = self._following(membership), tuple(view.keys)
+        await view.revoked_keys.look()
+        keys = membership.keys if tuple(view.keys) == before else tuple(view.keys)
+        return replace(membership, keys=keys, revoked=view.revocation.keys)
+
     def _following(self, membership: Membership) -> Callable[[Followed], Awaitable[None]]:
         """Keeps the keys when somebody changed them, before anything is written with them."""
 
         async def keep(found: Followed) -> None:
             generation = max(found.generation, membership.generation)
-            await self.remember(replace(membership, keys=found.keys, generation=generation))
+            revoked = membership.revoked | found.revoked
+            await self.remember(replace(membership, keys=found.keys, generation=generation, revoked=revoked))
 
         return keep
 

@@ -21,6 +21,7 @@ from ifap_twisted.filesystem.known import Known
 from ifap_twisted.filesystem.listing import runs
 from ifap_twisted.filesystem.newer_keys import NewerKeys
 from ifap_twisted.filesystem.objects import Objects
+from ifap_twisted.filesystem.revoked_keys import RevokedKeys
 from ifap_twisted.filesystem.turns import Turns
 from ifap_twisted.filesystem.watching import Watchers
 
@@ -36,6 +37,7 @@ class Refreshing:
 
     :param objects: whose records are read at the end of each refresh, where there are new ones.
     :param newer_keys: follows a change of the key, before that, and before anything is taken for gone.
+    :param revoked_keys: does not let it be followed elsewhere than where the revocation of a key leads.
     """
 
     _log = Logger()
@@ -48,6 +50,7 @@ class Refreshing:
         objects: Objects,
         watchers: Watchers,
         newer_keys: NewerKeys,
+        revoked_keys: RevokedKeys,
     ) -> None:
         self._known = known
         self._freshness = freshness
@@ -55,6 +58,7 @@ class Refreshing:
         self._objects = objects
         self._watchers = watchers
         self._newer_keys = newer_keys
+        self._revoked_keys = revoked_keys
         self._looked_again = known.elapsed()
         self._looked_to = self._filled_to = 0
         self._refreshes = Turns(self._refresh)
@@ -95,7 +99,9 @@ class Refreshing:
         again = known.elapsed() - self._looked_again >= LOOK_AGAIN_SECONDS
         if again:
             self._newer_keys.look_again()
+        await self._revoked_keys.look()
         await self._newer_keys.follow()
+        await self._revoked_keys.look()
         await self._objects.read_records()
         if again:
             self._looked_again = known.elapsed()

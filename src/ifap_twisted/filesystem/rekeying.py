@@ -16,6 +16,7 @@ from ifap_twisted.core import limits, paths
 from ifap_twisted.core.leases import PREFIX as LOCKS
 from ifap_twisted.core.plans import PLANS
 from ifap_twisted.core.resealing import spare
+from ifap_twisted.core.revocations import NOTICES
 from ifap_twisted.core.values import JSON
 from ifap_twisted.errors import IFAPError, NotSupported, ProtocolViolation, ReadOnly, Unavailable
 from ifap_twisted.filesystem import folder
@@ -45,6 +46,7 @@ class Rekeyed:
     :ivar failed: why a version could not be, by path and id: it stays under the key that it has.
     :ivar left: how many other versions are under former keys alone: of files that are in conflict since some minutes
         only, or of which something is missing; and those that are older than one that is under the newest key.
+    :ivar waiting: some of these are sealed anew by a later run.
     """
 
     key: str
@@ -52,6 +54,7 @@ class Rekeyed:
     sealed: int
     planned: int
     left: int = 0
+    waiting: bool = False
     failed: Mapping[tuple[str, str], IFAPError] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, JSON]:
@@ -74,12 +77,13 @@ class _Rest(NamedTuple):
     """What there is after everything was sealed anew that could be.
 
     :ivar planned: how many places were planned now. :ivar left: as in :class:`Rekeyed`.
-    :ivar under_way: something will be sealed, or removed, later.
+    :ivar under_way: something will be sealed, or removed, later; ``waiting``: sealed.
     """
 
     planned: int
     left: int
     under_way: bool
+    waiting: bool
 
 
 class Rekeying:
@@ -119,12 +123,16 @@ class Rekeying:
             await self._draw()
             done = await self._sealed(progress)
             rest = await self._rest(done)
+        return self._told(done, rest, drawn=drawn)
+
+    def _told(self, done: Resealing, rest: _Rest, *, drawn: bool) -> Rekeyed:
         return Rekeyed(
             key=self._desk.view.keys[0].fingerprint,
             drawn=drawn,
             sealed=len(done.made),
             planned=rest.planned,
             left=rest.left,
+            waiting=rest.waiting,
             failed=done.failed,
         )
 
@@ -252,6 +260,7 @@ class Rekeying:
             planned,
             sum((one.version.path, one.version.vid) not in done.failed for one in alone),
             under_way=waiting or (copies and (removable or planned > 0)),
+            waiting=waiting,
         )
 
     async def _sound(self, names: set[str]) -> set[int]:
@@ -260,8 +269,13 @@ class Rekeying:
         return await under_newest(self._desk, uids, view.generation)
 
     def _names(self) -> set[str]:
-        """All paths, but of what is soon of no use: locks end, plans and snapshots are made anew."""
+        """All paths, but of what is soon of no use: locks end, plans and snapshots are made anew.
+
+        Nor of what says to the holders of a revoked key that it is one: that they read under no other.
+        """
         snapshot = self._desk.view.dialect.snapshot_path
         return {
-            path for path in self._desk.view.index.paths() if path != snapshot and not path.startswith((LOCKS, PLANS))
+            path
+            for path in self._desk.view.index.paths()
+            if path != snapshot and not path.startswith((LOCKS, PLANS, NOTICES))
         }

@@ -29,6 +29,7 @@ from ifap_twisted.errors import (
     NotSupported,
     OutcomeUnknown,
     ProtocolViolation,
+    RevokedKey,
     Spliced,
     TooLarge,
     Unavailable,
@@ -207,7 +208,7 @@ class Resealing:
         view = self._desk.view
         aside = {uid for uid, _code in view.aside}
         for uid, error in view.index.rejected().items():
-            if uid > placed.places[-1] and uid not in aside:
+            if uid > placed.places[-1] and uid not in aside and not isinstance(error, RevokedKey):
                 raise error
 
     async def _take_back(self, sealed: Sealed, placed: Placed, generation: int) -> None:

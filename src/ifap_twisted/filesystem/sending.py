@@ -19,6 +19,7 @@ from ifap_twisted.errors import (
     Damaged,
     DataError,
     IFAPError,
+    KeyChanged,
     NotSupported,
     OutcomeUnknown,
     ProtocolViolation,
@@ -200,6 +201,7 @@ class Sending:
         To send again is safe: the same bytes are at worst another place of the same version (FORMAT 4.2).
 
         :raises OutcomeUnknown: nobody knows whether it is there.
+        :raises KeyChanged: the key was revoked before it came, or nobody knows that it was not (FORMAT 8.5).
         :raises ProtocolViolation: it is there, but not as it was sent.
         """
         self._view.own.begin(sealed)
@@ -217,6 +219,7 @@ class Sending:
                     sent_before = True
                     uid = await self._read_back(sealed, deadline)
                 if uid is not None:
+                    await self._view.revoked_keys.check()
                     self._not_shown.pop(sealed.sealed_id, None)
                     return self._placed(sealed, uid), not failing
             raise unknown_error(sealed)
@@ -227,7 +230,7 @@ class Sending:
             if (
                 sent_before
                 and isinstance(error, (*NOT_STORED, StoreError))
-                and not isinstance(error, ProtocolViolation)
+                and not isinstance(error, ProtocolViolation | KeyChanged)
             ):
                 raise unknown_error(sealed) from error  # it tells of the last sending only
             raise
@@ -246,6 +249,7 @@ class Sending:
             self._backlog.unclean = False
 
     async def _append(self, sealed: Sealed, sent: Callable[[Sealed], None] | None) -> None:
+        self._view.check_key()
         appending = self._view.store.append(sealed.message)
         if sent is not None:
             sent(sealed)
@@ -283,6 +287,8 @@ class Sending:
             try:
                 await self._view.store.poll(thorough=True)
                 await self._view.refresh()
+            except KeyChanged:
+                raise
             except (StoreError, DataError):
                 self._log.info("a write with an unknown outcome is looked for again")
             else:

@@ -125,7 +125,7 @@ class Surveyor:
             grace=max(options.grace, limits.LEAST_GRACE_SECONDS),
             in_use={*self._desk.in_use, *unfinished},
             snapshot=view.dialect.snapshot_path,
-            unreadable=max(view.index.rejected(), default=0),
+            unreadable=max(view.index.rejected().keys() - view.late.keys(), default=0),
             damaged=frozenset(view.rejected),
             objects=self._of_no_use(plans, records, now, uidvalidity),
         )

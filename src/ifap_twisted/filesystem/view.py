@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from math import inf
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from ifap_twisted.clocks import date_by
@@ -19,8 +19,9 @@ from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.records import Records
-from ifap_twisted.core.values import Checked, FolderState, HeaderBlock, Sealed
-from ifap_twisted.errors import DataError, Renumbered, TimedOut
+from ifap_twisted.core.revocations import Revocation
+from ifap_twisted.core.values import Checked, FolderState, HeaderBlock, Sealed, Version
+from ifap_twisted.errors import DataError, KeyChanged, Renumbered, TimedOut
 from ifap_twisted.filesystem.following import Following
 from ifap_twisted.filesystem.freshness import Freshness
 from ifap_twisted.filesystem.intake import Intake
@@ -32,6 +33,7 @@ from ifap_twisted.filesystem.marking import Marking
 from ifap_twisted.filesystem.newer_keys import NewerKeys
 from ifap_twisted.filesystem.objects import Objects
 from ifap_twisted.filesystem.refreshing import Refreshing
+from ifap_twisted.filesystem.revoked_keys import RevokedKeys
 from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.interfaces import IMarks, IMessageStore
 from ifap_twisted.workers import Worker
@@ -60,7 +62,10 @@ class View:
         self.freshness = Freshness(known, clock)
         self.intake = Intake(known, book, worker=worker, watchers=watchers, date=partial(date_by, clock))
         self.newer_keys = NewerKeys(known, self.intake, worker)
-        self.refreshing = Refreshing(known, self.freshness, self.intake, objects, watchers, self.newer_keys)
+        self.revoked_keys = RevokedKeys(known, self.intake, self.newer_keys, worker)
+        self.refreshing = Refreshing(
+            known, self.freshness, self.intake, objects, watchers, self.newer_keys, self.revoked_keys
+        )
         self.following = Following(known, self.freshness, self.intake, self.refreshing, clock=clock, watchers=watchers)
 
     # Opening and closing
@@ -110,6 +115,42 @@ class View:
     def keys(self) -> Sequence[Key]:
         """Those that are tried, the one that is written with first; empty with encryption off."""
         return self._known.keys
+
+    @property
+    def revocation(self) -> Revocation:
+        """Which keys count no more, and for what all the same (FORMAT 8.5)."""
+        return self._known.revocation
+
+    def revoke(self, fingerprints: Collection[str]) -> None:
+        """These keys are known to be revoked; called before anything is read."""
+        self._known.revocation = self._known.revocation.joined(fingerprints)
+        self._known.left |= frozenset(fingerprints)
+
+    @property
+    def left(self) -> AbstractSet[str]:
+        """The fingerprints of the keys that were given up for one that is known here."""
+        return self._known.left
+
+    @property
+    def late(self) -> Mapping[int, Version]:
+        """What came under a revoked key, by UID: it is set aside."""
+        return self._known.late
+
+    @property
+    def key_changed(self) -> bool:
+        """The key was revoked on another device: nothing is read or written any more."""
+        return self._known.key_changed
+
+    def check_key(self) -> None:
+        """Nothing is written any more when the key was revoked on another device.
+
+        :raises KeyChanged:
+        """
+        self._known.check_key()
+
+    def hold_key(self, key: Key) -> None:
+        """Read with one more key, which is not written with yet."""
+        self._known.keys = tuple(dict.fromkeys((*self._known.keys, key)))
 
     @property
     def behind(self) -> int:
@@ -224,16 +265,19 @@ class View:
         return self.freshness.last_refresh
 
     def refresh(self) -> Deferred[None]:
-        """Fires when a refresh that began after this call has ended."""
-        return self.refreshing.refresh()
+        """Fires when a refresh that began after this call has ended.
+
+        :raises KeyChanged: as :meth:`current` and :meth:`recent`: the key was revoked on another device.
+        """
+        return fail(KeyChanged()) if self.key_changed else self.refreshing.refresh()
 
     def current(self) -> Deferred[None]:
         """Fires when the view is fresh enough to answer from."""
-        return succeed(None) if self.freshness.is_current else self.recent()
+        return succeed(None) if self.freshness.is_current and not self.key_changed else self.recent()
 
     def recent(self) -> Deferred[None]:
         """Fires when the server was asked a moment ago: it may be late with what it tells by itself."""
-        return succeed(None) if self.freshness.is_recent else self.refresh()
+        return succeed(None) if self.freshness.is_recent and not self.key_changed else self.refresh()
 
     def advance(self) -> Deferred[None]:
         """Fires when the headers above the last known UID were read, by a FETCH sent after this call."""

@@ -8,6 +8,7 @@ from ifap_twisted.service.joining import (
     make_recovery_code,
     open_local,
     recover,
+    revoke_key,
 )
 from ifap_twisted.service.node import make_node
 from ifap_twisted.service.service import IFAPService
@@ -22,4 +23,5 @@ __all__ = [
     "make_recovery_code",
     "open_local",
     "recover",
+    "revoke_key",
 ]

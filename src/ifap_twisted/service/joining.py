@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -266,6 +266,27 @@ async def change_key(
     """
     async with _opened(reactor, basedir, settings, passphrase) as service:
         return await service.change_key(progress)
+
+
+@deferred
+async def revoke_key(
+    reactor: Any,
+    basedir: Basedir,
+    settings: Settings,
+    ask: Callable[[], Awaitable[Secret]],
+    *,
+    wanted: bool = False,
+    passphrase: Secret | None = None,
+    progress: Progress = None,
+) -> Rekeyed:
+    """Give the folder a new key which nobody gets by a former one; or go on with what was cut short.
+
+    :param basedir: held by the caller.
+    :param ask: gives the new passphrase; asked where the folder has one, or where one is ``wanted``.
+    :param progress: told how many versions of how many were sealed anew.
+    """
+    async with _opened(reactor, basedir, settings, passphrase) as service:
+        return await service.revoke_key(ask, wanted=wanted, progress=progress)
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from ifap_twisted.basedir.writer import FileWriter, MemoryWriter
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.slots import PASSPHRASE
+from ifap_twisted.core.values import JSON
 from ifap_twisted.credentials import read_secret_file
 from ifap_twisted.errors import PassphraseRequired, WrongKey
 from ifap_twisted.filesystem.backlog import Backlog
@@ -33,6 +34,9 @@ from ifap_twisted.workers import Worker
 
 MARKED: Final = "marks"
 """The key in ``key.json`` for the dialect of which rollback marks were kept: where there are none, they were lost."""
+
+REVOKED: Final = "revoked"
+"""The key in ``key.json`` for the fingerprints of revoked keys: what comes under these is not believed (FORMAT 8.5)."""
 
 
 class Remembering:
@@ -108,6 +112,7 @@ class Remembering:
             unlock=unlock,
             generation=(0 if entry is None else entry.generation) or 0,
             marked=None if entry is None else entry.extra.get(MARKED),
+            revoked=frozenset(() if entry is None else entry.extra.get(REVOKED, ())),
         )
 
     def _passphrase(self, entry: KeyEntry | None, *, otherwise: bool) -> Secret | None:
@@ -173,6 +178,11 @@ class Remembering:
 
         return self._worker(checked)
 
+    def is_in_force(self, unlock: Unlock) -> bool:
+        """Whether a passphrase is the one with which the folder was opened here."""
+        known = self.in_force
+        return known is not None and Unlock.by_passphrase(known).secret == unlock.secret
+
     def remember(self, membership: Membership) -> Deferred[None]:
         """Keep it durably, before anything is written under a key that nobody else has."""
         return self._worker(lambda: self._remember(membership))
@@ -192,7 +202,7 @@ class Remembering:
             key_id=None if key is None else key.fingerprint,
             fingerprint=None if key is None else key.fingerprint,
             generation=membership.generation or None,
-            extra={} if membership.marked is None else {MARKED: membership.marked},
+            extra=_extra(membership),
         )
         before = self._file.find(self._settings.account, self._settings.folder)
         if before is not None and before.wrapped is not None and not (self.wraps or self._joining):
@@ -203,6 +213,16 @@ class Remembering:
                 )
             entry = replace(entry, key=None, earlier_keys=())  # a key that was given does not open what is closed
         self._note(self._file.store(entry, self._wrapping if self.wraps else None, former))
+
+    def keeps_keys(self) -> Deferred[bool]:
+        """Whether a key that is remembered now is kept durably here."""
+        return self._worker(self._keeps_keys)
+
+    def _keeps_keys(self) -> bool:
+        if self._file is None:
+            return False
+        entry = self._file.find(self._settings.account, self._settings.folder)
+        return entry is None or entry.wrapped is None or self.wraps or self._joining
 
     def _note(self, entry: KeyEntry) -> None:
         self.kept = "wrapped" if entry.wrapped is not None else "clear" if entry.key is not None else "none"
@@ -265,6 +285,11 @@ class Remembering:
             return self._journal
 
         return opened
+
+
+def _extra(membership: Membership) -> dict[str, JSON]:
+    marked: dict[str, JSON] = {} if membership.marked is None else {MARKED: membership.marked}
+    return marked | ({REVOKED: sorted(membership.revoked)} if membership.revoked else {})
 
 
 def _in_file(path: Path | None) -> Secret | None:

@@ -6,7 +6,7 @@ It composes and waits; what it opens decides everything else.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -230,12 +230,15 @@ class IFAPService(Service):
         """
         opened, remembering = self._keys()
         removed = await wrapping.set_passphrase(opened, remembering, passphrase)
+        await self._use_passphrase(remembering, passphrase)
+        return removed
+
+    async def _use_passphrase(self, remembering: Remembering, passphrase: Secret) -> None:
         self._access = replace(self._access, passphrase=passphrase)
         try:
             await remembering.keep_in_keyring()
         except BadSettings as error:
             raise BadSettings(f"The passphrase is set, but it is not in the keyring. {error.detail}") from None
-        return removed
 
     @deferred
     async def keep_in_keyring(self) -> None:
@@ -260,6 +263,23 @@ class IFAPService(Service):
         :raises NotSupported, ReadOnly, StoreError: as ``Rekeying.run``.
         """
         return await self._keys()[0].rekeying.run(progress)
+
+    @deferred
+    async def revoke_key(
+        self, ask: Callable[[], Awaitable[Secret]], *, wanted: bool = False, progress: Progress = None
+    ) -> Rekeyed:
+        """Give the open folder a new key which nobody gets by a former one; cut short, it is gone on with.
+
+        :param ask: gives the new passphrase; asked where the folder has one, or where one is ``wanted``.
+        :raises CallerError, KeyChanged, NotSupported, ReadOnly, StoreError: as ``Revoking.revoke``.
+        """
+        opened, remembering = self._keys()
+        await opened.filesystem.finish()
+        secrets = wrapping.NewSecrets(opened, remembering, ask, wanted=wanted)
+        done = await opened.rekeying.revoke(secrets, progress)
+        if secrets.given is not None:
+            await self._use_passphrase(remembering, secrets.given)
+        return done
 
     def _keys(self) -> tuple[Opened, Remembering]:
         remembering = None if self._attempts is None else self._attempts.remembering

@@ -6,10 +6,11 @@ moment something that the user has opens the folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ifap_twisted.core import recovery_codes
 from ifap_twisted.core.slots import PASSPHRASE, RECOVERY
+from ifap_twisted.errors import CallerError, NotSupported
 from ifap_twisted.filesystem.opening import Opened
 from ifap_twisted.filesystem.unlocking import Unlock
 from ifap_twisted.secrecy import Secret
@@ -26,7 +27,7 @@ async def set_passphrase(opened: Opened, remembering: Remembering, passphrase: S
     """
     unlock = await remembering.strong(passphrase)
     uid = await opened.slots.write(unlock)
-    await remembering.wrap(passphrase, opened.membership)
+    await remembering.wrap(passphrase, opened.present)
     return await opened.slots.retire(PASSPHRASE, uid)
 
 
@@ -40,6 +41,59 @@ async def make_recovery_code(opened: Opened, random: Random, show: Callable[[str
     uid = await opened.slots.write(Unlock(kind=RECOVERY, secret=Secret(secret)))
     show(recovery_codes.encode(secret))
     return await opened.slots.retire(RECOVERY, uid)
+
+
+class NewSecrets:
+    """What gives a new key to the owner of the folder when the former ones are revoked (FORMAT 8.5).
+
+    :param ask: gives the new passphrase; asked where the folder has one, or where one is wanted.
+    :ivar given: the passphrase that was set.
+    """
+
+    def __init__(
+        self, opened: Opened, remembering: Remembering, ask: Callable[[], Awaitable[Secret]], *, wanted: bool
+    ) -> None:
+        self._opened = opened
+        self._remembering = remembering
+        self._ask = ask
+        self._wanted = wanted
+        self._new: Secret | None = None
+        self.given: Secret | None = None
+
+    async def check(self) -> None:
+        """There is a new passphrase where one is needed, and the new key will be kept here.
+
+        :raises CallerError: it is weak, or the one that leads to the former key; or nothing is kept.
+        """
+        if not await self._remembering.keeps_keys():
+            raise NotSupported(
+                "The new key would not be kept here: that needs a basedir, and the passphrase under which its keys are."
+            )
+        if self._wanted or await self._opened.slots.has(PASSPHRASE):
+            await self._fresh()
+
+    async def secure(self) -> bool:
+        """Set it, and void the recovery code: both of before lead to the former key only."""
+        slots = self._opened.slots
+        generation = await slots.generation()
+        behind = await slots.has(PASSPHRASE) and await slots.newest(PASSPHRASE) < generation
+        behind = behind or self._new is not None
+        if behind:
+            self.given = await self._fresh()
+            await set_passphrase(self._opened, self._remembering, self.given)
+            self._new = None
+        void = await slots.has(RECOVERY) and await slots.newest(RECOVERY) < generation
+        removed = void and await slots.retire(RECOVERY, self._opened.filesystem.desk.view.index.highest + 1)
+        return behind or removed
+
+    async def _fresh(self) -> Secret:
+        if self._new is None:
+            found = await self._ask()
+            unlock = await self._remembering.strong(found)
+            if await self._opened.slots.opens(unlock) or self._remembering.is_in_force(unlock):
+                raise CallerError("This passphrase leads to the former key: choose another one.")
+            self._new = found
+        return self._new
 
 
 async def set_where_none_is(opened: Opened, remembering: Remembering) -> None:
