@@ -16,9 +16,9 @@ DESIGN_7 = {
     4: "Conflict AlreadyExists StoredAsConflict NotADirectory DirectoryNotEmpty",
     6: "TooLarge QuotaExceeded NoRoom",
     7: "Malformed Damaged WrongKey Tampered SnapshotCorrupt Plaintext ForeignKey ForeignFolder Unbound Spliced "
-    "RolledBack VidCollision NewerVersionNeeded ReadOnly NotSupported KeyRequired",
+    "RevokedKey RolledBack VidCollision NewerVersionNeeded ReadOnly NotSupported KeyRequired",
     8: "Unavailable Throttled TimedOut Renumbered MessageGone BasedirInUse OutcomeUnknown",
-    9: "AuthenticationRefused NotTrusted Refused ProtocolViolation Unauthorised Forbidden",
+    9: "AuthenticationRefused KeyChanged NotTrusted Refused ProtocolViolation Unauthorised Forbidden",
 }
 
 
