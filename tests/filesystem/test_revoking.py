@@ -95,6 +95,29 @@ class RevokingTests(RevokingCase):
         self.assertFalse(result(Deferred.fromCoroutine(slots.opens(Unlock.by_earlier(KEY)))))
         self.assertEqual(len(view.index.key_slots()), 1)
 
+    def leads(self, key: Key) -> list[Key]:
+        """Where the slots of the folder lead who has this key alone."""
+        view = self.first.filesystem.desk.view
+        result(self.first.filesystem.refresh())
+        return list(result(Deferred.fromCoroutine(view.newer_keys.found_with(key))))
+
+    def test_no_repair_leads_there(self) -> None:
+        """A further run, a check and a collection write no slot that would; nor when the revocation is cut."""
+        self.rekey()
+        self.over()
+        middle = self.newest()
+        cut = patch.object(type(self.first.rekeying), "_come_over", side_effect=StoreError("The connection was lost."))
+        with cut, self.assertRaises(StoreError):
+            self.revoke()
+        new = self.newest()
+        for work in (self.rekey, self.revoke, self.rekey, self.over):
+            work()
+            result(self.first.filesystem.check(repair=True))
+            for key in (KEY, middle):
+                self.assertNotIn(new, self.leads(key), key)
+        self.assertEqual([one for one in self.codes(self.first.filesystem) if one[0] == "key-slot"], [])
+        self.assertEqual(self.seen(self.alone()), self.seen(self.first.filesystem))
+
     def test_other_devices_stop(self) -> None:
         """A running one reads and writes nothing more, and says so; one that is opened is refused."""
         running = self.opened(Disk(Membership(keys=(KEY,)))).filesystem
