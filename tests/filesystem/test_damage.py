@@ -10,6 +10,7 @@ from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import MemoryStore
 from tests.filesystem.folders import Folder, result
+from tests.filesystem.test_marking import Ledger
 
 
 def cut(message: bytes) -> bytes:
@@ -107,6 +108,30 @@ class DamageTests(SynchronousTestCase):
         before = self.spoil("c")
         self.assertRaises(Truncated, result, keeper.get("c"))
         self.collect(keeper)
+        self.assertEqual(len(result(keeper.versions("c"))), 2)
+        self.folder.shelf.tamper(self.places["c"], before)
+        self.assertEqual(result(keeper.get("c")), b"newer")
+        self.collect(keeper)
+        self.assertEqual(len(result(keeper.versions("c"))), 1)
+
+    def test_nor_when_an_earlier_process_found_it_out(self) -> None:
+        """A check and a collection are processes of their own where no node runs."""
+        ledger = Ledger()
+
+        def start() -> Filesystem:
+            return self.folder.device(options=Options(keep=1), marks=lambda *_folder: ledger)
+
+        keeper = start()
+        for content in (b"old", b"newer"):
+            result(keeper.put("c", content))
+        self.places["c"] = max(self.folder.shelf.messages)
+        before = self.spoil("c")
+        result(keeper.check(read_data=100.0))
+        for _ in range(3):
+            result(keeper.close())
+            keeper = start()
+            result(keeper.collect())
+            self.folder.clock.advance(8 * 86400.0)
         self.assertEqual(len(result(keeper.versions("c"))), 2)
         self.folder.shelf.tamper(self.places["c"], before)
         self.assertEqual(result(keeper.get("c")), b"newer")

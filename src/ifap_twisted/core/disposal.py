@@ -42,7 +42,7 @@ class Knowledge:
     :ivar in_use: paths that are being written, or read, on this device.
     :ivar snapshot: the path of the snapshots, of which only the newest is of use (FORMAT 6.2).
     :ivar unreadable: the highest UID of a message that cannot be read; 0: there is none.
-    :ivar damaged: UIDs of messages of which it is known that their contents cannot be used.
+    :ivar damaged: UIDs of messages whose contents cannot be used, or could not when they were read last.
     :ivar objects: ids of plans and records that nothing needs any more, and why.
     """
 

@@ -126,7 +126,7 @@ class Surveyor:
             in_use={*self._desk.in_use, *unfinished},
             snapshot=view.dialect.snapshot_path,
             unreadable=max(view.index.rejected().keys() - view.late.keys(), default=0),
-            damaged=frozenset(view.rejected),
+            damaged=frozenset({*view.rejected, *view.unusable}),
             objects=self._of_no_use(plans, records, now, uidvalidity),
         )
         disposals = await self._desk.worker(lambda: tuple(survey(histories, known)))
