@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, execute, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.basedir.writer import MemoryWriter
-from ifap_twisted.core.limits import INLINE_BYTES, WITHDRAWAL_SECONDS
+from ifap_twisted.core.limits import INLINE_BYTES
 from ifap_twisted.core.values import ABSENT, Traits
 from ifap_twisted.errors import (
     Conflict,
@@ -26,6 +26,7 @@ from ifap_twisted.errors import (
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.sending import SENDINGS
+from ifap_twisted.filesystem.withdrawing import BEGUN_SECONDS
 from ifap_twisted.store.memory import Fate, MemoryStore, Turnstile, Visibility
 from tests.filesystem.folders import Folder, result
 
@@ -241,7 +242,7 @@ class RivalTests(Writing):
         late = self.device(store).put("a", b"other", expect=ABSENT)
         result(self.fresh().put("a", b"one"))
         turnstile.release(1)
-        self.pass_time(WITHDRAWAL_SECONDS + 1.0)
+        self.pass_time(BEGUN_SECONDS + 1.0)
         turnstile.release()
         self.failureResultOf(late, StoredAsConflict)
         self.assertEqual(len(result(self.fresh().conflicts("a"))), 2)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ifap_twisted.core import limits, planning
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.values import Sealed
 from ifap_twisted.errors import Conflict, NotSupported, ReadOnly, StoredAsConflict, StoreError, Unavailable
 from ifap_twisted.filesystem.sending import Sending, Terms, unknown_error
 from ifap_twisted.filesystem.view import View
+
+BEGUN_SECONDS: Final = limits.WITHDRAWAL_SECONDS - 2 * limits.COMMAND_SECONDS
+"""So long after a write was sealed its removal is begun at the latest: it takes two commands more."""
 
 
 class Withdrawal:
@@ -39,7 +44,7 @@ class Withdrawal:
             return
         expected = terms.expect if isinstance(terms.expect, str) else None
         found = winner.version.vid
-        until = began + limits.WITHDRAWAL_SECONDS
+        until = began + BEGUN_SECONDS
         in_time = self._view.elapsed() <= until and await self._sending.forgets(sealed)
         if not (in_time and await self._took_back(sealed, own, generation, until)):
             self._view.index.acknowledge(own.version)  # it stays, and its caller is told so
