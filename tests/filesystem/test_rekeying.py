@@ -5,15 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.records import RECORDS
 from ifap_twisted.core.recovery_codes import CODE_BYTES
 from ifap_twisted.core.slots import RECOVERY
-from ifap_twisted.errors import IFAPError, Locked, NoRoom, NotSupported, StoreError, Unavailable, WrongKey
-from ifap_twisted.filesystem import folder
+from ifap_twisted.errors import (
+    IFAPError,
+    Locked,
+    NoRoom,
+    NotSupported,
+    QuotaExceeded,
+    StoreError,
+    Unavailable,
+    WrongKey,
+)
+from ifap_twisted.filesystem import folder, rekeying, resealing
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.opening import Membership, Opened
@@ -563,6 +572,50 @@ class CutTests(RekeyingCase):
             self.assertEqual(self.seen(self.folder.device(Membership(keys=(KEY,)))), before)
         alone = self.folder.device(Membership(keys=self.disk.membership.keys[:1]))
         self.assertEqual(self.seen(alone), before)
+
+
+class Full(MemoryStore):
+    """A mailbox with room for so many bytes."""
+
+    room = 10**9
+
+    def append(self, message: bytes) -> Any:
+        if len(message) + sum(map(len, self.shelf.messages.values())) > self.room:
+            return fail(QuotaExceeded("The mailbox is full."))
+        return super().append(message)
+
+
+class RoomTests(RekeyingCase):
+    """There is no room for everything twice."""
+
+    def test_it_comes_to_its_end(self) -> None:
+        """What was sealed anew frees its former places, and the next run goes on."""
+        self.patch(resealing, "PORTION", 8)
+        self.patch(rekeying, "ROOM", 10_000)
+        for number in range(60):
+            result(self.first.filesystem.put(f"more/{number}", self.folder.random(5000)))
+        before = self.seen(self.first.filesystem)
+        store = Full(self.folder.shelf, clock=self.folder.clock)
+        store.room = sum(map(len, self.folder.shelf.messages.values())) * 3 // 2
+        opened = self.opened(self.disk, store)
+        runs = 0
+        while True:
+            runs += 1
+            try:
+                done = self.rekey(opened)
+                break
+            except QuotaExceeded:
+                pass
+            for fs in (self.alone(KEY), self.alone()):
+                self.assertEqual(self.seen(fs), before)
+                result(fs.close())
+            self.assertLess(runs, 6)
+            self.later()
+            self.collect(opened.filesystem)
+        self.assertGreater(runs, 1)
+        self.assertEqual((done.left, done.failed), (0, {}))
+        self.over()
+        self.assertEqual(self.seen(self.alone()), before)
 
 
 class JournalTests(Recovering):

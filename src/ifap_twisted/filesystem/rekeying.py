@@ -7,7 +7,8 @@ It is over when the copies under the former key are removed.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,7 +19,16 @@ from ifap_twisted.core.plans import PLANS
 from ifap_twisted.core.resealing import spare
 from ifap_twisted.core.revocations import NOTICES
 from ifap_twisted.core.values import JSON
-from ifap_twisted.errors import IFAPError, NotSupported, ProtocolViolation, ReadOnly, Unavailable
+from ifap_twisted.errors import (
+    IFAPError,
+    MarkedByOthers,
+    NotSupported,
+    ProtocolViolation,
+    QuotaExceeded,
+    ReadOnly,
+    StoreError,
+    Unavailable,
+)
 from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.drafting import new_vid
@@ -32,6 +42,8 @@ from ifap_twisted.interfaces import Progress
 TRIES = 5
 PASSES = 20
 """So often what came meanwhile is sealed anew; in a folder that is written to all the time the rest comes later."""
+ROOM = 64 * limits.KIB
+"""Bytes that stay free where the room came to its end: a plan has to find some, and a collection later."""
 SETTLED_SECONDS = 2 * limits.WITHDRAWAL_SECONDS
 """After that nobody takes back a write that lost a race, by clocks that differ a little."""
 
@@ -223,11 +235,22 @@ class Rekeying:
             looked_to, names = view.index.highest, self._names()
             sound |= await self._sound(names)
             before = len(resealing.made)
-            await resealing.run(names - await self._unsettled(names))
+            await self._seal_and_plan(resealing, names - await self._unsettled(names), sound)
             await self._look()
             if len(resealing.made) == before:
                 break
         return resealing
+
+    async def _seal_and_plan(self, resealing: Resealing, names: Collection[str], sound: Collection[int]) -> None:
+        """Plan the former places as it goes: where the room comes to its end, some of it is free after a grace."""
+        try:
+            async for some in resealing.portions(names):
+                await resealing.plan(some, {*sound, *resealing.made})
+        except QuotaExceeded:
+            with suppress(MarkedByOthers, NotSupported, StoreError):  # then a person has to make room
+                await resealing.make_room(ROOM)
+                await resealing.plan(names, {*sound, *resealing.made})
+            raise
 
     async def _unsettled(self, names: set[str]) -> set[str]:
         """Paths with a head that its writer may still take back, because another one was there first (FORMAT 4.4)."""
@@ -254,12 +277,11 @@ class Rekeying:
         waiting = any(one.version.path in unsettled for one in alone)
         copies = any(not sound.issuperset(one.places) for some in histories for one in spare(some, sound))
         removable = self._desk.options.expunges_plainly or view.store.traits.expunges_by_uid
-        resealing = Resealing(self._desk, key=view.keys[0], random=self._surroundings.random, sound=sound.__contains__)
-        planned = await resealing.plan(names)
+        await done.plan(names, sound)
         return _Rest(
-            planned,
+            done.planned,
             sum((one.version.path, one.version.vid) not in done.failed for one in alone),
-            under_way=waiting or (copies and (removable or planned > 0)),
+            under_way=waiting or (copies and (removable or done.planned > 0)),
             waiting=waiting,
         )
 

@@ -9,7 +9,7 @@ is over.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from functools import partial
 
 from twisted.logger import Logger
@@ -40,6 +40,8 @@ from ifap_twisted.interfaces import Progress
 
 AT_ONCE = 4
 """Paths at which is worked at a time; the versions of each go one after the other."""
+PORTION = 1000
+"""Paths after which those who ask are told."""
 TRIES = 3
 """Refreshes until everything that the server has is known; in a folder that is busier nothing is sealed anew."""
 
@@ -56,6 +58,7 @@ class Resealing:
     :ivar key: under which.
     :ivar made: the UIDs of what was sealed anew.
     :ivar failed: what could not be, by path and id, and why; it stays as it is.
+    :ivar planned: how many places were planned.
     """
 
     _log = Logger()
@@ -83,6 +86,7 @@ class Resealing:
         self._readable: set[tuple[str, str]] = set()
         self.made: set[int] = set()
         self.failed: dict[tuple[str, str], IFAPError] = {}
+        self.planned = 0
 
     async def run(self, names: Iterable[str]) -> None:
         """Seal anew what has to be of these paths, one after the other.
@@ -90,10 +94,18 @@ class Resealing:
         :raises Unavailable: not all that the server has can be seen.
         :raises Renumbered, StoreError: the rest is as it was; begin again.
         """
+        async for _some in self.portions(names):
+            pass
+
+    async def portions(self, names: Iterable[str]) -> AsyncIterator[Sequence[str]]:
+        """Likewise; gives some of the paths when these are done."""
         wanted = [name for name in sorted(names) if self._wanted(name) is not None]
         self._total += len(wanted)
-        self._left.extend(wanted)
-        await settled([self._seal_on() for _ in range(AT_ONCE)])
+        for start in range(0, len(wanted), PORTION):
+            some = wanted[start : start + PORTION]
+            self._left.extend(some)
+            await settled([self._seal_on() for _ in range(AT_ONCE)])
+            yield some
 
     @deferred
     async def _seal_on(self) -> None:
@@ -278,10 +290,30 @@ class Resealing:
                 path=sealed.version.path,
             )
 
+    async def make_room(self, room: int) -> None:
+        """Remove the last copies again, of that many bytes together, where what they were made of is there.
+
+        :raises NotSupported, MarkedByOthers, Renumbered, StoreError: they stay.
+        """
+        view, expected = self._desk.view, dict[int, str]()
+        for uid in sorted(self.made, reverse=True):
+            version = view.index.at(uid)
+            if room <= 0 or version is None:
+                break
+            history = view.index.history(version.path)
+            if any(uid in placed.places[1:] for placed in history.versions):
+                expected[uid] = version.sealed_id
+                room -= version.length
+        await view.remove(expected, view.generation)
+        self.made -= expected.keys()
+
     # What is spare now
 
-    async def plan(self, names: Iterable[str]) -> int:
-        """Plan the places of these paths that others take over, and that no plan names yet; how many (FORMAT 5.3)."""
+    async def plan(self, names: Iterable[str], sound: Collection[int] | None = None) -> None:
+        """Plan the places of these paths that others take over, and that no plan names yet (FORMAT 5.3).
+
+        :param sound: the places that may take over; by default all that are sealed as they shall be.
+        """
         view = self._desk.view
         plans = [(placed.places[0], 0.0, plan) for placed, plan in await self._desk.objects.plans() if placed.places]
         known, index = standing(plans, view.uidvalidity, resealed=True), view.index
@@ -289,11 +321,11 @@ class Resealing:
         planned = [
             Planned(uid, one.placed.version.vid, RESEALED)
             for history in histories
-            for one in spare(history, self._sound(history.versions))
+            for one in spare(history, self._sound(history.versions) if sound is None else sound)
             for uid in one.places
             if uid not in known or known[uid].vid != one.placed.version.vid
         ]
         for start in range(0, len(planned), limits.PLAN_ENTRIES):
             some = tuple(planned[start : start + limits.PLAN_ENTRIES])
             await self._desk.writer.add_object(PLANS, Plan(uidvalidity=view.uidvalidity, collect=some).encode())
-        return len(planned)
+            self.planned += len(some)
