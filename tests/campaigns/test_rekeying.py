@@ -13,12 +13,10 @@ PLANTED = """
 from tests.campaigns import rekeying
 from ifap_twisted.filesystem import newer_keys
 
-async def nothing(*args, **more):
-    return newer_keys.Followed(tuple(args[2]))
+async def nothing(_slots, keys, *_more):
+    return newer_keys.Followed(tuple(keys))
 
-newer_keys.follow = nothing  # a client that does not look for the new key
-from ifap_twisted.filesystem import opening
-opening.follow = nothing
+newer_keys.EarlierSlots.follow = nothing  # a client that does not look for the new key
 rekeying.SIZE = rekeying.Size(files=3, kills=1)
 rekeying.ACCOUNTS = ("maildir",)
 print(rekeying.case(0)[1])
