@@ -86,7 +86,7 @@ class Index:
 
     def _seen_at(self, uid: int, version: Version) -> float:
         """Since when it is known at a place of which it may be read once more."""
-        there = self._paths.get(version.path, ())
+        there = self._paths.get(version.path, ()) if uid in self._places else ()
         return min((one.seen for one in there if uid in one.sealed and same_version(one.version, version)), default=inf)
 
     def reject(self, uid: int, error: DataError | NoVersion | None) -> None:
