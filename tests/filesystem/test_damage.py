@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core import limits
 from ifap_twisted.errors import Oversized, ProtocolViolation, Spliced, Tampered, Truncated
 from ifap_twisted.filesystem.desk import Options
+from ifap_twisted.filesystem.expunging import Expunging
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import MemoryStore
 from tests.filesystem.folders import Folder, result
@@ -137,6 +140,25 @@ class DamageTests(SynchronousTestCase):
         self.assertEqual(result(keeper.get("c")), b"newer")
         self.collect(keeper)
         self.assertEqual(len(result(keeper.versions("c"))), 1)
+
+    def test_nor_when_it_is_found_out_while_it_is_collected(self) -> None:
+        """What was found meanwhile counts, too."""
+        keeper = self.folder.device(options=Options(keep=1))
+        for content in (b"old", b"newer"):
+            result(keeper.put("c", content))
+        self.places["c"] = max(self.folder.shelf.messages)
+        result(keeper.collect())
+        self.folder.clock.advance(8 * 86400.0)
+        checked = Expunging._checked
+
+        async def found_out(expunging: Expunging, placed: Any) -> Any:
+            self.spoil("c")
+            self.assertRaises(Truncated, result, keeper.get("c"))
+            return await checked(expunging, placed)
+
+        self.patch(Expunging, "_checked", found_out)
+        result(keeper.collect())
+        self.assertEqual(len(result(keeper.versions("c"))), 2)
 
     def collect(self, keeper: Filesystem) -> None:
         """Through several graces."""

@@ -84,10 +84,14 @@ class Expunging:
     def _as_seen(self, placed: Sequence[Placed]) -> list[Placed]:
         """Those to whose path nothing came, from which nothing went but by this, and at which nobody here is.
 
+        Nothing goes, either, where a content was found damaged since.
+
         Where that was not so once, nothing more of the path goes: what is left out comes before it.
         """
-        index, in_use = self._desk.view.index, self._desk.in_use
-        names = {one.version.path for one in placed} - in_use - self._left_out
+        view = self._desk.view
+        index, in_use = view.index, self._desk.in_use
+        spoilt = {version.path for uid in view.unusable if (version := index.at(uid)) is not None}
+        names = {one.version.path for one in placed} - in_use - self._left_out - spoilt
         same = {name for name in names if _state(index.history(name)) == self._expected[name]}
         return [one for one in placed if one.version.path in same]
 
