@@ -294,6 +294,22 @@ class JudgementTests(SynchronousTestCase):
         self.assertEqual(violation.promise, "nobody is told of a rollback that is none")
         self.assertIn("accused", violation.evidence)
 
+    def test_a_directory_that_is_there_for_what_is_missed_only(self) -> None:
+        """Who was running when a reference program removed the file in it goes on to show both."""
+        steps = (
+            Step(0.0, 0, "open"),
+            Step(1.9, 1, "open", "d/e/a", "", 151),
+            Step(2.2, 0, "put", "d/b"),
+            Step(16.7, 1, "remove-tree", "d", "", 148),
+            Step(16.7, 0, "put", "d/b", "", 296),
+            Step(45.0, 0, "reference-cleanup", "d/b", "", 887),
+        )
+        trace = simulate(Scenario(501170, "memory", (Place(), Place()), steps))
+        shown = [{found[0] for found in seen.listing} for seen in trace.observations]
+        self.assertIn({"d", "d/b"}, shown)
+        self.assertIn(set(), shown)
+        self.assertEqual(judge(trace), [])
+
     def test_a_device_that_starts_again_remembers_what_it_saw(self) -> None:
         """What is judged happens: the next process believes the disk, and a copy of it."""
         steps = [Step(0.0, 0, "open"), Step(1.0, 0, "put", "a"), Step(5.0, 0, "close"), Step(30.0, 0, "open")]

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from ifap_twisted.core import paths
 from ifap_twisted.errors import (
     Conflict,
     Damaged,
@@ -367,10 +368,11 @@ def _withdrawn(trace: Trace, first: Observation, seen: Observation) -> frozenset
 
 def _picture(seen: Observation, missed: frozenset[Place]) -> tuple[frozenset[object], ...]:
     """What is seen; of the paths of which something is missed only what is there."""
-    paths = {name for path, _vid in missed for name in (path, path + "~file")}
+    names = {name for path, _vid in missed for name in (path, path + "~file")}
+    above = {(name, "directory", "") for path, _vid in missed for name in paths.ancestors(path)}  # without a marker
     versions = {(path, one.vid) for path, found in seen.versions.items() for one in found}
-    listing = {found for found in seen.listing if found[0] not in paths}
-    conflicts = {found for found in seen.conflicts if found[0] not in paths}
+    listing = {found for found in seen.listing if found[0] not in names and found not in above}
+    conflicts = {found for found in seen.conflicts if found[0] not in names}
     return frozenset(versions - missed), frozenset(listing), frozenset(conflicts)
 
 
