@@ -179,7 +179,7 @@ class LifeTests(SynchronousTestCase):
         """Its caller was told that it is not stored: that it comes to stand behind what he wrote then is right."""
         late = Place(latency=0.5, skew=-600.0, late=True)
         verbs = [(6.2, 0, "put", "b", 6), (9.5, 1, "put", "d/b", 757), (9.6, 1, "put", "d/b", 596)]
-        verbs += [(10.3, 1, "create", "b", 102), (15.7, 1, "put", "a", 0), (16.7, 1, "lock", "a", 0)]
+        verbs += [(8.3, 1, "create", "b", 102), (15.7, 1, "put", "a", 0), (16.7, 1, "lock", "a", 0)]
         verbs += [(19.4, 1, "put", "d/b", 282), (19.6, 1, "late", "b", 6), (19.6, 1, "put", "b", 16)]
         steps = [Step(0.0, 0, "open"), Step(0.0, 1, "open")]
         steps += [Step(at, who, verb, path, number=number) for at, who, verb, path, number in verbs]
