@@ -17,9 +17,9 @@ from ifap_twisted.core.succession import followed
 _bytes = random.Random(0).randbytes
 
 
-def slot(under: Key, *keys: Key, generation: int = 2) -> Slot:
+def slot(under: Key, *keys: Key, generation: int = 2, revoked: frozenset[str] = frozenset()) -> Slot:
     """One under a key, that holds others."""
-    held = Unwrapped(keys=keys, home="AAAAAAAA", generation=generation, dialect="ifap")
+    held = Unwrapped(keys=keys, home="AAAAAAAA", generation=generation, dialect="ifap", revoked=revoked)
     how = Derivation.draw(_bytes, stretched=False)
     return wrap(held, PREVIOUS, earlier_secret(under), how=how, random=_bytes)
 
@@ -80,3 +80,29 @@ class SuccessionTests(SynchronousTestCase):
         shuffling.shuffle(slots)
         found = [followed(slots, keys) for keys in devices]
         self.assertEqual({frozenset(one.keys) for one in found}, {frozenset(map(key, range(len(changes) + 1)))})
+
+
+class RevokedTests(SynchronousTestCase):
+    """Keys that count no more lead nowhere."""
+
+    def test_told_by_a_slot(self) -> None:
+        """Whoever has the new key finds the former one with it, and opens no slot with that, in any order."""
+        old, new, strange = key(1), key(2), key(3)
+        told = frozenset({old.fingerprint})
+        slots = [slot(new, new, old, revoked=told), slot(old, strange, old, generation=9)]
+        for some in (slots, slots[::-1]):
+            for keys in ((new,), (new, old)):
+                self.assertEqual(followed(some, keys), ((new, old), 2, told))
+
+    def test_known_before(self) -> None:
+        """Also where the slot that says so is hidden."""
+        old, new, strange = key(1), key(2), key(3)
+        told = frozenset({old.fingerprint})
+        self.assertEqual(followed([slot(old, strange)], (new, old), told), ((new, old), 0, told))
+
+    def test_never_a_newer_one(self) -> None:
+        """A slot revokes no key that led to it, and not the newest."""
+        old, new = key(1), key(2)
+        lie = slot(old, old, revoked=frozenset({new.fingerprint, old.fingerprint}))
+        found = followed([slot(new, new, old), lie], (new, old))
+        self.assertEqual((found.keys, found.revoked), ((new, old), frozenset()))
