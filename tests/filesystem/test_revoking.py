@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
@@ -20,7 +21,7 @@ from ifap_twisted.filesystem.unlocking import Unlock
 from ifap_twisted.secrecy import Secret
 from ifap_twisted.service.wrapping import NewSecrets
 from ifap_twisted.store.memory import Turnstile
-from tests.filesystem.folders import KEY, result
+from tests.filesystem.folders import KEY, Folder, result
 from tests.filesystem.test_recovery import Recovering
 from tests.filesystem.test_rekeying import Disk, Dying, RekeyingCase
 
@@ -528,6 +529,59 @@ class CutTests(RevokingCase):
             result(fs.refresh())
             self.assertEqual(result(fs.get("a")), b"at the last moment")
             self.assertEqual(fs.desk.view.late, {})
+
+    def test_a_write_at_every_moment(self) -> None:
+        """Before and after each call to the server another device writes: what it was told to be stored counts."""
+        outcomes, moment = [], 0
+        while (told := self.written_at(moment)) is not None:
+            outcomes.append(told)
+            moment += 1
+        self.assertEqual(outcomes, sorted(outcomes, reverse=True))  # from the notice on it is refused
+        self.assertGreater(sum(outcomes), 8)
+        self.assertGreater(outcomes.count(False), 20)
+
+    def written_at(self, moment: int) -> bool | None:
+        """Whether a write was told as stored that came with a call of this number; None: there are not so many."""
+        folder = Folder()
+        disk = Disk(Membership(keys=(KEY,)))
+        opened: Opened = result(folder.opening(disk.membership, remember=disk.remember))
+        result(opened.filesystem.put("a", b"a"))
+        other = folder.device()
+        left, told = [moment], []
+
+        def write() -> None:
+            left[0] -= 1
+            if left[0] == -1:
+                putting = other.put("a", b"new")
+                putting.addCallbacks(
+                    lambda _entry: told.append(True), lambda why: told.append(not why.check(KeyChanged))
+                )
+
+        store = opened.filesystem.desk.view.store
+        with ExitStack() as stack:
+            for method in ("append", "headers", "message", "uids", "poll"):
+                stack.enter_context(patch.object(store, method, _around(getattr(store, method), write)))
+            result(Deferred.fromCoroutine(opened.rekeying.revoke(Nothing())))
+        if left[0] >= 0:
+            return None
+        for fs in (opened.filesystem, folder.device(Membership(keys=disk.membership.keys[:1]))):
+            result(fs.refresh())
+            self.assertEqual(result(fs.get("a")), b"new" if told[0] else b"a", moment)
+            self.assertEqual(result(fs.conflicts()), [])
+            self.assertEqual(fs.desk.view.late, {})
+        return told[0]
+
+
+def _around(call: Any, write: Any) -> Any:
+    """A call before and after which somebody else writes."""
+
+    def called(*args: Any, **more: Any) -> Any:
+        write()
+        answer = call(*args, **more)
+        write()
+        return answer
+
+    return called
 
 
 class JournalTests(Recovering):
