@@ -208,8 +208,8 @@ class Remembering:
         if before is not None and before.wrapped is not None and not (self.wraps or self._joining):
             if any(key != self._first for key in membership.keys):
                 raise PassphraseRequired(
-                    "The folder has a newer key than the one that was given, which can be kept under the passphrase of "
-                    "the basedir only: set passphrase_file, or run the verb at a terminal."
+                    "A newer key of the folder than the one that was given can be kept under the passphrase of the "
+                    "basedir only: set passphrase_file, or run the verb at a terminal."
                 )
             entry = replace(entry, key=None, earlier_keys=())  # a key that was given does not open what is closed
         self._note(self._file.store(entry, self._wrapping if self.wraps else None, former))
