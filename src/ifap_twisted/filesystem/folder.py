@@ -129,13 +129,17 @@ _FIELDS: Final[Mapping[str, Callable[[JSON], bool]]] = {
 """What the content of a folder object must have."""
 
 
-def choose_dialect(blocks: Mapping[int, HeaderBlock], wanted: str | None, keys: Sequence[Key]) -> tuple[Dialect, bool]:
+def choose_dialect(
+    blocks: Mapping[int, HeaderBlock], wanted: str | None, keys: Sequence[Key], revoked: Container[str] = ()
+) -> tuple[Dialect, bool]:
     """The dialect of a folder, decided from authenticated messages only (DESIGN 4.1, FORMAT 8.6).
 
+    :param revoked: fingerprints of keys that say something only where no other one does (FORMAT 8.5).
     :return: the dialect, and whether it is another than the one wanted: a warning, not a conversion.
     :raises UnsupportedDialect: both are there and none was asked for.
     """
-    present = [name for name in DIALECTS if any(_authentic(block, DIALECTS[name], keys) for block in blocks.values())]
+    counting = [key for key in keys if key.fingerprint not in revoked] or keys
+    present = _dialects(blocks, counting) or _dialects(blocks, keys)
     if wanted is not None and wanted not in DIALECTS:
         raise UnsupportedDialect(f"There is no dialect {wanted!r}; there are: {', '.join(DIALECTS)}.")
     if len(present) > 1 and wanted is None:
@@ -143,6 +147,10 @@ def choose_dialect(blocks: Mapping[int, HeaderBlock], wanted: str | None, keys: 
     if not present or wanted in present:
         return (DIALECTS[wanted] if wanted else IFAP), False
     return DIALECTS[present[0]], wanted is not None
+
+
+def _dialects(blocks: Mapping[int, HeaderBlock], keys: Sequence[Key]) -> list[str]:
+    return [name for name in DIALECTS if any(_authentic(block, DIALECTS[name], keys) for block in blocks.values())]
 
 
 def _authentic(block: HeaderBlock, dialect: Dialect, keys: Sequence[Key]) -> bool:

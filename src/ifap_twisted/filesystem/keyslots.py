@@ -40,6 +40,7 @@ class KeySlots:
     async def write(self, unlock: Unlock) -> int:
         """Write the keys of the folder into a new slot; gives its UID once it was read back and opened.
 
+        :raises KeyChanged: they were revoked before it came, so that it leads nowhere (FORMAT 8.5).
         :raises IFAPError: as :meth:`write_next`.
         """
         return await self._write(unlock, self._view.keys, await self.generation())
@@ -140,6 +141,7 @@ class KeySlots:
 
     async def _write(self, unlock: Unlock, held: Sequence[Key], generation: int) -> int:
         view = self._view
+        view.check_key()
         if view.read_only:
             raise ReadOnly("The folder can only be read: no key slot can be written to it.")
         keys = Unwrapped(
@@ -156,6 +158,7 @@ class KeySlots:
         uid = await self._found(sealed, first)
         await self._check(uid, slot, unlock, keys)
         view.check_generation(numbers)
+        await view.revoked_keys.check()
         return uid
 
     async def _wrapped(self, keys: Unwrapped, unlock: Unlock) -> Slot:

@@ -215,11 +215,12 @@ class _Opening:
 
         None where no slot opens, so that it makes no difference.
         """
-        found = (await slots.follow(keys, None)).keys
-        if found == keys:
+        found = await slots.follow(keys, None)
+        if found.keys == keys:
             return None
+        counting = [key for key in found.keys if key.fingerprint not in found.revoked] or found.keys
         wanted = self.membership.dialect
-        return await self.surroundings.worker(lambda: folder.home_named(listing.blocks, found, wanted))
+        return await self.surroundings.worker(lambda: folder.home_named(listing.blocks, counting, wanted))
 
     async def _decided(self, listing: _Listing, known: Membership, slots: EarlierSlots) -> _Decided:
         """How the folder is read; a new key is for a folder of which everything was seen.
@@ -423,7 +424,7 @@ def _decide(
         _check_new(membership.unlock)
         keys, made = (folder.make_key(surroundings.random),), True
     folder.check_keys(blocks, keys, encrypted=membership.encrypted)
-    dialect, other = folder.choose_dialect(blocks, membership.dialect, keys)
+    dialect, other = folder.choose_dialect(blocks, membership.dialect, keys, membership.revoked)
     return _Decided(dialect=dialect, keys=keys, other=other, made_key=made)
 
 

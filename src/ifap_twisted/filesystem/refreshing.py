@@ -99,6 +99,7 @@ class Refreshing:
         again = known.elapsed() - self._looked_again >= LOOK_AGAIN_SECONDS
         if again:
             self._newer_keys.look_again()
+            self._revoked_keys.look_again()
         await self._revoked_keys.look()
         await self._newer_keys.follow()
         await self._revoked_keys.look()
@@ -158,6 +159,7 @@ class Refreshing:
         self._filled_to = some[-1][1] if some else 0  # what the server never gives holds up nothing behind it
         for first, last in some:
             await self._intake.absorb(await known.store.headers(first, last))
+        await self._revoked_keys.look()  # a slot under a key that was given up leads nobody away
         await self._newer_keys.follow()  # what is gone may be there under a newer key
         known.check_read(generation)
         agrees = len(listed) == now.exists and not planning.is_behind(now, there - listed)

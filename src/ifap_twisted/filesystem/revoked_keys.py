@@ -14,7 +14,7 @@ from ifap_twisted.core import envelope
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.revocations import NOTICES, RECORDS, Revocation, notice_in
-from ifap_twisted.errors import DataError, IFAPError, KeyChanged, MessageGone
+from ifap_twisted.errors import DataError, IFAPError, KeyChanged, MessageGone, Tampered
 from ifap_twisted.filesystem.intake import Intake
 from ifap_twisted.filesystem.known import Known
 from ifap_twisted.filesystem.listing import runs
@@ -116,6 +116,8 @@ class RevokedKeys:
             dialect, keys, home = known.dialect, known.keys, known.home
             key = envelope.read_header_by(message, dialect=dialect, keys=keys, home=home)[1]
             version, content = envelope.read_message(message, dialect=dialect, keys=keys, home=home)
+            if not version.path.startswith(RECORDS):  # a file that somebody was given, say
+                raise Tampered("The server gave another message than the one that was asked for.", path=version.path)
             return None if key is None else (key.fingerprint, Revocation.decode(content, version.path))
 
         try:
@@ -126,6 +128,10 @@ class RevokedKeys:
         except DataError as error:
             self._log.warn("a record of revoked keys cannot be used: {reason}", reason=str(error))
             self._records[uid, vid] = None
+
+    def look_again(self) -> None:
+        """Read anew what could not be used, with the next look: the server may have garbled it for a while only."""
+        self._records = {name: one for name, one in self._records.items() if one is not None}
 
     def _evaluated(self) -> Revocation:
         """A record counts under a key that is not revoked itself, and speaks of older keys only."""
@@ -153,7 +159,7 @@ class RevokedKeys:
             await self._remember(tuple(known.keys), revocation)
         except IFAPError as error:  # the folder tells it again
             self._log.warn("which keys were revoked could not be kept yet: {why}", why=str(error))
-        await self._decode_anew([*known.late, *self._doubtful(known.key_use.former)])
+        await self.read_anew([*known.late, *self._doubtful(known.key_use.former)])
         known.key_use.count_anew((uid, one) for uid in known.index.uids() if (one := known.index.at(uid)) is not None)
 
     def _doubtful(self, uids: Collection[int]) -> Iterator[int]:
@@ -163,7 +169,11 @@ class RevokedKeys:
             if version is not None and version.sealed_id not in self._known.revocation.accepted:
                 yield uid
 
-    async def _decode_anew(self, uids: Collection[int]) -> None:
+    async def read_anew(self, uids: Collection[int]) -> None:
+        """Decode headers that were decoded before, or that were not because they are our own.
+
+        :raises Renumbered, StoreError: not all were.
+        """
         known = self._known
         for first, last in runs(uids):
             generation = known.index_generation

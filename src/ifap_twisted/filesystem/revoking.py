@@ -132,7 +132,8 @@ class Revoking(Rekeying):
         view, revoked_keys = self._desk.view, self._desk.view.revoked_keys
         former = frozenset(key.fingerprint for key in view.keys[1:])
         recorded = not (revoked_keys.is_on_record() or former <= view.revocation.keys)
-        if recorded:  # from the look at everything to here nothing comes between
+        if recorded:
+            await view.refreshing.look_at_all()  # the server may have garbled some for a while only
             there = (view.index.at(uid) for uid in view.index.uids())
             revocation = Revocation(
                 keys=former,

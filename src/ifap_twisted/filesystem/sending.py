@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from ifap_twisted.core import envelope, limits, paths
 from ifap_twisted.core.frozen import Frozen
 from ifap_twisted.core.history import Placed
+from ifap_twisted.core.revocations import NOTICES
 from ifap_twisted.core.values import Expect, Sealed
 from ifap_twisted.errors import (
     Damaged,
@@ -219,7 +220,7 @@ class Sending:
                     sent_before = True
                     uid = await self._read_back(sealed, deadline)
                 if uid is not None:
-                    await self._view.revoked_keys.check()
+                    await self._check_counts(sealed, uid)
                     self._not_shown.pop(sealed.sealed_id, None)
                     return self._placed(sealed, uid), not failing
             raise unknown_error(sealed)
@@ -237,6 +238,23 @@ class Sending:
         finally:
             self.failing -= failing
             self._view.forget_own(sealed)
+
+    async def _check_counts(self, sealed: Sealed, uid: int) -> None:
+        """Nothing is called stored that comes too late for others, because its key was given up meanwhile (FORMAT 8.5).
+
+        :raises KeyChanged: on another device. :raises OutcomeUnknown: here: nobody knows yet whether it is on record.
+        """
+        view = self._view
+        await view.revoked_keys.check()
+        if not view.left or sealed.sealed_id in view.revocation.accepted or sealed.version.path.startswith(NOTICES):
+            return
+        staying = tuple(key for key in view.keys if key.fingerprint not in view.left)
+        try:
+            envelope.read_header(sealed.message, dialect=view.dialect, keys=staying, home=view.home)
+        except DataError:
+            view.own.end(sealed)  # what it says is not taken on trust any more
+            await view.revoked_keys.read_anew([uid])
+            raise unknown_error(sealed) from None
 
     async def take_another_name(self) -> None:
         """Should a message turn up later, the next version must not seem to descend from it (FORMAT 3.2)."""
