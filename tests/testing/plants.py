@@ -46,7 +46,7 @@ def doubles_under_another_name(filesystem: Any) -> None:
         if not version.deleted and not version.directory:
             draft = _draft_of(version)
             again = envelope.seal(
-                draft, content, dialect=IFAP, key=KEY, now=drafting._clock.seconds(), random=drafting._random
+                draft, content, dialect=IFAP, key=KEY, now=drafting._clock.seconds(), random=drafting.random
             )
             await filesystem.desk.view.store.append(again.message)
         return done

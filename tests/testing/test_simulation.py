@@ -374,8 +374,8 @@ class ScriptedTests(SynchronousTestCase):
     def test_a_lock_that_a_write_took_and_left(self) -> None:
         """It took it because of a lock that nobody was told of, and died: that may keep others out for its 300 s."""
         far, wrong = Place(latency=3.0), Place(latency=3.0, skew=600.0)
-        verbs = [(22.6, 1, "queue", 0), (22.8, 1, "hold", 0), (26.8, 0, "slow", 38), (27.5, 0, "put", 370)]
-        verbs += [(28.8, 1, "lock", 0), (29.0, 0, "put", 0), (51.9, 0, "crash", 657)]
+        verbs = [(23.6, 1, "queue", 0), (23.8, 1, "hold", 0), (27.8, 0, "slow", 38), (28.5, 0, "put", 370)]
+        verbs += [(29.8, 1, "lock", 0), (30.0, 0, "put", 0), (52.9, 0, "crash", 657)]
         steps = [Step(0.0, 1, "open"), Step(0.0, 0, "open"), Step(14.3, 1, "crash", "b", number=3)]
         steps += [Step(at, who, verb, "b", number=number) for at, who, verb, number in verbs]
         trace = simulate(Scenario(3259, "memory", (wrong, far), tuple(steps)))
