@@ -71,9 +71,14 @@ class Finishing:
         return placed
 
     def _sealed_by_others(self, sealed: Sealed) -> Placed | None:
-        """The same version, sealed anew since by whoever changed the key (FORMAT 8.5)."""
-        there = self._view.index.history(sealed.version.path).find(sealed.version.vid)
-        return next((one for one in there if one.places and same_version(one.version, sealed.version)), None)
+        """The same version, sealed anew since by whoever changed the key (FORMAT 8.5).
+
+        Not its own message, changed or cut off by the server: that does not count (FORMAT 4.2).
+        """
+        index = self._view.index
+        there = index.history(sealed.version.path).find(sealed.version.vid)
+        same = [one for one in there if same_version(one.version, sealed.version)]
+        return next((one for one in same if {*index.sealed_ids(one.places).values()} - {sealed.sealed_id}), None)
 
     async def _seals_anew(self, sealed: Sealed, terms: Terms) -> bool:
         """Under a key that was given up nothing is sent: the same version then waits under the newest one."""
