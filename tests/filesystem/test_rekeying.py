@@ -574,6 +574,28 @@ class CutTests(RekeyingCase):
         self.assertEqual(self.seen(alone), before)
 
 
+class RenumberedTests(RekeyingCase):
+    """The server gives new numbers before the grace is over, which voids plans."""
+
+    def test_the_copies_go_all_the_same(self) -> None:
+        """A collection plans them anew: a grace later they are gone."""
+        before = self.seen(self.first.filesystem)
+        self.rekey()
+        twice = len(self.folder.shelf.messages)
+        self.folder.shelf.renumber()
+        result(self.first.filesystem.refresh())
+        self.later()
+        self.collect(self.first.filesystem)
+        self.assertGreaterEqual(len(self.folder.shelf.messages), twice)
+        self.over()
+        self.assertEqual(self.seen(self.alone()), before)
+        places = [len(one.places) for path in "arc" for one in self.history(path)]
+        self.assertEqual(set(places), {1})
+
+    def history(self, path: str) -> Any:
+        return self.first.filesystem.desk.view.index.history(path).versions
+
+
 class Full(MemoryStore):
     """A mailbox with room for so many bytes."""
 

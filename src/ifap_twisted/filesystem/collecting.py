@@ -28,7 +28,8 @@ from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.expunging import Expunging
 from ifap_twisted.filesystem.keylines import lost_keys
 from ifap_twisted.filesystem.onebyone import OneByOne
-from ifap_twisted.filesystem.sparing import Sparing
+from ifap_twisted.filesystem.resealing import plan_copies, standing_copies
+from ifap_twisted.filesystem.sparing import Sparing, under_newest
 from ifap_twisted.filesystem.surveying import Survey, Surveyor, date_of
 from ifap_twisted.interfaces import Progress
 
@@ -100,6 +101,7 @@ class Collector:
             return collection.Collection(messages=(refusal,), dry_run=dry_run)
         if not dry_run:
             await self._unmark()
+            await self._plan_copies()
         first = await self._surveyor.survey(None)
         if dry_run or not first.has_work:
             return collection.Collection(verdicts=_verdicts(first, (), None), dry_run=dry_run)
@@ -139,6 +141,23 @@ class Collector:
         return None if self._desk.expunges else _NO_UIDPLUS
 
     # Planning
+
+    async def _plan_copies(self) -> None:
+        """Plan anew the copies under former keys whose plans a renumbering has voided."""
+        view = self._desk.view
+        if len(view.keys) < 2:
+            return
+        known = await standing_copies(self._desk)
+        histories = [view.index.history(path) for path in view.index.paths()]
+        some = [
+            history
+            for history in histories
+            if any(uid not in known for one in history.versions for uid in one.places[:-1])
+        ]
+        uids = {uid for history in some for one in history.versions for uid in one.places}
+        if uids:
+            sound = await under_newest(self._desk, uids, view.generation)
+            await plan_copies(self._desk, [one.versions[0].version.path for one in some], sound)
 
     async def _plan(self, found: Survey, collect: Sequence[Planned], keep: Sequence[Planned]) -> float | None:
         """Write plans; fires with the server's clock, or None when it does not tell. An empty plan asks only that."""

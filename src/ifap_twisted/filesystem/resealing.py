@@ -9,7 +9,7 @@ is over.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from twisted.logger import Logger
@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from ifap_twisted.core import envelope, limits
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.keys import Key
-from ifap_twisted.core.plans import PLANS, RESEALED, Plan, Planned, standing
+from ifap_twisted.core.plans import PLANS, RESEALED, Plan, Planned, Standing, standing
 from ifap_twisted.core.resealing import newest, next_to_seal, spare, to_seal
 from ifap_twisted.core.values import Sealed, Version
 from ifap_twisted.deferreds import deferred, settled
@@ -314,18 +314,33 @@ class Resealing:
 
         :param sound: the places that may take over; by default all that are sealed as they shall be.
         """
-        view = self._desk.view
-        plans = [(placed.places[0], 0.0, plan) for placed, plan in await self._desk.objects.plans() if placed.places]
-        known, index = standing(plans, view.uidvalidity, resealed=True), view.index
-        histories = [index.history(name) for name in sorted(names)]
-        planned = [
-            Planned(uid, one.placed.version.vid, RESEALED)
-            for history in histories
-            for one in spare(history, self._sound(history.versions) if sound is None else sound)
-            for uid in one.places
-            if uid not in known or known[uid].vid != one.placed.version.vid
-        ]
-        for start in range(0, len(planned), limits.PLAN_ENTRIES):
-            some = tuple(planned[start : start + limits.PLAN_ENTRIES])
-            await self._desk.writer.add_object(PLANS, Plan(uidvalidity=view.uidvalidity, collect=some).encode())
-            self.planned += len(some)
+        names = list(names)
+        index = self._desk.view.index
+        if sound is None:
+            sound = {uid for name in names for uid in self._sound(index.history(name).versions)}
+        self.planned += await plan_copies(self._desk, names, sound)
+
+
+async def standing_copies(desk: Desk) -> Mapping[int, Standing]:
+    """The places that plans name because others take over, by UID."""
+    plans = [(placed.places[0], 0.0, plan) for placed, plan in await desk.objects.plans() if placed.places]
+    return standing(plans, desk.view.uidvalidity, resealed=True)
+
+
+async def plan_copies(desk: Desk, names: Iterable[str], sound: Collection[int]) -> int:
+    """Plan the places of these paths that others take over, and that no plan names yet; how many (FORMAT 5.3).
+
+    :param sound: the places that may take over.
+    """
+    view, known = desk.view, await standing_copies(desk)
+    planned = [
+        Planned(uid, one.placed.version.vid, RESEALED)
+        for name in sorted(names)
+        for one in spare(view.index.history(name), sound)
+        for uid in one.places
+        if uid not in known or known[uid].vid != one.placed.version.vid
+    ]
+    for start in range(0, len(planned), limits.PLAN_ENTRIES):
+        some = tuple(planned[start : start + limits.PLAN_ENTRIES])
+        await desk.writer.add_object(PLANS, Plan(uidvalidity=view.uidvalidity, collect=some).encode())
+    return len(planned)
