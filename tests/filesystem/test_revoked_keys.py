@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import patch
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from ifap_twisted.core.revocations import RECORDS, Revocation
 from ifap_twisted.core.slots import RECOVERY
-from ifap_twisted.errors import KeyChanged, NotFound, OutcomeUnknown
+from ifap_twisted.errors import KeyChanged, NotFound, OutcomeUnknown, Unavailable
 from ifap_twisted.filesystem.opening import Membership
 from ifap_twisted.filesystem.unlocking import Unlock
 from ifap_twisted.secrecy import Secret
@@ -170,3 +170,42 @@ class ThiefTests(RevokingCase):
             result(fs.refresh())
             self.assertEqual(result(fs.get("r")), b"r2")
             self.assertEqual(result(fs.get("r", version=placed.version.vid)), b"r2")
+
+    def test_a_record_that_he_made_before(self) -> None:
+        """It lets nothing in that comes later, not even where it was read before the key was revoked."""
+        elsewhere = self.folder.shelf.messages
+        forged = result(self.thief.put("a", b"forged"))
+        (late,) = [one for one in self.thief.desk.view.index.history("a").versions if one.version.vid == forged.version]
+        message = elsewhere[late.places[0]]
+        self.folder.shelf.remove(late.places)
+        self.first = self.opened(self.disk)
+        content = Revocation(keys=frozenset({"0" * 16}), accepted=frozenset({late.version.sealed_id})).encode()
+        result(Deferred.fromCoroutine(self.thief.desk.writer.add_object(RECORDS, content)))
+        fs = self.first.filesystem
+        self.before = self.seen(fs)
+        self.assertEqual(fs.desk.view.revocation.accepted, {late.version.sealed_id})
+        self.revoke()
+        self.store(message)
+        for device in (fs, self.alone()):
+            self.assertEqual(self.seen(device), self.before)
+            self.assertEqual([one.path for one in device.desk.view.late.values()], ["a"])
+
+    def test_a_record_at_which_the_connection_breaks(self) -> None:
+        """What it says is taken in with the next look."""
+        cut = patch.object(type(self.first.rekeying), "_sealed", side_effect=KeyChanged)
+        with cut, self.assertRaises(KeyChanged):
+            self.revoke()
+        (record,) = self.first.filesystem.desk.view.index.objects(RECORDS)
+        uid = record.places[0]
+        message = self.folder.shelf.messages[uid]
+        self.folder.shelf.tamper(uid, message[:-40] + b"A" * 38 + message[-2:])
+        device = self.alone()
+        self.folder.shelf.tamper(uid, message)
+        view = device.desk.view
+        view.revoked_keys.look_again()
+        lost = Unavailable("The connection was lost.")
+        with patch.object(view.store, "headers", lambda *_uids: fail(lost)):
+            self.failureResultOf(Deferred.fromCoroutine(view.revoked_keys.look()), Unavailable)
+        result(Deferred.fromCoroutine(view.revoked_keys.look()))
+        self.assertEqual(device.desk.view.late, {})
+        self.assertEqual(self.seen(device), self.before)

@@ -17,7 +17,7 @@ from ifap_twisted.core import limits, paths
 from ifap_twisted.core.leases import PREFIX as LOCKS
 from ifap_twisted.core.plans import PLANS
 from ifap_twisted.core.resealing import spare
-from ifap_twisted.core.revocations import NOTICES
+from ifap_twisted.core.revocations import NOTICES, RECORDS
 from ifap_twisted.core.values import JSON
 from ifap_twisted.errors import (
     IFAPError,
@@ -293,11 +293,12 @@ class Rekeying:
     def _names(self) -> set[str]:
         """All paths, but of what is soon of no use: locks end, plans and snapshots are made anew.
 
-        Nor of what says to the holders of a revoked key that it is one: that they read under no other.
+        Nor of what says to the holders of a revoked key that it is one: that they read under no other. Nor of what says
+        which keys are revoked: under a newer key it would count for more than who wrote it had the right to say.
         """
         snapshot = self._desk.view.dialect.snapshot_path
         return {
             path
             for path in self._desk.view.index.paths()
-            if path != snapshot and not path.startswith((LOCKS, PLANS, NOTICES))
+            if path != snapshot and not path.startswith((LOCKS, PLANS, NOTICES, RECORDS))
         }

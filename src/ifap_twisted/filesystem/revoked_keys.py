@@ -34,6 +34,7 @@ class RevokedKeys:
         self._worker = worker
         self._notices: dict[tuple[int, str], bool] = {}
         self._records: dict[tuple[int, str], tuple[str, Revocation] | None] = {}
+        self._applied = True
 
     async def look(self) -> None:
         """Go on with a newer key that is known here, and let nothing count that came too late.
@@ -106,8 +107,10 @@ class RevokedKeys:
             if (uid, vid) not in self._records:
                 await self._read(uid, vid)
         found = self._evaluated()
-        if found != known.revocation:
+        if found != known.revocation or not self._applied:
+            self._applied = False  # until all of it was
             await self._apply(found)
+            self._applied = True
 
     async def _read(self, uid: int, vid: str) -> None:
         known = self._known
@@ -134,8 +137,11 @@ class RevokedKeys:
         self._records = {name: one for name, one in self._records.items() if one is not None}
 
     def _evaluated(self) -> Revocation:
-        """A record counts under a key that is not revoked itself, and speaks of older keys only."""
-        found, passed = self._known.revocation, set[str]()
+        """A record counts under a key that is not revoked itself, and speaks of older keys only.
+
+        What one said counts no more when its key was revoked later: whoever has that could have written it.
+        """
+        found, passed = Revocation(keys=self._known.revocation.keys), set[str]()
         for key in self._known.keys:
             passed.add(key.fingerprint)
             if key.fingerprint not in found.keys:
