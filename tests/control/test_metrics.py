@@ -75,6 +75,19 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(after["ifap_damaged_messages", "tampered"], 2)
         self.assertNotIn(("ifap_damaged_messages", "oversized"), after)
 
+    def test_warnings(self):
+        """Warnings are counted by their codes, too; a code of which there is none any more has no line."""
+        notices = [Notice(code="rolled-back", text="t", path=path) for path in "ab"]
+        told = (*notices, Notice(code="replayed", text="t"))
+        statuses = [dataclasses.replace(STATUS, warnings=warnings) for warnings in (told, told[:1])]
+        node = Node()
+        node = Node(filesystem=Scripted(node.filesystem, status=lambda: succeed(statuses.pop(0))), info=dict)
+        before, after = samples(node), samples(node)
+        self.assertEqual(before["ifap_warnings_by_code", "rolled-back"], 2)
+        self.assertEqual(before["ifap_warnings_by_code", "replayed"], 1)
+        self.assertEqual(after["ifap_warnings_by_code", "rolled-back"], 1)
+        self.assertNotIn(("ifap_warnings_by_code", "replayed"), after)
+
     def test_counts(self):
         """Files, versions and bytes as far as they are known; what is not is not a number, never 0."""
         found = samples(self.node(lambda: succeed({"counts": {"files": 7, "versions": 9}})))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -41,6 +42,7 @@ class Metrics:
         gauges = {**_FROM_STATUS, **_FROM_COUNTS}
         self._gauges = {name: Gauge(f"ifap_{name}", text, registry=self._registry) for name, text in gauges.items()}
         self._warnings = Gauge("ifap_warnings", "Things that a person should know.", registry=self._registry)
+        self._told = Gauge("ifap_warnings_by_code", "Such things, by what they are.", ["code"], registry=self._registry)
         self._damage = Gauge(
             "ifap_damaged_messages", "Messages of the folder with this error.", ["code"], registry=self._registry
         )
@@ -86,6 +88,9 @@ class Metrics:
         for code, count in status.damage.items():
             self._damage.labels(code).set(count)
         self._warnings.set(len(status.warnings))
+        self._told.clear()
+        for code, count in Tally(notice.code for notice in status.warnings).items():
+            self._told.labels(code).set(count)
         self._refreshed.set(status.last_refresh or 0.0)
         self._checked.set(status.checked.time or 0.0)
         self._found.set(status.checked.damaged)

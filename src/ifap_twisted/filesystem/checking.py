@@ -6,7 +6,7 @@ removes anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from ifap_twisted.clocks import date_by
 from ifap_twisted.core import findings, snapshot
 from ifap_twisted.core.findings import DAMAGE, NOTE, SEVERITIES, WARNING, Checkup, Finding
+from ifap_twisted.core.values import Notice
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import (
     CallerError,
@@ -27,7 +28,7 @@ from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.binding import Binding
 from ifap_twisted.filesystem.checkpointing import Checkpointing
 from ifap_twisted.filesystem.desk import Desk
-from ifap_twisted.filesystem.inspecting import Case, inspected, snapshot_remedy
+from ifap_twisted.filesystem.inspecting import Case, inspected, noticed, snapshot_remedy
 from ifap_twisted.filesystem.mending import Mending
 from ifap_twisted.filesystem.onebyone import OneByOne
 from ifap_twisted.filesystem.sampling import (
@@ -73,6 +74,7 @@ class Checker:
     :param binding: binds what is not bound, when that is asked for.
     :param random: gives that many random bytes: chooses what is read of a share.
     :param mending: does what a repair does.
+    :param marked: gives what the device remembers to have seen otherwise.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Checker:
         mending: Mending,
         checkpointing: Checkpointing,
         undone: Undone,
+        marked: Callable[[], Iterable[Notice]],
         *,
         random: Callable[[int], bytes],
         clock: IReactorTime,
@@ -91,6 +94,7 @@ class Checker:
         self._mending = mending
         self._checkpointing = checkpointing
         self._undone = undone
+        self._marked = marked
         self._random = random
         self._clock = clock
         self._checks: OneByOne[Checkup] = OneByOne()
@@ -175,7 +179,7 @@ class Checker:
         cases = [case if certain and reading.could_read(case) else _undecided(case) for case in cases]
         if look.repair:
             cases = await self._mending.mended(cases)
-        found = [*(case.finding for case in cases), *reading.findings()]
+        found = [*(case.finding for case in cases), *reading.findings(), *noticed(self._marked())]
         found += await self._checkpointing.findings(accept=look.accept and certain)
         found += await self._undone.findings() if certain else []
         return Checkup(

@@ -88,6 +88,7 @@ class Filesystem:
             mending,
             self._checkpointing,
             Undone(desk, surveyor, clock),
+            self._marked,
             random=random,
             clock=clock,
         )
@@ -350,7 +351,6 @@ class Filesystem:
         rejected = view.rejected
         left, failing = (0, 0) if self._recovery is None else (len(self._recovery), self._recovery.failing)
         journalled = () if self._recovery is None else self._recovery.notices()
-        marked = () if self._marking is None else self._marking.notices()
         hidden = self._checkpointing.notices()
         plainly = self.desk.options.expunges_plainly
         found = notices(view, rejected, self.desk.writer.drafting.unseen, plainly=plainly)
@@ -367,10 +367,14 @@ class Filesystem:
             damage=dict(sorted(Counter(error.code for error in rejected.values()).items())),
             foreign=view.index.foreign(),
             other_dialect=view.index.other_dialect(),
-            warnings=(*self._warnings, *journalled, *marked, *hidden, *found),
+            warnings=(*self._warnings, *journalled, *self._marked(), *hidden, *found),
             last_refresh=view.last_refresh,
             checked=view.checked,
         )
+
+    def _marked(self) -> Sequence[Notice]:
+        """What the device remembers to have seen otherwise, and whether it can remember."""
+        return [] if self._marking is None else self._marking.notices()
 
     def close(self) -> Deferred[None]:
         """Wait for what was accepted, write a snapshot that is due, and let go; streams still read are given up.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ifap_twisted.core import paths
@@ -20,7 +20,7 @@ from ifap_twisted.core.findings import (
     Finding,
 )
 from ifap_twisted.core.history import History, Placed
-from ifap_twisted.core.values import Version
+from ifap_twisted.core.values import Notice, Version
 from ifap_twisted.errors import DataError, RevokedKey
 from ifap_twisted.filesystem.notices import notices
 from ifap_twisted.filesystem.view import View
@@ -30,6 +30,7 @@ _OF_NOTICES = {
     "listing-window": WARNING,
     "vanished": DAMAGE,
     "rolled-back": DAMAGE,
+    "replayed": WARNING,
     "removed-by-other": WARNING,
     "name-clash": NOTE,
 }
@@ -81,7 +82,7 @@ def inspected(view: View, changed: Mapping[int, DataError], *, require_bound: bo
 
 def _told(view: View, *, require_bound: bool) -> Iterator[Finding]:
     """What no repair has to do with."""
-    yield from _noticed(view)
+    yield from noticed(notices(view, {}, (), plainly=True))
     versions = [placed for history in view.index.histories().values() for placed in history.versions]
     yield from _unbound(versions, DAMAGE if require_bound else NOTE)
     yield from _numbers(versions)
@@ -92,9 +93,9 @@ def _told(view: View, *, require_bound: bool) -> Iterator[Finding]:
     yield from _of_others(view)
 
 
-def _noticed(view: View) -> Iterator[Finding]:
-    """What is missing or clashes, in the words of the status."""
-    for notice in notices(view, {}, (), plainly=True):
+def noticed(told: Iterable[Notice]) -> Iterator[Finding]:
+    """What is missing, clashes or was stored again, in the words of the status; of its other notices nothing."""
+    for notice in told:
         if notice.code in _OF_NOTICES:
             yield Finding(notice.code, _OF_NOTICES[notice.code], notice.text, notice.path)
 
