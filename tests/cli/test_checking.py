@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.cli import checking
+from ifap_twisted.cli import checking, progress
 from ifap_twisted.cli.checking import checked, repaired, show_checkup
 from ifap_twisted.cli.printing import Console
 from ifap_twisted.cli.problems import DAMAGED, DONE
@@ -149,10 +151,47 @@ class RepairedTests(SynchronousTestCase):
 class CheckedTests(SynchronousTestCase):
     """What the verb asks for."""
 
+    def bars(self) -> list[Bar]:
+        """What is drawn from now on."""
+        bars: list[Bar] = []
+
+        @contextmanager
+        def counting(_console: Console, text: str, total: int, **_options: object) -> Iterator[Bar]:
+            bars.append(Bar(text, total))
+            yield bars[-1]
+
+        self.patch(progress, "counting", counting)
+        return bars
+
+    def test_more_than_expected(self) -> None:
+        """A bar never goes back, when the work turns out to be more; work of nothing is as good as done."""
+        bars = self.bars()
+        with progress.steps(Console(stdout=io.StringIO(), stderr=io.StringIO()), "Checking") as tell:
+            for done, total in ((0, 0), (1, 2), (2, 8), (8, 8)):
+                tell(done, total)
+        self.assertEqual([bar.advances for bar in bars], [[0, bars[0].total // 2, 0, bars[0].total // 2]])
+
     def test_share(self) -> None:
-        """The share is handed on, and the bar follows it to its end."""
+        """The share is handed on, and the bar follows it, step by step, to its end."""
+        bars = self.bars()
         device = Folder().device()
-        result(device.put("a", b"1"))
+        for name in "abc":
+            result(device.put(name, b"1"))
         console = Console(stdout=io.StringIO(), stderr=io.StringIO())
         found = result(Deferred.fromCoroutine(checked(device, console, 100.0)))
         self.assertEqual((found.share, found.bodies), (100, found.headers))
+        (bar,) = bars
+        self.assertEqual((bar.text, sum(bar.advances)), ("Checking", bar.total))
+        self.assertGreaterEqual(sum(count > 0 for count in bar.advances), 3)
+
+
+class Bar:
+    """A bar that notes how far it came, and in which steps."""
+
+    def __init__(self, text: str, total: int) -> None:
+        self.text = text
+        self.total = total
+        self.advances: list[int] = []
+
+    def advance(self, count: int) -> None:
+        self.advances.append(count)
