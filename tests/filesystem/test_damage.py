@@ -141,6 +141,28 @@ class DamageTests(SynchronousTestCase):
         self.collect(keeper)
         self.assertEqual(len(result(keeper.versions("c"))), 1)
 
+    def test_counted_by_a_later_process(self) -> None:
+        """What a check found in an older version, too; until it is whole."""
+        ledger = Ledger()
+
+        def start() -> Filesystem:
+            return self.folder.device(marks=lambda *_folder: ledger)
+
+        first = start()
+        result(first.put("c", b"old"))
+        self.places["c"] = max(self.folder.shelf.messages)
+        result(first.put("c", b"newer"))
+        before = self.spoil("c")
+        result(first.check(read_data=100.0))
+        result(first.close())
+        later = start()
+        status = result(later.status())
+        self.assertEqual((1, {"truncated": 1}), (status.damaged, status.damage))
+        self.assertEqual(["truncated"], [notice.code for notice in status.warnings])
+        self.folder.shelf.tamper(self.places["c"], before)
+        result(later.check())
+        self.assertEqual(0, result(later.status()).damaged)
+
     def test_nor_when_it_is_found_out_while_it_is_collected(self) -> None:
         """What was found meanwhile counts, too."""
         keeper = self.folder.device(options=Options(keep=1))

@@ -29,17 +29,8 @@ class RunningTests(SynchronousTestCase):
         for name in NAMES:
             with self.subTest(target=name):
                 state = Path(self.mktemp())
-                command = [
-                    sys.executable,
-                    "-m",
-                    "tests.fuzz",
-                    name,
-                    "--seconds",
-                    str(SECONDS),
-                    "--state",
-                    state.absolute(),
-                ]
-                done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+                order = ["-m", "tests.fuzz", name, "--seconds", str(SECONDS), "--state", state.absolute()]
+                done = subprocess.run([*FROM_A_SHELL, sys.executable, *order], capture_output=True, text=True, cwd=ROOT)
                 self.assertEqual(0, done.returncode, done.stderr[-4000:])
                 runs = re.search(r"Done ([0-9]+) runs", done.stderr)
                 self.assertIsNotNone(runs, done.stderr[-4000:])

@@ -159,7 +159,7 @@ class EmbeddedServiceTests(ServiceCase):
         self.assertEqual([(entry.path, entry.missing) for entry in entries], [("a", False), ("b", True), ("c", False)])
         await self.refused(MessageGone, again.filesystem.get("b"))
         codes = {notice.code for notice in (await again.status()).warnings}
-        self.assertEqual(codes, {"messages-damaged", "listing-incomplete"})
+        self.assertEqual(codes, {"messages-damaged", "listing-incomplete", "damaged", "unreadable"})
         self.flushLoggedErrors(Damaged)
 
     @running

@@ -348,12 +348,12 @@ class Filesystem:
         """The present state."""
         await self._checkpointing.look()
         view = self.desk.view
-        rejected = view.rejected
+        damage = view.damage
         left, failing = (0, 0) if self._recovery is None else (len(self._recovery), self._recovery.failing)
         journalled = () if self._recovery is None else self._recovery.notices()
         hidden = self._checkpointing.notices()
         plainly = self.desk.options.expunges_plainly
-        found = notices(view, rejected, self.desk.writer.drafting.unseen, plainly=plainly)
+        found = notices(view, damage, self.desk.writer.drafting.unseen, plainly=plainly)
         return Status(
             state=view.state,
             account=self._account,
@@ -363,8 +363,8 @@ class Filesystem:
             failing=self.desk.writer.sending.failing + failing,
             conflicts=len(view.index.conflicts()),
             locks=self.desk.book.count(),
-            damaged=len(rejected),
-            damage=dict(sorted(Counter(error.code for error in rejected.values()).items())),
+            damaged=len(damage),
+            damage=dict(sorted(Counter(damage.values()).items())),
             foreign=view.index.foreign(),
             other_dialect=view.index.other_dialect(),
             warnings=(*self._warnings, *journalled, *self._marked(), *hidden, *found),

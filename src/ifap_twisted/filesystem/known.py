@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import Final
 
 from ifap_twisted.core import envelope, limits
 from ifap_twisted.core.dialects import Dialect
@@ -15,6 +16,9 @@ from ifap_twisted.core.values import Checked, FolderState, HeaderBlock, Version
 from ifap_twisted.errors import DataError, KeyChanged, Renumbered, RevokedKey
 from ifap_twisted.filesystem.key_use import KeyUse
 from ifap_twisted.interfaces import IMessageStore
+
+NOT_NOW: Final = "not-readable-now"
+"""What is said of a content that the mail server did not give."""
 
 
 class Known:
@@ -97,6 +101,15 @@ class Known:
     def rejected(self) -> Mapping[int, DataError]:
         """Why messages of this folder cannot be used, by UID: their headers, or what was found when they were read."""
         return {**self._damage, **self.index.rejected()}
+
+    @property
+    def damage(self) -> Mapping[int, str]:
+        """What is wrong with messages, by UID: :attr:`rejected`, and what earlier processes found when they read."""
+        found = {uid: error.code for uid, error in self.rejected.items()}
+        earlier = {
+            uid: code for uid, code in sorted(self.suspects) if code != NOT_NOW and self.index.at(uid) is not None
+        }
+        return {**earlier, **found}
 
     @property
     def late(self) -> Mapping[int, Version]:

@@ -14,20 +14,22 @@ from ifap_twisted.filesystem.view import View
 SHOWN_OF_A_VID = 8
 MOST = 20
 """Notices of one kind that are told one by one."""
+EARLIER = "Contents could not be used when they were read last"
 
 
-def notices(view: View, rejected: Mapping[int, DataError], unseen: Collection[str], *, plainly: bool) -> list[Notice]:
+def notices(view: View, damage: Mapping[int, str], unseen: Collection[str], *, plainly: bool) -> list[Notice]:
     """Everything worth a warning now, most serious first.
 
+    :param damage: what is told as damaged, by UID: as ``View.damage``.
     :param plainly: a collection may send plain EXPUNGE.
     """
-    damage = [*_unreadable(view), *_damaged(rejected), *_collisions(view)]
+    damaged = [*_unreadable(view), *_damaged(view, damage), *_collisions(view)]
     growing = [] if plainly else _growing(view)
     return [
         *_changed(view),
         *_listing(view),
         *_missing(view),
-        *damage,
+        *damaged,
         *_clashes(view),
         *_rekeying(view),
         *_late(view),
@@ -185,13 +187,12 @@ def _unusable(path: str, error: DataError | None) -> Notice:
     return Notice(code="unreadable", text=text, path=path)
 
 
-def _damaged(rejected: Mapping[int, DataError]) -> list[Notice]:
-    """One notice per kind, with how many; the first paths where they are known."""
-    damaged = [error for error in rejected.values() if not isinstance(error, RevokedKey)]
-    counts = Counter(error.code for error in damaged)
-    titles = {error.code: error.title() for error in damaged}
+def _damaged(view: View, damage: Mapping[int, str]) -> list[Notice]:
+    """One notice per kind, with how many."""
+    titles = {error.code: error.title() for error in view.rejected.values()}
+    counts = Counter(code for code in damage.values() if code != RevokedKey.code)
     return [
-        Notice(code=code, text=f"{titles[code]} ({count} message{'s' if count > 1 else ''}).")
+        Notice(code=code, text=f"{titles.get(code, EARLIER)} ({count} message{'s' if count > 1 else ''}).")
         for code, count in sorted(counts.items())
     ]
 

@@ -17,6 +17,7 @@ from ifap_twisted.deferreds import deferred, settled
 from ifap_twisted.errors import StoreError
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.inspecting import Case
+from ifap_twisted.filesystem.known import NOT_NOW
 from ifap_twisted.interfaces import Progress
 
 AT_ONCE: Final = 4
@@ -24,7 +25,6 @@ AT_ONCE: Final = 4
 WHOLE: Final = 100.0
 """Percent."""
 
-NOT_NOW: Final = "not-readable-now"
 
 Place: TypeAlias = tuple[int, Version]
 """A message, and the version that it is to be."""

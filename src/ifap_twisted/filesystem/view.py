@@ -178,6 +178,11 @@ class View:
         return self._known.rejected
 
     @property
+    def damage(self) -> Mapping[int, str]:
+        """What is wrong with messages, by UID: :attr:`rejected`, and what earlier processes found when they read."""
+        return self._known.damage
+
+    @property
     def unusable(self) -> Mapping[int, DataError | None]:
         """Why contents of versions could not be used when they were last read, by an earlier process too, by UID."""
         return self._known.unusable
