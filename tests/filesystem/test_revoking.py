@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from ifap_twisted.core.findings import WARNING
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.revocations import NOTICES, RECORDS, notice_kind
-from ifap_twisted.core.slots import PASSPHRASE, RECOVERY
+from ifap_twisted.core.slots import PASSPHRASE, RECOVERY, Unwrapped
 from ifap_twisted.errors import CallerError, KeyChanged, NotFound, StoreError, WrongKey
 from ifap_twisted.filesystem.drafting import Change
 from ifap_twisted.filesystem.filesystem import Filesystem
@@ -32,9 +32,11 @@ class Nothing:
     async def check(self) -> None:
         """There is nothing to be given."""
 
-    async def secure(self) -> bool:
+    async def prepare(self) -> None:
         """There is nothing to do."""
-        return False
+
+    async def secure(self) -> None:
+        """There is nothing to do."""
 
 
 async def _nothing() -> None:
@@ -92,8 +94,8 @@ class RevokingTests(RevokingCase):
         self.revoke()
         view = self.first.filesystem.desk.view
         slots = self.first.slots
-        self.assertTrue(result(Deferred.fromCoroutine(slots.opens(Unlock.by_earlier(self.newest())))))
-        self.assertFalse(result(Deferred.fromCoroutine(slots.opens(Unlock.by_earlier(KEY)))))
+        self.assertTrue(result(Deferred.fromCoroutine(slots.opened(Unlock.by_earlier(self.newest())))))
+        self.assertFalse(result(Deferred.fromCoroutine(slots.opened(Unlock.by_earlier(KEY)))))
         self.assertEqual(len(view.index.key_slots()), 1)
 
     def leads(self, key: Key) -> list[Key]:
@@ -309,7 +311,7 @@ class LateTests(RevokingCase):
         self.folder.shelf.tamper(uid, message[:-40] + b"A" * 38 + message[-2:])
         opened = self.opened(Disk(late))
         self.assertEqual(self.seen(opened.filesystem), self.before)
-        result(Deferred.fromCoroutine(opened.rekeying._come_over()))
+        result(Deferred.fromCoroutine(opened.rekeying._come_over(Nothing())))
         self.assertEqual(len(opened.filesystem.desk.view.index.objects(RECORDS)), 1)
         self.folder.shelf.tamper(uid, message)
         self.assertEqual(self.seen(self.alone()), self.before)
@@ -355,8 +357,8 @@ class SecretsTests(RevokingCase):
         back = self.opened(disk).filesystem
         self.assertEqual(self.seen(back), self.seen(self.first.filesystem))
         self.assertEqual((disk.membership.keys[0], disk.membership.revoked), (self.newest(), {KEY.fingerprint}))
-        self.assertEqual(result(Deferred.fromCoroutine(self.first.slots.newest(RECOVERY))), 2)
-        self.assertEqual(result(Deferred.fromCoroutine(self.first.slots.newest(PASSPHRASE))), 0)
+        told = result(Deferred.fromCoroutine(self.first.slots.opened(new)))
+        self.assertEqual([one.generation for one in told], [2])
 
     def test_a_record_that_is_hidden_from_a_device_that_comes_back(self) -> None:
         """The slot of the passphrase or code says itself which keys were revoked."""
@@ -370,6 +372,9 @@ class SecretsTests(RevokingCase):
         self.folder.shelf.remove([uid for one in index.objects(RECORDS) for uid in one.places])
         back = self.opened(Disk(Membership(unlock=code, keys=(KEY,)))).filesystem
         self.assertEqual(self.seen(back), before)
+
+
+NEW = "seven grey herons play chess"
 
 
 class Keeping:
@@ -406,14 +411,21 @@ class PassphraseTests(RevokingCase):
         result(Deferred.fromCoroutine(self.first.slots.write(self.former)))
         result(Deferred.fromCoroutine(self.first.slots.write(Unlock(kind=RECOVERY, secret=Secret(b"c" * 32)))))
 
-    def run_with(self, passphrase: str) -> Rekeyed:
+    def run_with(self, passphrase: str, opened: Opened | None = None) -> Rekeyed:
         async def ask() -> Secret:
             self.asked += 1
             return Secret(passphrase)
 
-        secrets = NewSecrets(self.first, self.keeping, ask, wanted=True)  # type: ignore[arg-type]
-        done: Rekeyed = result(Deferred.fromCoroutine(self.first.rekeying.revoke(secrets)))
+        device = opened or self.first
+        secrets = NewSecrets(device, self.keeping, ask, wanted=False)  # type: ignore[arg-type]
+        done: Rekeyed = result(Deferred.fromCoroutine(device.rekeying.revoke(secrets)))
         return done
+
+    def cut_in(self, owner: Any, method: str, passphrase: str = NEW) -> None:
+        """The connection is lost there."""
+        cut = patch.object(owner, method, side_effect=StoreError("The connection was lost."))
+        with cut, self.assertRaises(StoreError):
+            self.run_with(passphrase)
 
     def kinds(self) -> list[str]:
         slots = self.first.slots
@@ -443,17 +455,75 @@ class PassphraseTests(RevokingCase):
 
     def test_cut_before_it_is_set(self) -> None:
         """The next run sets it, and makes no other key; a further one has nothing to go on with."""
-        slots = type(self.first.slots)
-        cut = patch.object(slots, "write", side_effect=StoreError("The connection was lost."))
-        with cut, self.assertRaises(StoreError):
-            self.run_with("seven grey herons play chess")
+        self.cut_in(NewSecrets, "secure")
         newest = self.newest()
-        done = self.run_with("seven grey herons play chess")
-        self.assertEqual((done.drawn, done.key, self.asked), (False, newest.fingerprint, 2))
+        with self.assertRaises(CallerError):
+            self.run_with("vier Gurken tanzen am Kanal")
+        done = self.run_with(NEW)
+        self.assertEqual((done.drawn, done.key, self.asked), (False, newest.fingerprint, 3))
         self.assertEqual(self.kinds(), [PASSPHRASE])
         with self.assertRaises(CallerError):
-            self.run_with("seven grey herons play chess")
+            self.run_with(NEW)
         self.assertEqual(self.newest(), newest)
+
+    def test_a_slot_of_somebody_else_in_between(self) -> None:
+        """Whoever can store a message keeps nobody from setting the new passphrase, nor from voiding the code."""
+        self.cut_in(NewSecrets, "secure")
+        slots = self.first.slots
+        for kind in (PASSPHRASE, RECOVERY):
+            keys = Unwrapped(
+                keys=(Key.from_text("strange"),),
+                home=self.first.filesystem.desk.view.home or "",
+                generation=99,
+                dialect=self.first.filesystem.desk.view.dialect.name,
+            )
+            unlock = Unlock(kind=kind, secret=Secret(b"s" * 32))
+            forged = result(
+                Deferred.fromCoroutine(slots._sealed(result(Deferred.fromCoroutine(slots._wrapped(keys, unlock)))))
+            )
+            store = self.folder.store()
+            result(store.open())
+            result(store.append(forged.message))
+        before = self.seen(self.first.filesystem)
+        self.assertFalse(self.run_with(NEW).drawn)
+        self.assertEqual(self.kinds(), [PASSPHRASE])
+        disk = Disk(Membership(unlock=Unlock.by_passphrase(Secret(NEW))))
+        self.assertEqual(self.seen(self.opened(disk).filesystem), before)
+        self.assertEqual(disk.membership.keys[0], self.newest())
+
+    def test_cut_before_the_basedir_has_it(self) -> None:
+        """The next run takes the same passphrase, though it opens the folder already."""
+        self.cut_in(Keeping, "wrap")
+        self.assertFalse(self.run_with(NEW).drawn)
+        assert self.keeping.membership is not None
+        self.assertEqual(self.keeping.membership.keys, (self.newest(), KEY))
+
+    def test_the_disk_is_lost_after_the_notice(self) -> None:
+        """Another device logs in with the new passphrase, sees everything, and goes on; no other passphrase does."""
+        before = self.seen(self.first.filesystem)
+        self.cut_in(type(self.first.rekeying), "_come_over")
+        new = self.newest()
+        for unlock in (None, self.former):
+            keys = () if unlock else (KEY,)
+            with self.assertRaises(KeyChanged):
+                self.opened(Disk(Membership(keys=keys, unlock=unlock)))
+        disk = Disk(Membership(unlock=Unlock.by_passphrase(Secret(NEW))))
+        other = self.opened(disk)
+        self.assertEqual((self.seen(other.filesystem), disk.membership.keys), (before, (new, KEY)))
+        done = self.run_with(NEW, other)
+        self.assertEqual((done.drawn, done.key), (False, new.fingerprint))
+        self.assertEqual((self.kinds(), self.seen(self.alone(new))), ([PASSPHRASE], before))
+
+    def test_cut_before_the_notice(self) -> None:
+        """Nobody is stopped; the passphrase of before opens the folder; the next run wants yet another one."""
+        before = self.seen(self.first.filesystem)
+        self.cut_in(type(self.first.filesystem.desk.writer), "add_object")
+        for disk in (Disk(Membership(keys=(KEY,))), Disk(Membership(unlock=self.former))):
+            self.assertEqual(self.seen(self.opened(disk).filesystem), before)
+        with self.assertRaises(CallerError):
+            self.run_with(NEW)
+        self.assertTrue(self.run_with("two brown owls juggle pears").drawn)
+        self.assertEqual((self.kinds(), self.seen(self.alone())), ([PASSPHRASE], before))
 
 
 class CutTests(RevokingCase):
@@ -493,6 +563,22 @@ class CutTests(RevokingCase):
         self.first = last
         self.over()
         self.assertEqual((self.seen(last.filesystem), self.seen(self.alone())), (before, before))
+
+    def test_a_notice_that_is_removed_by_hand(self) -> None:
+        """The new key is lost with its device, nothing was under it: the error names the message that is in the way."""
+        before = self.seen(self.first.filesystem)
+        cut = patch.object(type(self.first.rekeying), "_come_over", side_effect=StoreError("The connection was lost."))
+        with cut, self.assertRaises(StoreError):
+            self.revoke()
+        with self.assertRaises(KeyChanged) as caught:
+            self.alone(KEY)
+        uid = int(str(caught.exception).split("UID ")[1].split(")")[0])
+        self.folder.shelf.remove([uid])
+        device = self.alone(KEY)
+        self.assertEqual(self.seen(device), before)
+        self.assertEqual([one for one in self.codes(device) if one[0] != "conflict"], [])
+        result(device.put("a", b"goes on"))
+        self.assertEqual(result(self.alone(KEY).get("a")), b"goes on")
 
     def test_another_device_goes_on(self) -> None:
         """One that has the new key takes over a revocation that was cut while everything was sealed anew."""

@@ -26,7 +26,7 @@ from ifap_twisted.filesystem import folder
 from ifap_twisted.filesystem.drafting import new_vid
 from ifap_twisted.filesystem.keylines import lost_keys
 from ifap_twisted.filesystem.surroundings import Surroundings
-from ifap_twisted.filesystem.unlocking import MESSAGE_BYTES, SLOTS, Announced, Unlock, announced, read_slot, slot_in
+from ifap_twisted.filesystem.unlocking import MESSAGE_BYTES, SLOTS, Announced, Unlock, announced, read_slot
 from ifap_twisted.filesystem.view import View
 
 
@@ -37,13 +37,14 @@ class KeySlots:
         self._view = view
         self._surroundings = surroundings
 
-    async def write(self, unlock: Unlock) -> int:
+    async def write(self, unlock: Unlock, *, ahead: int = 0) -> int:
         """Write the keys of the folder into a new slot; gives its UID once it was read back and opened.
 
+        :param ahead: 1 where the newest key is new, so that no slot tells its generation yet.
         :raises KeyChanged: they were revoked before it came, so that it leads nowhere (FORMAT 8.5).
         :raises IFAPError: as :meth:`write_next`.
         """
-        return await self._write(unlock, self._view.keys, await self.generation())
+        return await self._write(unlock, self._view.keys, await self.generation() + ahead)
 
     async def write_next(self, key: Key) -> int:
         """Write a new key into a slot under the newest one; gives its UID once it was read back and opened (8.5).
@@ -72,39 +73,28 @@ class KeySlots:
             await self._write(Unlock.by_earlier(key), self._view.keys, await self.generation())
         return bool(lost)
 
-    async def write_own(self) -> bool:
+    async def has_own(self) -> bool:
+        """Whether there is what :meth:`write_own` writes: nobody makes it who does not have the newest key."""
+        key = self._view.keys[0]
+        return any(found.revoked for found in await self.opened(Unlock.by_earlier(key)) if found.keys[0] == key)
+
+    async def write_own(self) -> None:
         """Write a slot under the newest key itself, after others were revoked: who has that alone finds them (8.5).
 
-        Nothing where it is there; gives whether it was not. :raises IFAPError: as :meth:`write_next`.
+        :raises IFAPError: as :meth:`write_next`.
         """
-        key = self._view.keys[0]
-        unlock = Unlock.by_earlier(key)
-        if any(found.revoked for found in await self._opened(unlock) if found.keys[0] == key):
-            return False
-        await self._write(unlock, self._view.keys, await self.generation() + 1)
-        return True
-
-    async def opens(self, unlock: Unlock) -> bool:
-        """Whether any slot of the folder opens with this."""
-        return bool(await self._opened(unlock))
-
-    async def newest(self, kind: str) -> int:
-        """The greatest generation of which a slot of this kind says that it is; 0: there is none."""
-        found = [slot.generation for one in await self._announced(kind) if (slot := await self._slot(one)) is not None]
-        return max(found, default=0)
+        await self._write(Unlock.by_earlier(self._view.keys[0]), self._view.keys, await self.generation() + 1)
 
     async def _announced(self, kind: str) -> list[Announced]:
         blocks = [await self._block(uid) for uid in self._view.index.key_slots()]
         found = [one for block in blocks if block is not None and (one := announced(block)) is not None]
         return [one for one in found if self._is_ours(one, kind) and one.size <= MESSAGE_BYTES]
 
-    async def _slot(self, one: Announced) -> Slot | None:
-        try:
-            return slot_in(await self._view.store.message(one.uid), one)
-        except (DataError, MessageGone):
-            return None
+    async def opened(self, unlock: Unlock) -> list[Unwrapped]:
+        """What the slots of the folder hold that open with this.
 
-    async def _opened(self, unlock: Unlock) -> list[Unwrapped]:
+        :raises StoreError: they cannot be read now.
+        """
         found = []
         for one in await self._announced(unlock.kind):
             try:

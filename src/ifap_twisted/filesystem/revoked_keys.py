@@ -56,6 +56,7 @@ class RevokedKeys:
         known.check_key()
         keys = {key.fingerprint: key for key in known.keys}
         first: dict[str, str] = {}
+        strange: list[int] = []
         for placed in known.index.objects(NOTICES):  # the lowest UID of each key counts
             notice = notice_in(placed.version.path)
             former = None if notice is None else keys.get(notice.former)
@@ -63,9 +64,10 @@ class RevokedKeys:
                 continue
             if await self._is_under(placed, former):
                 first[notice.former] = notice.newer
-        if any(newer not in keys for newer in first.values()):
+                strange += () if notice.newer in keys else placed.places
+        if strange:
             known.key_changed = True
-            raise KeyChanged
+            raise KeyChanged(f"{KeyChanged.title()}. The notice of that is a message of the folder (UID {strange[0]}).")
         known.left |= first.keys()
         newer = first.get(known.keys[0].fingerprint) if known.keys else None
         return None if newer is None else keys[newer]

@@ -1,9 +1,10 @@
 """Changing the data key of a folder so that whoever has the former one gets no other (FORMAT 8.5).
 
-In this order: a notice under the former key, at which its holders stop; when that is there, a look at everything; a
-record under the new key of all that was found, so that nothing counts that comes later; then what gives the new key to
-its owner again; and everything is sealed anew. A write that its device told as stored was there before the notice, so
-that it is on record. Cut anywhere, it is gone on with by whoever has the new key; its maker keeps it before it begins.
+In this order: the new key is kept here, and under the new passphrase; a notice under the former key, at which its
+holders stop; when that is there, a look at everything; a record under the new key of all that was found, so that
+nothing counts that comes later; then what gives the new key to its owner again, and the slot under the new key, which
+shows that this was done; and everything is sealed anew. A write that its device told as stored was there before the
+notice, so that it is on record. Cut anywhere, it is gone on with by whoever has the new key.
 """
 
 from __future__ import annotations
@@ -42,8 +43,11 @@ class Securing(Protocol):
         :raises CallerError: not with what was given.
         """
 
-    async def secure(self) -> bool:
-        """Do it; whether there was anything to be done."""
+    async def prepare(self) -> None:
+        """Before anybody is stopped: its owner finds the new key even if this device is lost then."""
+
+    async def secure(self) -> None:
+        """Do it, once or again."""
 
 
 class Revoking(Rekeying):
@@ -60,15 +64,13 @@ class Revoking(Rekeying):
         """
         await self._look()
         if self._is_begun():
-            gone_on = await self._come_over()
-            gone_on = await securing.secure() or gone_on
+            gone_on = await self._come_over(securing)
             done = await self._finished(progress, drawn=False)
             if gone_on or done.sealed or done.planned or done.waiting:
                 return done
         await securing.check()
-        await self._give_up()
-        await self._come_over()
-        await securing.secure()
+        await self._give_up(securing)
+        await self._come_over(securing)
         return await self._finished(progress, drawn=True)
 
     async def _finished(self, progress: Progress, *, drawn: bool) -> Rekeyed:
@@ -83,8 +85,8 @@ class Revoking(Rekeying):
 
     # The former key
 
-    async def _give_up(self) -> None:
-        """Keep a new key here, then tell the holders of the former one to stop."""
+    async def _give_up(self, securing: Securing) -> None:
+        """Keep a new key here and for its owner, then tell the holders of the former one to stop."""
         view = self._desk.view
         if view.newer_keys.failure is not None:  # it may hold a newer key
             raise view.newer_keys.failure
@@ -93,6 +95,7 @@ class Revoking(Rekeying):
         view.hold_key(key)
         await self._remember(Followed(tuple(view.keys), view.newer_keys.generation, view.revocation.keys))
         try:
+            await securing.prepare()
             await self._desk.writer.add_object(notice_kind(former, key), b"")
             await self._look()
         except KeyChanged:
@@ -127,8 +130,18 @@ class Revoking(Rekeying):
 
     # The new one
 
-    async def _come_over(self) -> bool:
-        """Put on record what counts under the former keys, and where they are found; whether that was left to do."""
+    async def _come_over(self, securing: Securing) -> bool:
+        """Put on record what counts under the former keys, and give the new one out; whether that was left to do."""
+        recorded = await self._record()
+        if await self._slots.has_own():
+            return recorded
+        await securing.secure()
+        await self._slots.write_own()
+        await self._look()
+        return True
+
+    async def _record(self) -> bool:
+        """Put on record what counts under the former keys; whether that was left to do."""
         view, revoked_keys = self._desk.view, self._desk.view.revoked_keys
         former = frozenset(key.fingerprint for key in view.keys[1:])
         recorded = not (revoked_keys.is_on_record() or former <= view.revocation.keys)
@@ -145,7 +158,4 @@ class Revoking(Rekeying):
                 raise ProtocolViolation(
                     "The mail server does not show the record of revoked keys that was just stored."
                 )
-        if await self._slots.write_own():
-            recorded = True
-            await self._look()
         return recorded

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from ifap_twisted.core import recovery_codes
+from ifap_twisted.core.keys import Key
 from ifap_twisted.core.slots import PASSPHRASE, RECOVERY
 from ifap_twisted.errors import CallerError, NotSupported
 from ifap_twisted.filesystem.opening import Opened
@@ -19,14 +20,15 @@ from ifap_twisted.service.remembering import Remembering
 Random = Callable[[int], bytes]
 
 
-async def set_passphrase(opened: Opened, remembering: Remembering, passphrase: Secret) -> bool:
+async def set_passphrase(opened: Opened, remembering: Remembering, passphrase: Secret, *, ahead: int = 0) -> bool:
     """Wrap the keys under a passphrase, in the folder and here; False when former slots may be left in the folder.
 
+    :param ahead: as for ``KeySlots.write``.
     :raises WeakPassphrase: nothing was changed.
     :raises NotSupported, ReadOnly, StoreError: as ``KeySlots.write``.
     """
     unlock = await remembering.strong(passphrase)
-    uid = await opened.slots.write(unlock)
+    uid = await opened.slots.write(unlock, ahead=ahead)
     await remembering.wrap(passphrase, opened.present)
     return await opened.slots.retire(PASSPHRASE, uid)
 
@@ -70,30 +72,39 @@ class NewSecrets:
                 "The new key would not be kept here: that needs a basedir, and the passphrase under which its keys are."
             )
         if self._wanted or await self._opened.slots.has(PASSPHRASE):
-            await self._fresh()
+            await self._fresh(None)
 
-    async def secure(self) -> bool:
-        """Set it, and void the recovery code: both of before lead to the former key only."""
-        slots = self._opened.slots
-        generation = await slots.generation()
-        behind = await slots.has(PASSPHRASE) and await slots.newest(PASSPHRASE) < generation
-        behind = behind or self._new is not None
-        if behind:
-            self.given = await self._fresh()
-            await set_passphrase(self._opened, self._remembering, self.given)
+    async def prepare(self) -> None:
+        """Put the new key under the new passphrase, beside the one that is in force still."""
+        if self._new is not None:
+            await self._opened.slots.write(Unlock.by_passphrase(self._new))
+
+    async def secure(self) -> None:
+        """Set it, and void the recovery code: both of before lead to the former key only.
+
+        It goes by no slot that is there already: anybody can store one that says that it is a new one.
+        """
+        slots, view = self._opened.slots, self._opened.filesystem.desk.view
+        if self._new is not None or self._wanted or await slots.has(PASSPHRASE):
+            self.given = await self._fresh(view.keys[0])
+            await set_passphrase(self._opened, self._remembering, self.given, ahead=1)
             self._new = None
-        void = await slots.has(RECOVERY) and await slots.newest(RECOVERY) < generation
-        removed = void and await slots.retire(RECOVERY, self._opened.filesystem.desk.view.index.highest + 1)
-        return behind or removed
+        await slots.retire(RECOVERY, view.index.highest + 1)
 
-    async def _fresh(self) -> Secret:
+    async def _fresh(self, key: Key | None) -> Secret:
+        """The new passphrase. :param key: the new one, where it is in force: a passphrase may lead to it already."""
         if self._new is None:
             found = await self._ask()
-            unlock = await self._remembering.strong(found)
-            if await self._opened.slots.opens(unlock) or self._remembering.is_in_force(unlock):
+            if await self._is_former(await self._remembering.strong(found), key):
                 raise CallerError("This passphrase leads to the former key: choose another one.")
             self._new = found
         return self._new
+
+    async def _is_former(self, unlock: Unlock, key: Key | None) -> bool:
+        opened = await self._opened.slots.opened(unlock)
+        if opened:
+            return any(key not in one.keys for one in opened)
+        return self._remembering.is_in_force(unlock)
 
 
 async def set_where_none_is(opened: Opened, remembering: Remembering) -> None:
