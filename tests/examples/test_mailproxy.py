@@ -264,13 +264,13 @@ class UserTests(Proxied):
     def test_separate(self):
         """Each user sees only their own mail; it lies sealed in that user's own folder, under a key of its own."""
         alice, bob = self.client("alice"), self.client("bob")
-        self.append(alice, mail("hers"))
-        self.append(bob, mail("his"))
+        self.append(alice, mail("hers alone"))
+        self.append(bob, mail("his alone"))
         self.ok(bob.create("Plans"))
-        self.assertEqual(self.contents(alice), {1: mail("hers")})
-        self.assertEqual(self.contents(bob), {1: mail("his")})
+        self.assertEqual(self.contents(alice), {1: mail("hers alone")})
+        self.assertEqual(self.contents(bob), {1: mail("his alone")})
         self.assertEqual(self.ok(alice.list()), [b'() "/" "INBOX"'])
-        for name, secret in {"alice": b"hers", "bob": b"his"}.items():
+        for name, secret in {"alice": b"hers alone", "bob": b"his alone"}.items():
             sealed = self.sealed(name)
             self.assertTrue(all(b"X-IFAP" in message for message in sealed))
             self.assertFalse([one for one in sealed if secret in one or b"INBOX" in one or b"example.org" in one])
