@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from ifap_twisted.control.metrics import Metrics
@@ -59,6 +61,18 @@ class CountedTests(Rollback):
         for code, content in forged.items():
             self.shelf.tamper(self.a, head + content)
             self.assertCounted(code)
+
+    def test_dates(self) -> None:
+        """A date in a header that somebody changed; no more, when it is as it was."""
+        message = self.shelf.messages[self.a]
+        self.shelf.tamper(self.a, re.sub(rb"Date: [^\r]*", b"Date: Mon, 01 Jan 2001 00:00:00 +0000", message))
+        self.assertCounted("redated")
+        filesystem = self.machine.start()
+        result(filesystem.check(read_data=100))
+        self.shelf.tamper(self.a, message)
+        result(filesystem.check(read_data=100))
+        self.assertEqual(measured(filesystem), set())
+        result(filesystem.close())
 
     def test_messages(self) -> None:
         """Messages in clear, under another key, of another folder, of the other dialect, and such as nobody writes."""

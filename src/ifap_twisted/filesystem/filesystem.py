@@ -28,7 +28,7 @@ from ifap_twisted.filesystem.lasting import Lasting, closed_error
 from ifap_twisted.filesystem.leasing import Leasing, Taking
 from ifap_twisted.filesystem.marking import Marking
 from ifap_twisted.filesystem.mending import Mending
-from ifap_twisted.filesystem.notices import notices
+from ifap_twisted.filesystem.notices import notices, redated
 from ifap_twisted.filesystem.putting import Putting, change_of
 from ifap_twisted.filesystem.recovery import Recovery
 from ifap_twisted.filesystem.sending import no_journal_error
@@ -367,7 +367,7 @@ class Filesystem:
             damage=dict(sorted(Counter(damage.values()).items())),
             foreign=view.index.foreign(),
             other_dialect=view.index.other_dialect(),
-            warnings=(*self._warnings, *journalled, *self._marked(), *hidden, *found),
+            warnings=(*self._warnings, *journalled, *self._marked(), *hidden, *found, *redated(view)),
             last_refresh=view.last_refresh,
             checked=view.checked,
         )

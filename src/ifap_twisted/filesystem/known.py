@@ -33,6 +33,7 @@ class Known:
     :ivar aside: what a repair has set aside: UIDs, with what is wrong there.
     :ivar suspects: likewise, the contents that could not be used when they were read last, by an earlier process or
         because the server did not give them.
+    :ivar redated: messages whose header has another date than that of their sealing, as they were read last.
     :ivar checked: how far the checks are that a node makes by itself.
     :ivar revocation: which keys count no more, and for what all the same (FORMAT 8.5).
     :ivar left: the fingerprints of the keys that were given up for one that is known here: nothing is sent
@@ -57,6 +58,7 @@ class Known:
         self.removing: set[int] = set()
         self.aside: set[tuple[int, str]] = set()
         self.suspects: set[tuple[int, str]] = set()
+        self.redated: set[int] = set()
         self.checked = Checked()
         self.revocation = Revocation()
         self.left: frozenset[str] = frozenset()
@@ -203,6 +205,7 @@ class Known:
         self._damage.clear()
         self.aside.clear()
         self.suspects.clear()
+        self.redated.clear()
         self._index_generation = generation
 
 

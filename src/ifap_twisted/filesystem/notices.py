@@ -14,6 +14,7 @@ from ifap_twisted.filesystem.view import View
 SHOWN_OF_A_VID = 8
 MOST = 20
 """Notices of one kind that are told one by one."""
+REDATED = "The date in the header of a message is not the one at which it was sealed; nothing goes by it."
 EARLIER = "Contents could not be used when they were read last"
 
 
@@ -195,6 +196,12 @@ def _damaged(view: View, damage: Mapping[int, str]) -> list[Notice]:
         Notice(code=code, text=f"{titles.get(code, EARLIER)} ({count} message{'s' if count > 1 else ''}).")
         for code, count in sorted(counts.items())
     ]
+
+
+def redated(view: View) -> list[Notice]:
+    """That dates were changed, as far as contents were read; a check tells it by itself."""
+    count = len(view.redated)
+    return [Notice(code="redated", text=f"{REDATED} ({count} found.)")] if count else []
 
 
 def _collisions(view: View) -> list[Notice]:

@@ -18,6 +18,7 @@ from ifap_twisted.errors import StoreError
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.inspecting import Case
 from ifap_twisted.filesystem.known import NOT_NOW
+from ifap_twisted.filesystem.notices import REDATED
 from ifap_twisted.interfaces import Progress
 
 AT_ONCE: Final = 4
@@ -155,12 +156,12 @@ class Reading:
                     self._desk.view.suspect([uid], NOT_NOW)
                 return
         self._read[uid] = 0 if damage else version.length
+        self._desk.view.note_date(uid, redated=uid in self._redated)
 
     def findings(self) -> Iterator[Finding]:
         """What could not be read, or says more than it should."""
         if self._redated:
-            text = "The date in the header of a message is not the one at which it was sealed; nothing goes by it."
-            yield Finding("redated", WARNING, text, places=len(self._redated))
+            yield Finding("redated", WARNING, REDATED, places=len(self._redated))
         if self.failed:
             text = "The mail server did not give these messages; try again later."
             yield Finding(NOT_NOW, WARNING, text, places=len(self.failed))

@@ -207,6 +207,15 @@ class View:
         self._known.changed()
 
     @property
+    def redated(self) -> AbstractSet[int]:
+        """Messages that are there, in whose header somebody changed the date, as they were read last."""
+        return {uid for uid in self._known.redated if self.index.at(uid) is not None}
+
+    def note_date(self, uid: int, *, redated: bool) -> None:
+        """What was found of the date of a message that was read now."""
+        (self._known.redated.add if redated else self._known.redated.discard)(uid)
+
+    @property
     def checked(self) -> Checked:
         """How far the checks are that a node makes by itself."""
         return self._known.checked
