@@ -15,6 +15,7 @@ __all__ = [
     "BadSettings",
     "BasedirInUse",
     "CallerError",
+    "ChunkLost",
     "Conflict",
     "Damaged",
     "DataError",
@@ -352,6 +353,23 @@ class Extended(Tampered):
     """Something was added to the content of a message."""
 
     code = "extended"
+
+
+class ChunkLost(DataError):
+    """A part of a large file is not there any more, or damaged.
+
+    :ivar offset: in the file, in bytes; None where a list of chunks is lost and with it all that it tells of.
+    :ivar length: how many bytes are lost from there on.
+    """
+
+    code = "chunk-lost"
+
+    def __init__(
+        self, detail: str = "", *, path: str | None = None, offset: int | None = None, length: int | None = None
+    ) -> None:
+        super().__init__(detail, path=path)
+        self.offset = offset
+        self.length = length
 
 
 class RolledBack(DataError):

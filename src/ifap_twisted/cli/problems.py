@@ -69,6 +69,7 @@ STATUSES: Final[dict[type[errors.IFAPError], int]] = {
     errors.Unbound: DAMAGED,
     errors.ForeignFolder: DAMAGED,
     errors.VidCollision: DAMAGED,
+    errors.ChunkLost: DAMAGED,
     errors.NewerVersionNeeded: DAMAGED,
     errors.SnapshotCorrupt: DAMAGED,
     errors.UnsupportedDialect: USAGE,

@@ -61,6 +61,7 @@ STATUSES: Final[Mapping[type[IFAPError], int]] = {
     errors.Unbound: 502,
     errors.ForeignFolder: 502,
     errors.VidCollision: 502,
+    errors.ChunkLost: 502,
     errors.NewerVersionNeeded: 501,
     errors.SnapshotCorrupt: 502,
     errors.UnsupportedDialect: 502,

@@ -48,6 +48,8 @@ class Copies:
 
 
 _OF_PLACES: Final = frozenset({"sealed_id", "encrypted", "written"})
+_OF_READERS: Final = frozenset({"chunks", "extra", "understood"})
+"""What an older release, which understood less, remembers otherwise of the same message."""
 _OF_BOUND_PLACES: Final = _OF_PLACES | {"home", "sha256"}
 """What only one place of a version of the reference says: the one that was sealed anew, bound (FORMAT 8.5)."""
 
@@ -86,11 +88,11 @@ def take_equal(there: list[Copies], version: Version) -> Copies | None:
 
 def same_version(one: Version, other: Version) -> bool:
     """Equal in id and metadata; the sealing may differ (FORMAT 2.2)."""
-    return one == other or (
-        one.vid == other.vid
-        and all(
-            getattr(one, name) == getattr(other, name)
-            for name in Version._fields
-            if name not in (_OF_PLACES if one.ours or (one.bound and other.bound) else _OF_BOUND_PLACES)
-        )
-    )
+    return one == other or (one.vid == other.vid and _agree(one, other))
+
+
+def _agree(one: Version, other: Version) -> bool:
+    differing = _OF_PLACES if one.ours or (one.bound and other.bound) else _OF_BOUND_PLACES
+    if one.understood != other.understood:
+        differing |= _OF_READERS
+    return all(getattr(one, name) == getattr(other, name) for name in Version._fields if name not in differing)

@@ -19,6 +19,25 @@ REFERENCE_METADATA_IFAP: Final = 591
 """The longest JSON without padding that ifaplib sees in its window of 1,024 bytes (FORMAT 1.6)."""
 REFERENCE_METADATA_MAILFILE: Final = 443
 
+# Large files (FORMAT 7)
+CHUNK_LEAST: Final = 512 * KIB
+CHUNK_MOST: Final = 2 * MIB
+"""The content of a chunk, but for the last of a file: about 1 MiB on average."""
+CHUNK_MASK_BITS: Final = 19
+"""A boundary comes at one of so many places, as a power of two, from ``CHUNK_LEAST`` on."""
+CHUNK_WINDOW: Final = 32
+"""Bytes that decide whether there is a boundary behind them."""
+CHUNK_PADDING_BITS: Final = 5
+"""A chunk is padded so that so many leading bits of its length may differ from zero: at most 3 % more."""
+MANIFEST_PIECES: Final = 256
+"""Pieces of one manifest; above that the pieces are manifests: 1 GiB has 4 of them, so that a copy stays small."""
+MANIFEST_DEPTH: Final = 3
+"""Manifests of manifests of manifests: 16 TiB."""
+MANIFEST_BYTES: Final = 64 * KIB
+"""The text of one manifest: 256 pieces have 20 KiB."""
+CHUNKED_SIZE: Final = 2**44
+"""The largest file that a manifest may tell of."""
+
 # What a hostile folder may make us hold
 HEADER_FIELDS: Final = 64 * KIB
 """The longest metadata header that is read; ours stay below 1 KiB, a path of 4,096 bytes below 12 KiB."""

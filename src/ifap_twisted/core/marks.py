@@ -252,6 +252,7 @@ _KINDS: Final[Mapping[str, Callable[[JSON], bool]]] = {
     "versions": _exactly(int),
     "keep": _exactly(int),
     "needs": _is_texts,
+    "chunks": _exactly(int),
     "understood": _exactly(bool),
     "moved_from": _exactly(str),
     "lock": _exactly(str),

@@ -45,8 +45,12 @@ __all__ = [
 
 VERSION: Final = 1
 """The ``v`` of our serialization."""
-UNDERSTOOD_NEEDS: Final[frozenset[str]] = frozenset()
+UNDERSTOOD_NEEDS: Final = frozenset({"chunks"})
 """The words of ``needs`` that this release understands."""
+
+SCHEME: Final = 1
+"""The ``chunks`` of the manifests that this release reads and writes (FORMAT 7.1)."""
+_CHUNKS: Final = "chunks"
 
 _NO_TIME: Final = 0.0
 _MODE: Final = 0o644
@@ -110,7 +114,8 @@ def _ours(values: Values, known: Values, extra: Values, sealed_id: str, written:
     if current:
         _check_ours(values, known, extra)
     needs = tuple(known.get("needs", ()))
-    understood = current and UNDERSTOOD_NEEDS.issuperset(needs)
+    scheme = known.get(_CHUNKS, 0)
+    understood = current and UNDERSTOOD_NEEDS.issuperset(needs) and scheme == (SCHEME if _CHUNKS in needs else 0)
     if not understood:
         # FORMAT 1: what one letter means there is not known here.
         extra = {name: value for name, value in extra.items() if len(name) > 1}
@@ -139,6 +144,7 @@ def _ours(values: Values, known: Values, extra: Values, sealed_id: str, written:
         versions=versions,
         keep=known.get("keep", versions),
         needs=needs,
+        chunks=scheme,
         understood=understood,
         moved_from=known.get("from"),
         lock=known.get("lock"),
@@ -326,6 +332,8 @@ def reference_metadata(version: Version) -> Values:
             values["sha256"] = version.sha256
         if version.needs:
             values["needs"] = list(version.needs)
+        if version.chunks:
+            values[_CHUNKS] = version.chunks
         if version.size != version.length:
             values["size"] = version.size
     else:
@@ -365,6 +373,8 @@ def _values(draft: Draft, length: int, sha256: str) -> tuple[Values, Values]:
     values: Values = {name: value for name, value in draft.extra.items() if name not in FORMAT_KEYS}
     check_json(values)
     facts = _facts(draft) | {"bytes": length, "fn": draft.path, "sha256": sha256, "v": VERSION}
+    if draft.size is not None:
+        facts |= {_CHUNKS: SCHEME, "needs": [_CHUNKS]} | ({} if draft.size == length else {"size": draft.size})
     known = sorted_out(facts)[0]
     _check_ours(facts, known, {})
     return values | facts, known

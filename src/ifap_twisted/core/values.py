@@ -127,6 +127,7 @@ class Version(NamedTuple):
     :ivar sha256: of the content; of a version of the reference only where it was sealed anew, bound (FORMAT 8.5).
     :ivar keep: how many versions the user wants kept (``keep``, else ``versions``).
     :ivar needs: words that a reader must understand to serve the content.
+    :ivar chunks: the scheme of the manifest that the body is; 0: the body is the file itself (FORMAT 7.1).
     :ivar lock: the id of the lock under which it was written (FORMAT 10.2).
     :ivar lease: of a lock object.
     :ivar written: Unix time of the sealing, in whole seconds, from the token; ``modified`` when not encrypted.
@@ -154,6 +155,7 @@ class Version(NamedTuple):
     versions: int = 1
     keep: int = 1
     needs: tuple[str, ...] = ()
+    chunks: int = 0
     understood: bool = True
     moved_from: str | None = None
     lock: str | None = None
@@ -166,6 +168,11 @@ class Version(NamedTuple):
         """The header names the hash of the content (FORMAT 1.5)."""
         return self.sha256 is not None
 
+    @property
+    def chunked(self) -> bool:
+        """The body is a manifest (FORMAT 7.1)."""
+        return self.chunks > 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
@@ -173,6 +180,7 @@ class Draft:
 
     :ivar path: canonical (``core.paths``), or a reserved one.
     :ivar clock: complete, the writer's own number included (FORMAT 3.1).
+    :ivar size: of the whole file, where the content is its manifest; None: the content is the file (FORMAT 7.1).
     :ivar extra: unknown keys inherited from the version before.
     """
 
@@ -191,6 +199,7 @@ class Draft:
     moved_from: str | None = None
     lock: str | None = None
     lease: Lease | None = None
+    size: int | None = None
     extra: Mapping[str, JSON] = field(default_factory=dict)
 
 

@@ -76,7 +76,7 @@ async def _is_kept(desk: Desk, kept: Placed, head: Placed) -> bool:
         return False
     if kept.version.bound and head.version.sha256 is not None:
         return kept.version.sha256 == head.version.sha256
-    async with desk.admitted(2 * head.version.size):
+    async with desk.admitted(2 * head.version.length):
         return await desk.reader.content(kept) == await desk.reader.content(head)
 
 

@@ -228,7 +228,7 @@ class Desk:
         self, path: str, found: Found, change: Change, *, expect: Expect = None, check: Callable[[], None] | None = None
     ) -> Entry:
         """Write the content of a version again, as a new version of a path (FORMAT 7.3)."""
-        async with self.admitted(found.placed.version.size):
+        async with self.admitted(found.placed.version.length):
             content = b"" if found.placed.version.directory else await self.reader.content(found.placed)
             placed = await self.writer.write(path, content, change, expect=expect, check=check)
         return self.entry(path, placed)
@@ -283,6 +283,7 @@ def as_before(found: Found, **changes: object) -> Change:
         "mode": version.mode,
         "mime": version.mime,
         "directory": version.directory,
+        "size": version.size if version.chunked else None,
         "extra": version.extra,
     }
     return Change(**{**kept, **changes})  # type: ignore[arg-type]

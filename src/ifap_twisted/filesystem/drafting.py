@@ -29,6 +29,7 @@ Random = Callable[[int], bytes]
 class Change:
     """What a new version says otherwise than the version it replaces; None inherits.
 
+    :ivar size: of the whole file, where the content is its manifest (FORMAT 7.1); never inherited.
     :ivar replaced: the vids of the heads that it descends from; None: all (FORMAT 5.2), but under a lock not those that
         came too late under an older one, unless ``late_too`` (FORMAT 10.2).
     """
@@ -40,6 +41,7 @@ class Change:
     directory: bool = False
     deleted: bool = False
     moved_from: str | None = None
+    size: int | None = None
     extra: Mapping[str, JSON] | None = None
     replaced: Collection[str] | None = None
     late_too: bool = False
@@ -156,6 +158,7 @@ class Drafting:
             keep=_first(change.keep, known.keep if known and (known.ours or known.keep > 1) else None, self._keep),
             moved_from=change.moved_from,
             lock=lock,
+            size=change.size,
             extra=_first(change.extra, known.extra if known else None, {}),
         )
 

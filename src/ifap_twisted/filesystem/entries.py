@@ -32,7 +32,7 @@ def entry_of(history: History, placed: Placed, *, path: str | None = None, locke
         locked=locked,
         bound=version.bound,
         missing=placed.missing,
-        sha256=version.sha256,
+        sha256=None if version.chunked else version.sha256,
     )
 
 

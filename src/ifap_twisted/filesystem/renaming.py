@@ -91,7 +91,7 @@ async def finish(desk: Desk, left: Placed, arrived: Placed) -> None:
 
 async def _read(desk: Desk, arrived: Placed) -> None:
     if not arrived.version.directory:
-        async with desk.admitted(arrived.version.size):
+        async with desk.admitted(arrived.version.length):
             await desk.reader.content(arrived)
 
 

@@ -7,7 +7,7 @@ every implementation to the sentences here.
 
 from __future__ import annotations
 
-from ifap_twisted.interfaces.blocks import IBatch, IFile, ILeasing, IOpening
+from ifap_twisted.interfaces.blocks import IBatch, IFile, ILeasing, IOpening, IStream
 from ifap_twisted.interfaces.device import IJournal, ILockMemory, IMarks, IWriterIdentity
 from ifap_twisted.interfaces.filesystem import IFilesystem, Listener, Progress, RemotePath, Source
 from ifap_twisted.interfaces.shelf import IFolderListener, IMessageStore
@@ -23,6 +23,7 @@ __all__ = [
     "IMarks",
     "IMessageStore",
     "IOpening",
+    "IStream",
     "IWriterIdentity",
     "Listener",
     "Progress",

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from ifap_twisted.core.values import Entry, Lock
 
-__all__ = ["IBatch", "IFile", "ILeasing", "IOpening"]
+__all__ = ["IBatch", "IFile", "ILeasing", "IOpening", "IStream"]
 
 
 class IFile(Protocol):
@@ -33,6 +33,21 @@ class IFile(Protocol):
 
     def abort(self) -> Deferred[None]:
         """Forget what was written."""
+
+
+class IStream(Protocol):
+    """The content of one version, read a part at a time (``IFilesystem.stream``); there is nothing to close.
+
+    :ivar entry: of the version; ``entry.size`` is how much there is.
+    """
+
+    entry: Entry
+
+    def read(self, start: int, stop: int) -> Deferred[bytes]:
+        """The bytes from ``start`` up to ``stop`` or to the end; what is next is fetched ahead when reading goes on.
+
+        :raises ChunkLost: naming the first range of bytes that is lost.
+        """
 
 
 class IOpening(Protocol):

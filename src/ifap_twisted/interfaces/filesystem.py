@@ -12,7 +12,7 @@ from zope.interface import Interface
 from ifap_twisted.core.collection import Collection
 from ifap_twisted.core.findings import Checkup
 from ifap_twisted.core.values import Entry, Event, Expect, Lock, Record, Status
-from ifap_twisted.interfaces.blocks import IBatch, ILeasing, IOpening
+from ifap_twisted.interfaces.blocks import IBatch, ILeasing, IOpening, IStream
 
 __all__ = ["IFilesystem", "Listener", "Progress", "RemotePath", "Source"]
 
@@ -68,6 +68,12 @@ class IFilesystem(Interface):
 
     def read(path: RemotePath, *, version: str | None = None) -> Deferred[Record]:
         """Content and entry of one version, belonging together."""
+
+    def stream(path: RemotePath, *, version: str | None = None) -> Deferred[IStream]:
+        """The content of a version, to be read a part at a time: of a large file only what is asked for is fetched.
+
+        :raises NotFound, IsADirectory, UnknownVersion: as :meth:`get`.
+        """
 
     def open(path: RemotePath, mode: str = "r", *, expect: Expect = None) -> IOpening:
         """Open a file: ``r``, ``w``, ``a``, ``x``, ``r+`` as text (UTF-8), with ``b`` as bytes."""
