@@ -12,6 +12,7 @@ thread.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -19,12 +20,25 @@ from numpy.typing import NDArray
 
 from ifap_twisted.core import limits
 
-__all__ = ["Chunker"]
+__all__ = ["Chunker", "Cutting"]
 
 _LABEL: Final = b"ifap-twisted/1/boundaries"
 _BLOCK: Final = 64 * limits.KIB
 """So much is looked at together: it fits into the cache of a processor."""
-_MASK: Final = np.uint32(((1 << limits.CHUNK_MASK_BITS) - 1) << (32 - limits.CHUNK_MASK_BITS))
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How long chunks are, in bytes; programs that do it otherwise share less, and read each other's files all the same.
+
+    :ivar least: no boundary comes before; at least ``limits.CHUNK_WINDOW``.
+    :ivar most: there always is one then; at most ``limits.CHUNK_MOST``.
+    :ivar bits: between them one comes at one of so many places, as a power of two.
+    """
+
+    least: int = limits.CHUNK_LEAST
+    most: int = limits.CHUNK_MOST
+    bits: int = limits.CHUNK_MASK_BITS
 
 
 class Chunker:
@@ -33,17 +47,19 @@ class Chunker:
     :param key: the sub-key for the names of chunks (FORMAT 8.2).
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, cutting: Cutting | None = None) -> None:
+        self.cutting = Cutting() if cutting is None else cutting
+        self._mask = np.uint32(((1 << self.cutting.bits) - 1) << (32 - self.cutting.bits))
         drawn = hashlib.shake_256(_LABEL + b"\0" + key).digest(4 * 256)
         self._table: NDArray[np.uint32] = np.frombuffer(drawn, dtype="<u4").astype(np.uint32)
 
     def cut(self, data: bytes | bytearray | memoryview) -> int:
         """The length of the first chunk of some bytes.
 
-        :param data: at least ``limits.CHUNK_MOST`` of them, or all up to the end of the file.
+        :param data: at least ``cutting.most`` of them, or all up to the end of the file.
         """
-        view = memoryview(data)[: limits.CHUNK_MOST]
-        start = limits.CHUNK_LEAST
+        view = memoryview(data)[: self.cutting.most]
+        start = self.cutting.least
         while start < len(view):
             stop = min(start + _BLOCK, len(view))
             found = self._boundary(view[start - limits.CHUNK_WINDOW : stop])
@@ -59,5 +75,5 @@ class Chunker:
         while width < limits.CHUNK_WINDOW:
             sums[width:] += sums[:-width] << np.uint32(width)
             width *= 2
-        places = np.flatnonzero((sums[limits.CHUNK_WINDOW :] & _MASK) == 0)
+        places = np.flatnonzero((sums[limits.CHUNK_WINDOW :] & self._mask) == 0)
         return int(places[0]) + 1 if places.size else None
