@@ -29,7 +29,7 @@ _BLOCK: Final = 64 * limits.KIB
 
 @dataclass(frozen=True, slots=True)
 class Cutting:
-    """How long chunks are, in bytes; programs that do it otherwise share less, and read each other's files all the same.
+    """How long chunks are, in bytes; programs that differ in it share less, and read each other's files all the same.
 
     :ivar least: no boundary comes before; at least ``limits.CHUNK_WINDOW``.
     :ivar most: there always is one then; at most ``limits.CHUNK_MOST``.
