@@ -12,33 +12,19 @@ thread.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ifap_twisted.core import limits
+from ifap_twisted.core.cutting import Cutting
 
-__all__ = ["Chunker", "Cutting"]
+__all__ = ["Chunker"]
 
 _LABEL: Final = b"ifap-twisted/1/boundaries"
 _BLOCK: Final = 64 * limits.KIB
 """So much is looked at together: it fits into the cache of a processor."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cutting:
-    """How long chunks are, in bytes; programs that differ in it share less, and read each other's files all the same.
-
-    :ivar least: no boundary comes before; at least ``limits.CHUNK_WINDOW``.
-    :ivar most: there always is one then; at most ``limits.CHUNK_MOST``.
-    :ivar bits: between them one comes at one of so many places, as a power of two.
-    """
-
-    least: int = limits.CHUNK_LEAST
-    most: int = limits.CHUNK_MOST
-    bits: int = limits.CHUNK_MASK_BITS
 
 
 class Chunker:

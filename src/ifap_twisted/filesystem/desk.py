@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from ifap_twisted.core import limits, paths
+from ifap_twisted.core.cutting import Cutting
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.retention import Policy
 from ifap_twisted.core.values import Entry, Expect
@@ -40,6 +41,7 @@ class Options:
     """How a filesystem behaves (DESIGN 4.6).
 
     :ivar max_file_size: bytes; more is refused before it is read.
+    :ivar cutting: how long the chunks of larger files are.
     :ivar keep: versions kept of a file of which nobody said otherwise.
     :ivar retention: which versions are kept by their age; ``keep`` of its own counts for nothing.
     :ivar grace: seconds between planning and collecting (FORMAT 5.3); ``limits.LEAST_GRACE_SECONDS`` at least.
@@ -52,6 +54,7 @@ class Options:
     """
 
     max_file_size: int = limits.MAX_FILE_SIZE
+    cutting: Cutting = field(default_factory=Cutting)
     keep: int = limits.WIRE_VERSIONS
     retention: Policy = field(default_factory=Policy)
     grace: float = limits.GRACE_SECONDS
