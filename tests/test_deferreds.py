@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.deferreds import Slots, Waiters, deferred, undivided
+from ifap_twisted.deferreds import Patience, Slots, Waiters, deferred, undivided
+from ifap_twisted.errors import TimedOut
 
 
 class WaitersTests(SynchronousTestCase):
@@ -145,3 +147,35 @@ class SlotsTests(SynchronousTestCase):
         for work in (*held, *waiting):
             self.successResultOf(work)
         self.assertEqual(self.begun, ["held", "held", *range(5000)])
+
+
+class PatienceTests(SynchronousTestCase):
+    """Waits that end when nothing moves."""
+
+    def test_moving(self):
+        """As long as something moves it waits; then so long and no longer, and the work is cancelled."""
+        clock, cancelled = Clock(), []
+        work: Deferred[int] = Deferred(cancelled.append)
+        patience = Patience(10, clock, "It")
+        waiting = patience.wait(work)
+        for _ in range(5):
+            clock.advance(9)
+            patience.moved()
+        self.assertNoResult(waiting)
+        clock.advance(10)
+        self.assertIn("It took longer", self.failureResultOf(waiting, TimedOut).value.detail)
+        self.assertEqual(cancelled, [work])
+
+    def test_ended(self):
+        """What came of the work is what comes of the wait, and nothing is left to happen."""
+        for end in (lambda work: work.callback(1), lambda work: work.errback(ZeroDivisionError()), Deferred.cancel):
+            clock = Clock()
+            work: Deferred[int] = Deferred()
+            patience = Patience(10, clock, "It")
+            waiting = patience.wait(work)
+            end(work)
+            patience.moved()
+            self.assertEqual(clock.getDelayedCalls(), [])
+            outcome: list = []
+            waiting.addBoth(outcome.append)
+            self.assertTrue(outcome[0] == 1 or outcome[0].check(ZeroDivisionError, CancelledError))

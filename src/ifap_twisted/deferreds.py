@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -46,6 +46,40 @@ def within(work: Deferred[T], seconds: float, clock: IReactorTime, what: str) ->
         raise TimedOut(f"{what} took longer than {seconds:g} seconds.")
 
     return work.addTimeout(seconds, clock, onTimeoutCancel=timed_out)
+
+
+class Patience:
+    """Waits for work for as long as something moves, however long all of it takes.
+
+    :param seconds: how long nothing may move, on the given clock; then the work is cancelled.
+    """
+
+    def __init__(self, seconds: float, clock: IReactorTime, what: str) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._what = what
+        self._call: IDelayedCall | None = None
+
+    def moved(self) -> None:
+        """Something has moved: wait as long again."""
+        if self._call is not None and self._call.active():
+            self._call.reset(self._seconds)
+
+    def wait(self, work: Deferred[T]) -> Deferred[T]:
+        """The work itself, with a bound; for one work only.
+
+        :raises TimedOut: naming what was waited for.
+        """
+        call = self._call = self._clock.callLater(self._seconds, work.cancel)
+
+        def ended(result: Any) -> Any:
+            if call.active():
+                call.cancel()
+            elif isinstance(result, Failure) and isinstance(result.value, CancelledError):
+                raise TimedOut(f"{self._what} took longer than {self._seconds:g} seconds without a byte.")
+            return result
+
+        return work.addBoth(ended)
 
 
 async def settled(works: list[Deferred[T]]) -> list[T]:

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from zope.interface import implementer
 
+from ifap_twisted.control.client_content import HttpStream
 from ifap_twisted.control.client_link import Link, Question, Token
 from ifap_twisted.control.client_values import (
     checkup_from,
@@ -33,13 +34,13 @@ from ifap_twisted.core.collection import Collection
 from ifap_twisted.core.findings import Checkup
 from ifap_twisted.core.values import ABSENT, JSON, Entry, Expect, Lock, Notice, Record, Status
 from ifap_twisted.deferreds import deferred
-from ifap_twisted.errors import IFAPError, InvalidPath, IsADirectory, ProtocolViolation
+from ifap_twisted.errors import IFAPError, InvalidPath, IsADirectory, NotFound, ProtocolViolation
 from ifap_twisted.filesystem.batches import Batch, present_batch
 from ifap_twisted.filesystem.files import Opening
 from ifap_twisted.filesystem.leasing import Leasing
 from ifap_twisted.filesystem.sources import check_size, known_size
 from ifap_twisted.filesystem.watching import Watchers
-from ifap_twisted.interfaces import IFilesystem, Listener, Progress, RemotePath, Source
+from ifap_twisted.interfaces import IFilesystem, IStream, Listener, Progress, RemotePath, Source
 from ifap_twisted.workers import InlineWorker, Worker
 
 
@@ -250,8 +251,21 @@ class HttpFilesystem:
         return Record(entry=entry_from(parse_json(entry)), data=data)
 
     @deferred
+    async def stream(self, path: RemotePath, *, version: str | None = None) -> IStream:
+        """The content of a version, to be read a part at a time."""
+        entry = await self._stat(path, version)
+        if entry.type == "directory":
+            raise IsADirectory(path=entry.path)
+        if entry.deleted:
+            raise NotFound(f"That version of /{entry.path} is its removal.", path=entry.path)
+        return HttpStream(self._link, _file_url(_text(path)), entry)
+
+    @deferred
     async def stat(self, path: RemotePath, *, version: str | None = None) -> Entry:
         """The entry of a file, a directory or a version."""
+        return await self._stat(path, version)
+
+    async def _stat(self, path: RemotePath, version: str | None) -> Entry:
         await self._settled_batch()
         query = _query(stat=True, version=version)
         return entry_from(await self._link.ask(Question(method="GET", path=_file_url(_text(path)), query=query)))

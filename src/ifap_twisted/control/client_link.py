@@ -23,6 +23,7 @@ from ifap_twisted.interfaces import Listener, Progress
 
 if TYPE_CHECKING:
     from twisted.web.http_headers import Headers
+    from twisted.web.iweb import IResponse
 
     from ifap_twisted.control.client_events import Following
     from ifap_twisted.control.client_requests import Requests
@@ -77,6 +78,12 @@ class Link:
     def fetch(self, question: Question) -> Deferred[tuple[Headers, bytes]]:
         """Header and body of the answer."""
         return self._do(lambda requests: requests.fetch(question))
+
+    def body(
+        self, question: Question, check: Callable[[IResponse], None], take: Callable[[bytes], None]
+    ) -> Deferred[None]:
+        """Give the body of the answer to a callable as it comes, unless ``check`` raises because of its header."""
+        return self._do(lambda requests: requests.body(question, check, take))
 
     def lines(self, question: Question, take: Callable[[bytes], None]) -> Deferred[None]:
         """Give each line of the answer to a callable as it comes."""

@@ -28,12 +28,12 @@ from twisted.web.iweb import IResponse
 
 from ifap_twisted.control.client_connections import Connections
 from ifap_twisted.control.client_link import Question, Token
-from ifap_twisted.control.client_stream import Lines, Upload, collect, delivered, upload_bytes
+from ifap_twisted.control.client_stream import Download, Lines, Unwanted, Upload, delivered, upload_bytes
 from ifap_twisted.control.client_values import parse_json
 from ifap_twisted.control.problems import MEDIA_TYPE, error_of
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import JSON
-from ifap_twisted.deferreds import Slots, deferred, within
+from ifap_twisted.deferreds import Patience, Slots, deferred
 from ifap_twisted.errors import IFAPError, OutcomeUnknown, ProtocolViolation, TimedOut, Unavailable
 
 T = TypeVar("T")
@@ -74,15 +74,27 @@ class Requests:
         """Header and body of a good answer."""
         async with self._turns:
             response = await self.begin(question)
-            data = await self._answered(question, collect(response))
+            data = await self._collected(question, response)
         return response.headers, data
+
+    @deferred
+    async def body(self, question: Question, check: Callable[[IResponse], None], take: Callable[[bytes], None]) -> None:
+        """Give the body of a good answer to a callable as it comes, unless ``check`` raises because of its header."""
+        async with self._turns:
+            response = await self.begin(question)
+            try:
+                check(response)
+            except BaseException:
+                response.deliverBody(Unwanted())  # type: ignore[no-untyped-call]
+                raise
+            await self._answered(question, response, Download(take))
 
     @deferred
     async def lines(self, question: Question, take: Callable[[bytes], None]) -> None:
         """Give each line of a good answer to a callable as it comes."""
         async with self._turns:
             response = await self.begin(question)
-            await self._answered(question, delivered(response, Lines(take)))
+            await self._answered(question, response, Lines(take))
 
     @deferred
     async def begin(self, question: Question) -> IResponse:
@@ -90,7 +102,7 @@ class Requests:
         response = await self._send(question)
         if response.code < 400:
             return response
-        raise _error_in(response, await self._answered(question, collect(response)))
+        raise _error_in(response, await self._collected(question, response))
 
     async def _send(self, question: Question) -> IResponse:
         token = self._token if isinstance(self._token, str) else self._token()
@@ -111,17 +123,26 @@ class Requests:
             reactor=self._reactor,
         )
         try:
-            return await self._in_time(_given_up_at_once(sending))
+            return await self._while_moving(_given_up_at_once(sending), body)
         except _BROKEN as error:
             raise _translated(error, question, body) from None
 
-    def _in_time(self, work: Deferred[T]) -> Deferred[T]:
-        return within(work, limits.CONTROL_ANSWER_SECONDS, self._reactor, "The node's answer")
+    async def _while_moving(self, work: Deferred[T], moving: Upload | Download | None) -> T:
+        """Wait for work as long as bytes move; how long all of them take is nobody's business."""
+        patience = Patience(limits.CONTROL_ANSWER_SECONDS, self._reactor, "The node's answer")
+        if moving is not None:
+            moving.moved = patience.moved
+        return await patience.wait(work)
 
-    async def _answered(self, question: Question, work: Deferred[T]) -> T:
+    async def _collected(self, question: Question, response: IResponse) -> bytes:
+        pieces: list[bytes] = []
+        await self._answered(question, response, Download(pieces.append))
+        return b"".join(pieces)
+
+    async def _answered(self, question: Question, response: IResponse, download: Download) -> None:
         """Wait for the rest of an answer; without it nobody knows what became of a write."""
         try:
-            return await self._in_time(work)
+            await self._while_moving(delivered(response, download), download)
         except (TimedOut, Unavailable):
             if question.method in _SAFE_METHODS:
                 raise

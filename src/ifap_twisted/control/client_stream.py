@@ -53,12 +53,17 @@ async def _raw(source: Source, worker: Worker) -> AsyncIterator[bytes | memoryvi
             yield piece
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 @implementer(IBodyProducer)
 class Upload:
     """The body of a request, made of pieces, as fast as the node takes them.
 
     :param length: bytes, or None when it is not known.
     :ivar error: what the source raised, if it did.
+    :ivar moved: called whenever something of it was handed on.
     """
 
     _log = Logger()
@@ -66,6 +71,7 @@ class Upload:
     def __init__(self, pieces: AsyncIterator[bytes], length: int | None) -> None:
         self.length: Any = UNKNOWN_LENGTH if length is None else length
         self.error: BaseException | None = None
+        self.moved: Callable[[], None] = _nothing
         self._pieces = pieces
         self._resumed: Deferred[None] | None = None
         self._work: Deferred[None] | None = None
@@ -91,6 +97,7 @@ class Upload:
             if self._resumed is not None:
                 await self._resumed
             consumer.write(piece)
+            self.moved()
 
     def pauseProducing(self) -> None:
         """The node takes no more for now."""
@@ -123,14 +130,17 @@ class Download(Protocol):
     """The body of an answer, given piece by piece to a callable.
 
     :ivar done: fires at its end; cancelling it closes the connection.
+    :ivar moved: called whenever something of it has come.
     """
 
     def __init__(self, take: Callable[[bytes], None]) -> None:
         self._take = take
+        self.moved: Callable[[], None] = _nothing
         self.done: Deferred[None] = Deferred(lambda _: self._abort())
 
     def dataReceived(self, data: bytes) -> None:
         """A piece has come."""
+        self.moved()
         self._take(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -168,13 +178,10 @@ class Lines(Download):
             self._take_line(line)
 
 
-@deferred
-async def collect(response: IResponse) -> bytes:
-    """The whole body of an answer.
+class Unwanted(Protocol):
+    """Takes nothing of an answer: the connection is closed."""
 
-    :raises Unavailable: it was cut.
-    """
-    pieces: list[bytes] = []
-    download = Download(pieces.append)
-    await delivered(response, download)
-    return b"".join(pieces)
+    def connectionMade(self) -> None:
+        """It could be taken now."""
+        transport: Any = self.transport
+        transport.loseConnection()

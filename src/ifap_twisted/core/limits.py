@@ -224,7 +224,7 @@ CONTROL_REUSE_SECONDS: Final = 20.0
 CONTROL_STALL_SECONDS: Final = 120.0
 """How long a client may take none of an answer before it is cut off."""
 CONTROL_ANSWER_SECONDS: Final = 3600.0
-"""How long our client waits for an answer: a file of 24 MiB over a slow line takes most of it."""
+"""How long our client waits for an answer while no byte moves: a part of a file over a slow line takes most of it."""
 BODY_AHEAD: Final = 128 * KIB
 """Of a body that nobody takes this much is held before the sender has to wait."""
 DRAIN_BYTES: Final = 64 * KIB
