@@ -91,6 +91,7 @@ def drafts(draw: st.DrawFn, content: bool = True) -> Draft:
         moved_from=draw(st.none() | vids),
         lock=draw(st.none() | vids),
         lease=draw(st.none() | leases),
+        size=draw(st.none() | st.integers(0, limits.CHUNKED_SIZE)) if content else None,
         extra=draw(extras),
     )
 

@@ -51,6 +51,18 @@ class TextTests(SynchronousTestCase):
         mark = Mark(version_of(draft), uid, 1, since, tuple(below))
         self.assertEqual(decode(encode(draft.path, [mark])), (draft.path, (mark,)))
 
+    def test_a_large_file(self) -> None:
+        """It comes back as one; marks of a release that knew none say nothing of chunks, and are read."""
+        mark = a_mark(size=10**12, needs=("chunks",), chunks=1)
+        found = decode(encode("a", [mark]))[1][0].version
+        self.assertEqual((found, found.chunked), (mark.version, True))
+        value = json.loads(encode("a", [mark]))
+        self.assertEqual(value["heads"][0]["version"].pop("chunks"), 1)
+        self.assertFalse(decode(json.dumps(value).encode())[1][0].version.chunked)
+        for odd in (True, "1", 1.0, None, [1]):
+            value["heads"][0]["version"]["chunks"] = odd
+            self.assertRaises(Malformed, decode, json.dumps(value).encode())
+
     def test_every_message_of_the_vectors(self) -> None:
         """Odd ones of reference programs, those of newer versions, and those in clear, too."""
         seen = 0

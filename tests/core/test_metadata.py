@@ -97,6 +97,13 @@ class CanonicalTests(SynchronousTestCase):
         values = json.loads(encode(change(directory=True, deleted=True), length=0))
         self.assertEqual((values["dir"], values["deleted"], values["bytes"]), (True, True, 0))
 
+    def test_manifest(self) -> None:
+        """The header of a large file says that its body is a manifest, and how large the file is (FORMAT 7.1)."""
+        chunked = OURS | {"chunks": 1, "needs": ["chunks"]}
+        self.assertEqual(json.loads(encode(change(size=10**12))), chunked | {"size": 10**12})
+        self.assertEqual(json.loads(encode(change(size=12))), chunked)
+        self.assertEqual(json.loads(encode(change(size=0))), chunked | {"size": 0})
+
     def test_versions_and_keep(self) -> None:
         """``versions`` is never below 5; ``keep`` is there only when it is another number (FORMAT 1.5)."""
         for keep, expected in ((1, (5, 1)), (4, (5, 4)), (5, (5, None)), (6, (6, None))):
@@ -187,7 +194,9 @@ class RoundTripTests(SynchronousTestCase):
         self.assertEqual(version.moved_from, draft.moved_from)
         self.assertEqual(version.extra, draft.extra)
         self.assertEqual(version.modified, round(draft.modified, 3))
-        self.assertEqual((version.length, version.size, version.sha256), (length, length, HASH))
+        size = length if draft.size is None else draft.size
+        self.assertEqual((version.length, version.size, version.sha256), (length, size, HASH))
+        self.assertEqual(version.chunked, draft.size is not None)
         self.assertEqual(version.versions, max(draft.keep, 5))
         self.assertTrue(version.ours and version.understood and version.bound)
         self.assertIn(version.mime, {draft.mime, None})
@@ -206,6 +215,18 @@ class RoundTripTests(SynchronousTestCase):
         expected = {name: value for name, value in OURS.items() if name not in left_out}
         self.assertEqual(kept, expected | {"needs": ["later"], "size": 99})
         self.assertNotIn("v", reference_metadata(decode(ours(v=2))))
+
+    def test_reference_metadata_of_a_manifest(self) -> None:
+        """Also where its chunks are not understood: what is kept says as much as the message."""
+        for changes in (
+            {"chunks": 1, "needs": ["chunks"], "size": 99},
+            {"chunks": 2, "needs": ["chunks"], "size": 99},
+            {"chunks": 1, "needs": ["chunks"]},
+            {"chunks": 1},
+            {"needs": ["chunks"]},
+        ):
+            expected = {name: value for name, value in (OURS | changes).items() if name != "fn"}
+            self.assertEqual(reference_metadata(decode(ours(**changes))), expected)
 
     def test_reference_metadata_of_the_reference(self) -> None:
         """Of a version of the reference it is what a new version of it would inherit that still counts."""
@@ -347,6 +368,34 @@ class OursTests(SynchronousTestCase):
         self.assertEqual((version.understood, version.needs), (False, ("chunks", "later")))
         self.assertEqual((version.length, version.size, version.vid), (12, 10**12, VID))
         self.assertEqual(version.extra, {"kept": "yes"})
+
+    def test_chunks(self) -> None:
+        """A manifest of our scheme is understood, with the size of the file beside its own (FORMAT 7.1)."""
+        version = decode(ours(needs=["chunks"], size=10**12, chunks=1, x="one letter"))
+        self.assertEqual((version.understood, version.chunked, version.chunks), (True, True, 1))
+        self.assertEqual((version.length, version.size, version.extra), (12, 10**12, {"x": "one letter"}))
+        self.assertEqual(decode(ours(needs=["chunks"], chunks=1)).size, 12)
+        self.assertFalse(decode(ours()).chunked)
+
+    def test_chunks_not_understood(self) -> None:
+        """A manifest of another scheme, or one that is only half said to be one, is never taken for content."""
+        for changes in (
+            {"needs": ["chunks"], "chunks": 2},
+            {"needs": ["chunks"], "chunks": 2**31 - 1},
+            {"needs": ["chunks"]},
+            {"chunks": 1},
+            {"needs": ["chunks", "later"], "chunks": 1},
+            {"needs": ["later"], "chunks": 1},
+            {"needs": [], "chunks": 1},
+        ):
+            version = decode(ours(x=1, **changes))
+            self.assertFalse(version.understood, changes)
+            self.assertEqual((version.path, version.vid, version.extra), ("a/b.txt", VID, {}))
+
+    def test_size_without_chunks(self) -> None:
+        """A size of its own needs a reason: without ``chunks`` the body is the file."""
+        for changes in ({"size": 13}, {"size": 0}, {"size": 13, "chunks": 1}, {"size": 13, "needs": []}):
+            self.assertRaises(Malformed, decode, ours(**changes))
 
     def test_newer_serialization(self) -> None:
         """A greater ``v`` leaves the file listed; what its keys mean is not guessed."""

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core.envelope import read_message
 from ifap_twisted.core.keys import Key
+from ifap_twisted.core.manifests import Manifest
 from ifap_twisted.core.marks import encode
 from ifap_twisted.core.slots import Unwrapped
 from ifap_twisted.errors import BadSettings
@@ -54,6 +55,10 @@ class TargetTests(SynchronousTestCase):
     def test_keyfile(self) -> None:
         """A key file gives its keys or an error that shows none."""
         self.try_all("keyfile")
+
+    def test_manifest(self) -> None:
+        """A manifest tells of each byte of its file once, in a bounded number of pieces, or cannot be used."""
+        self.try_all("manifest")
 
     def test_marks(self) -> None:
         """Marks of a device are read, or told to be damaged; whatever they say, everything can be asked of them."""
@@ -107,6 +112,7 @@ class NoticingTests(SynchronousTestCase):
             ("snapshot", "entries"),
             ("journal", "thaw"),
             ("imap", "parse"),
+            ("manifest", "unpadded"),
             ("marks", "decode"),
             ("slots", "announced"),
         ):
@@ -118,6 +124,16 @@ class NoticingTests(SynchronousTestCase):
         with patch("ifap_twisted.core.slots._unwrapped", lambda _content: other):
             self.assertRaises(AssertionError, lambda: [load("slots").one(data) for data in load("slots").corpus()])
         self.assert_noticed("marks", "encode", lambda path, marks: encode(path, marks[:1]))
+
+    def test_byte_left_out(self) -> None:
+        """Stretches of a manifest that are not the whole file."""
+        stretches = Manifest.stretches
+        with patch.object(
+            Manifest, "stretches", lambda manifest, start, stop: list(stretches(manifest, start, stop))[1:]
+        ):
+            self.assertRaises(
+                AssertionError, lambda: [load("manifest").one(data) for data in load("manifest").corpus()]
+            )
 
     def test_secret_shown(self) -> None:
         """An error that quotes the key file."""

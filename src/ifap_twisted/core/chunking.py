@@ -45,21 +45,19 @@ class Chunker:
         :param data: at least ``cutting.most`` of them, or all up to the end of the file.
         """
         view = memoryview(data)[: self.cutting.most]
-        start = self.cutting.least
-        while start < len(view):
+        for start in range(self.cutting.least, len(view), _BLOCK):
             stop = min(start + _BLOCK, len(view))
-            found = self._boundary(view[start - limits.CHUNK_WINDOW : stop])
+            found = self._boundary(view[start - limits.CHUNK_WINDOW : stop - 1])
             if found is not None:
                 return start + found
-            start = stop
         return len(view)
 
     def _boundary(self, view: memoryview) -> int | None:
-        """How many bytes behind the window the first boundary is."""
-        sums = self._table[np.frombuffer(view, dtype=np.uint8)]
+        """How many bytes behind the first window the first boundary is."""
+        sums = self._table.take(np.frombuffer(view, dtype=np.uint8))
         width = 1
         while width < limits.CHUNK_WINDOW:
             sums[width:] += sums[:-width] << np.uint32(width)
             width *= 2
-        places = np.flatnonzero((sums[limits.CHUNK_WINDOW :] & self._mask) == 0)
-        return int(places[0]) + 1 if places.size else None
+        places = np.flatnonzero((sums[limits.CHUNK_WINDOW - 1 :] & self._mask) == 0)
+        return int(places[0]) if places.size else None

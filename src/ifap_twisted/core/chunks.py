@@ -1,8 +1,8 @@
 """Chunks: the messages that hold the content of large files, named by what is in them (FORMAT 7.1).
 
 A name tells nothing to who has no key: it is made with a sub-key of the folder. Length tells a little: so chunks are
-padded. A chunk is sealed as any file is; what its header says follows from its content alone, so that equal chunks of
-two writers are places of one version (FORMAT 2.2).
+padded, as by Padmé. A chunk is sealed as any file is; what its header says follows from its content alone, so that
+equal chunks of two writers are places of one version (FORMAT 2.2).
 """
 
 from __future__ import annotations
@@ -14,8 +14,19 @@ from typing import Final
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import Draft
+from ifap_twisted.errors import Malformed
 
-__all__ = ["CHUNKS", "chunk_draft", "chunk_key", "chunk_name", "chunk_path", "is_chunk_name", "padded", "padded_length"]
+__all__ = [
+    "CHUNKS",
+    "chunk_draft",
+    "chunk_key",
+    "chunk_name",
+    "chunk_path",
+    "is_chunk_name",
+    "padded",
+    "padded_length",
+    "unpadded",
+]
 
 CHUNKS: Final = "IFAP/chunks/"
 """What the reserved names of chunks begin with (FORMAT 6.1)."""
@@ -38,7 +49,7 @@ def chunk_name(key: bytes, content: bytes) -> str:
 
 def is_chunk_name(key: bytes, content: bytes, name: str) -> bool:
     """Whether a padded content is that of a name."""
-    return hmac.compare_digest(chunk_name(key, content).encode(), name.encode())
+    return hmac.compare_digest(chunk_name(key, content).encode(), name.encode("utf-8", "surrogatepass"))
 
 
 def chunk_path(name: str) -> str:
@@ -47,7 +58,7 @@ def chunk_path(name: str) -> str:
 
 
 def padded_length(length: int) -> int:
-    """How long the content of a chunk is with its padding (Padmé: at most 3 % more, some 70 different lengths)."""
+    """How long the content of a chunk is with its padding: at most 1/32 more, 32 lengths for each power of two."""
     unit = 1 << max(0, length.bit_length() - limits.CHUNK_PADDING_BITS - 1)
     return -(-length // unit) * unit
 
@@ -55,6 +66,17 @@ def padded_length(length: int) -> int:
 def padded(data: bytes) -> bytes:
     """The content of a chunk: a part of a file, and NULs behind it."""
     return data + bytes(padded_length(len(data)) - len(data))
+
+
+def unpadded(content: bytes, length: int) -> bytes:
+    """The inverse of :func:`padded`, for what a manifest says of the length.
+
+    :raises Malformed: it is not padded as that length is.
+    """
+    data = content[:length]
+    if content != padded(data) or len(data) != length:
+        raise Malformed("A chunk is of another length than its file says.", section="body")
+    return data
 
 
 def chunk_draft(name: str, home: str) -> Draft:

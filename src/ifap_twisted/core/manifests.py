@@ -3,7 +3,7 @@
 A manifest is canonical JSON, ``{"depth":D,"pieces":[[NAME,OFFSET,LENGTH],…],"scheme":1,"size":N,"v":1}``. Its pieces
 follow one another without gap or overlap. With depth 0 they are chunks; above, each is a manifest of the depth below,
 which is stored as a chunk and counts its offsets from its own beginning. So an equal stretch of two files has equal
-manifests, and a copy of a large file sends little.
+manifests, and a copy of a large file sends little. A later release may say more: keys that are not known are ignored.
 """
 
 from __future__ import annotations
@@ -69,18 +69,19 @@ class Manifest:
         return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
 
     @classmethod
-    def decode(cls, content: bytes, *, size: int, depth: int | None = None, path: str = "") -> Manifest:
+    def decode(cls, content: bytes, *, size: int, depth: int | None = None, path: str | None = None) -> Manifest:
         """The inverse of :meth:`encode`.
 
         :param size: what the header of the file, or the manifest above, says of the length.
-        :param depth: what it has to be; None: any that is allowed.
+        :param depth: what it has to be, for one that is stored as a chunk, padding and all; None: any that is allowed.
         :raises Malformed: gaps, overlaps, another size or depth, anything else that is odd, or too long.
-        :raises NewerVersionNeeded: it is of another scheme.
+        :raises NewerVersionNeeded: it is of a newer scheme.
         """
         try:
             if len(content) > limits.MANIFEST_BYTES:
                 raise ValueError("it is too long")
-            return cls(*_parsed(strict_json(content.decode("ascii")), size, depth, path))
+            text = content.decode("ascii") if depth is None else content.rstrip(b"\0").decode("ascii")
+            return cls(*_parsed(strict_json(text), size, depth, path))
         except ValueError as error:
             reason = "it is not ASCII" if isinstance(error, UnicodeError) else str(error)
             raise Malformed(f"The list of chunks cannot be used: {reason}.", section="body", path=path) from None
@@ -104,24 +105,32 @@ def grouped(pieces: Sequence[Piece], depth: int) -> Iterator[Manifest]:
         yield Manifest(tuple(pieces[start : start + limits.MANIFEST_PIECES]), depth)
 
 
-def _parsed(value: JSON, size: int, depth: int | None, path: str) -> tuple[tuple[Piece, ...], int]:
-    if type(value) is not dict or not value.keys() >= _KEYS:
+def _parsed(value: JSON, size: int, depth: int | None, path: str | None) -> tuple[tuple[Piece, ...], int]:
+    if type(value) is not dict:
         raise ValueError("it has the wrong shape")
-    for name, right in (("v", _VERSION), ("scheme", SCHEME)):
-        if type(value[name]) is not int:
-            raise ValueError("it has the wrong shape")
-        if value[name] != right:
-            raise NewerVersionNeeded("A newer version of ifap-twisted wrote the list of chunks.", path=path)
+    _check_scheme(value, path)
+    if not value.keys() >= _KEYS:
+        raise ValueError("it has the wrong shape")
     found, pieces = value["depth"], value["pieces"]
     if type(found) is not int or not 0 <= found <= limits.MANIFEST_DEPTH or depth not in (None, found):
         raise ValueError("its depth is wrong")
     if type(pieces) is not list or len(pieces) > limits.MANIFEST_PIECES:
         raise ValueError("it has too many pieces" if type(pieces) is list else "it has the wrong shape")
-    row = tuple(_in_order(pieces, limits.CHUNK_MOST if found == 0 else size))
+    row = tuple(_in_order(pieces, limits.CHUNK_MOST * limits.MANIFEST_PIECES**found))
     length = sum(piece.length for piece in row)
     if type(value["size"]) is not int or not length == value["size"] == size <= limits.CHUNKED_SIZE:
         raise ValueError("it is of another length than the file")
     return row, found
+
+
+def _check_scheme(value: dict[str, JSON], path: str | None) -> None:
+    """First of all: nothing is known of the shape of a newer one."""
+    for name, right in (("v", _VERSION), ("scheme", SCHEME)):
+        found = value.get(name)
+        if type(found) is not int or found < right:
+            raise ValueError("it has the wrong shape")
+        if found > right:
+            raise NewerVersionNeeded("A newer version of ifap-twisted wrote the list of chunks.", path=path)
 
 
 def _in_order(pieces: Iterable[JSON], longest: int) -> Iterator[Piece]:

@@ -326,7 +326,7 @@ def reference_metadata(version: Version) -> Values:
     if version.ours:
         values |= _facts(version)
         values["versions"] = version.versions
-        if version.understood or version.needs:
+        if version.understood or version.needs or version.chunks:
             values["v"] = VERSION
         if version.sha256 is not None:
             values["sha256"] = version.sha256

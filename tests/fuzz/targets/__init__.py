@@ -15,7 +15,7 @@ __all__ = ["CORPUS", "NAMES", "Target", "load"]
 
 CORPUS: Final = Path(__file__).parent.parent / "corpus"
 """Below it, by target: inputs that reach what no seed reaches, and those that once broke something."""
-NAMES: Final = ("envelope", "imap", "journal", "keyfile", "marks", "metadata", "slots", "snapshot")
+NAMES: Final = ("envelope", "imap", "journal", "keyfile", "manifest", "marks", "metadata", "slots", "snapshot")
 
 
 class Target(NamedTuple):

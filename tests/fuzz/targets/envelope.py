@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Final
 
-from ifap_twisted.core import sealing
+from ifap_twisted.core import envelope, sealing
 from ifap_twisted.core.dialects import IFAP, MAILFILE, Dialect
 from ifap_twisted.core.envelope import is_foreign, is_sealed, read_header, read_message
 from ifap_twisted.core.keys import Key
@@ -94,7 +94,7 @@ def _written() -> Sequence[tuple[str, str]]:
             dialect = MAILFILE if entry["dialect"] == "mailfile" else IFAP
             message = (generate.HERE / entry["file"]).read_bytes()
             try:
-                version, content = read_message(message, dialect=dialect, keys=(_KEY,), home=None)
+                version, content = envelope.read_message(message, dialect=dialect, keys=(_KEY,), home=None)
             except DataError:  # of a newer release, say: nothing of it is accepted
                 continue
             _WRITTEN.append((version.sealed_id, sha256(content).hexdigest()))
