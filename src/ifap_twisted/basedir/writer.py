@@ -24,6 +24,7 @@ from ifap_twisted.basedir.basedir import Basedir, Random
 from ifap_twisted.basedir.directory import Directory
 from ifap_twisted.basedir.versioned import Upgrades, read_versioned, write_versioned
 from ifap_twisted.core import limits
+from ifap_twisted.core.chunks import WRITER as CHUNKS
 from ifap_twisted.core.values import JSON
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import BadSettings, IFAPError
@@ -42,8 +43,11 @@ WRITER: Final = re.compile(r"[A-Za-z0-9_-]{6}", re.ASCII)
 
 
 def new_writer(random: Random) -> str:
-    """A name for a device: 36 random bits in 6 characters of base64url."""
-    return base64.urlsafe_b64encode(random(5))[:6].decode("ascii")
+    """A name for a device: 36 random bits in 6 characters of base64url; not the one that all chunks bear."""
+    drawn = CHUNKS
+    while drawn == CHUNKS:
+        drawn = base64.urlsafe_b64encode(random(5))[:6].decode("ascii")
+    return drawn
 
 
 def _other_writer(random: Random, writer: str) -> str:

@@ -18,6 +18,7 @@ from ifap_twisted.errors import Malformed
 
 __all__ = [
     "CHUNKS",
+    "WRITER",
     "chunk_draft",
     "chunk_key",
     "chunk_name",
@@ -31,7 +32,7 @@ __all__ = [
 CHUNKS: Final = "IFAP/chunks/"
 """What the reserved names of chunks begin with (FORMAT 6.1)."""
 
-_WRITER: Final = "chunks"
+WRITER: Final = "chunks"
 """Equal chunks have equal headers: no device has this name, and no history is begun with it."""
 _VID_LENGTH: Final = 22
 _NAME_LENGTH: Final = 43
@@ -84,8 +85,8 @@ def chunk_draft(name: str, home: str) -> Draft:
     return Draft(
         path=chunk_path(name),
         vid=name[:_VID_LENGTH],
-        writer=_WRITER,
-        clock={_WRITER: 1},
+        writer=WRITER,
+        clock={WRITER: 1},
         home=home,
         modified=0.0,
         keep=limits.WIRE_VERSIONS,

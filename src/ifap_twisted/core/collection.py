@@ -41,6 +41,8 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "superseded": "There is a newer snapshot.",
         "done": "Nothing that the plan names is there any more.",
         "resealed": "It is a copy under an earlier key, or without proof of its content; a newer copy takes over.",
+        "referenced": "A large file needs this chunk.",
+        "unreferenced": "No version of a large file needs this chunk any more.",
         "repeated": "Later records, or checkpoints, say all that it says, or it is too old to count.",
     }
 )

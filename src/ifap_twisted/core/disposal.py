@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ifap_twisted.core import paths
+from ifap_twisted.core.chunks import CHUNKS
 from ifap_twisted.core.collection import COLLECTED, KEPT, PLANNED, WAITING
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.plans import Standing
 from ifap_twisted.core.records import Records
 from ifap_twisted.core.retention import Judged, Policy, Reason, in_order, judge
 
-__all__ = ["Case", "Disposal", "Knowledge", "survey"]
+__all__ = ["REFERENCED", "UNREFERENCED", "Case", "Disposal", "Knowledge", "survey"]
 
 ONE_BY_ONE: Final = 200
 """Versions of one path that are tried one after the other in one collection; the rest comes with the next."""
@@ -29,6 +30,8 @@ DAMAGED: Final = "damaged"
 MISSING: Final = "missing"
 NOT_TOLD_APART: Final = "not-told-apart"
 NOT_COVERED: Final = "not-covered"
+REFERENCED: Final = "referenced"
+UNREFERENCED: Final = "unreferenced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,7 @@ class Knowledge:
     :ivar unreadable: the highest UID of a message that cannot be read; 0: there is none.
     :ivar damaged: UIDs of messages whose contents cannot be used, or could not when they were read last.
     :ivar objects: ids of plans and records that nothing needs any more, and why.
+    :ivar unneeded: the paths of chunks that no manifest names; None: not known, and no chunk may go (FORMAT 7.2).
     """
 
     now: float
@@ -57,6 +61,7 @@ class Knowledge:
     unreadable: int = 0
     damaged: Collection[int] = ()
     objects: Mapping[str, str] = field(default_factory=dict)
+    unneeded: Collection[str] | None = None
 
     def date(self, placed: Placed) -> float | None:
         """When the last copy of a version was received; None where one has no date."""
@@ -124,6 +129,8 @@ def survey(histories: Mapping[str, History], known: Knowledge) -> Iterator[Dispo
         history = histories[path]
         if path == known.snapshot:
             yield _settled(path, history, known, _not_heads(history))
+        elif path.startswith(CHUNKS):
+            yield from _chunk(path, history, known)
         elif paths.is_reserved(path):
             if any(placed.version.vid in known.objects for placed in history.versions):
                 yield _objects(path, history, known)
@@ -170,6 +177,25 @@ def _objects(path: str, history: History, known: Knowledge) -> Disposal:
         reason = known.objects.get(placed.version.vid)
         cases.append(Case(placed, KEPT, Reason.HEAD) if reason is None else _case(placed, reason, known))
     return Disposal(path, tuple(cases))
+
+
+def _chunk(path: str, history: History, known: Knowledge) -> Iterator[Disposal]:
+    """A chunk goes when no manifest names it, and stays while one may come that does: for a grace (FORMAT 7.2).
+
+    One that is needed again is told of only where a plan names it.
+    """
+    there = [placed for placed in history.versions if placed.places]
+    if known.unneeded is None:
+        return
+    if path not in known.unneeded:
+        planned = [one for one in there if any(uid in known.standing for uid in one.places)]
+        cases = [Case(one, KEPT, REFERENCED) for one in planned]
+    elif path in known.in_use:
+        cases = [Case(one, KEPT, IN_USE) for one in there]
+    else:
+        cases = [_case(one, UNREFERENCED, known) for one in there if known.aged(one)]
+    if cases:
+        yield Disposal(path, tuple(cases))
 
 
 def _settled(path: str, history: History, known: Knowledge, judged: Sequence[Judged]) -> Disposal:

@@ -11,6 +11,7 @@ from math import inf
 from operator import attrgetter
 
 from ifap_twisted.core import leases, limits, paths
+from ifap_twisted.core.chunks import CHUNKS
 from ifap_twisted.core.copies import Copies, by_rank, is_identified, remembered, same_version, take_equal
 from ifap_twisted.core.history import History, Placed, lost_race, removed_by_reference
 from ifap_twisted.core.marks import Mark
@@ -41,7 +42,7 @@ class Index:
         self._children: dict[str, dict[str, int]] = {}
         self._conflicts: set[str] = set()
         self._gaps: set[str] = set()
-        self._reserved: set[str] = set()
+        self._reserved: dict[str, set[str]] = {}
         self._greatest: dict[str, int] = {}
         self._greatest_in_files: dict[str, int] = {}
         self._locks: dict[str, set[str]] = {}
@@ -80,7 +81,8 @@ class Index:
         if version.lease is not None and leases.is_lock_object(version):
             self._locks.setdefault(version.lease.path, set()).add(version.path)
             self._forget_locks(version.lease.path)
-        _raise_to(self._greatest, version.clock)
+        if not version.path.startswith(CHUNKS):  # they have no history, and nobody has the name that is in them
+            _raise_to(self._greatest, version.clock)
         if not paths.is_reserved(version.path):
             _raise_to(self._greatest_in_files, version.clock)
 
@@ -296,8 +298,8 @@ class Index:
     def objects(self, kind: str) -> list[Placed]:
         """The versions below a reserved name, such as ``IFAP/plans/``, ascending by rank (FORMAT 6.1)."""
         self.settle()
-        found = [one for path in self._reserved if path.startswith(kind) for one in self._histories[path].versions]
-        return sorted(found, key=attrgetter("rank"))
+        names = [path for path in self._reserved.get(_kind(kind), ()) if path.startswith(kind)]
+        return sorted((one for path in names for one in self._histories[path].versions), key=attrgetter("rank"))
 
     def conflicts(self) -> list[str]:
         """The paths in conflict, sorted (FORMAT 3.4)."""
@@ -446,13 +448,14 @@ class Index:
         while self._stale:
             path = self._stale.pop()
             history = self._settled(path)
-            if not history:
-                self._reserved.discard(path)
-            if not paths.is_reserved(path):
+            reserved = paths.is_reserved(path)
+            if not reserved:
                 self._touched.add(path)
             elif history:
-                self._reserved.add(path)
-            if history.in_conflict and path not in self._reserved:
+                self._reserved.setdefault(_kind(path), set()).add(path)
+            else:
+                self._reserved.get(_kind(path), set()).discard(path)
+            if history.in_conflict and not reserved:
                 self._conflicts.add(path)
             else:
                 self._conflicts.discard(path)
@@ -520,6 +523,11 @@ class Index:
                 del names[name]
                 if not names:
                     del self._children[directory]
+
+
+def _kind(path: str) -> str:
+    """What a reserved name begins with: there may be a hundred thousand chunks, and a few of each other kind."""
+    return "/".join(path.split("/", 2)[:2])
 
 
 def _raise_to(greatest: dict[str, int], clock: Mapping[str, int]) -> None:

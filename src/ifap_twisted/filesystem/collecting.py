@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from ifap_twisted.core import collection, limits, paths
 from ifap_twisted.core.collection import COLLECTED, PLANNED, REASONS, WAITING, Verdict
-from ifap_twisted.core.disposal import IN_USE, Disposal
+from ifap_twisted.core.disposal import IN_USE, UNREFERENCED, Disposal
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.plans import PLANS, RESEALED, Plan, Planned
 from ifap_twisted.core.records import RECORDS, Gone
@@ -35,6 +35,9 @@ from ifap_twisted.interfaces import Progress
 
 _Key: TypeAlias = tuple[str, str, tuple[int, ...]]
 """Path, id and places of a version."""
+
+_BY_AGE = frozenset({Reason.TOMBSTONE_OVER, UNREFERENCED})
+"""What may not be planned by the clock of this machine."""
 
 _UNCERTAIN = Notice(
     code="listing-incomplete",
@@ -103,13 +106,15 @@ class Collector:
             await self._unmark()
             await self._plan_copies()
         first = await self._surveyor.survey(None)
+        told = first.references.notices()
         if dry_run or not first.has_work:
-            return collection.Collection(verdicts=_verdicts(first, (), None), dry_run=dry_run)
-        planned = [one for one in first.to_plan() if one.reason != Reason.TOMBSTONE_OVER]
+            return collection.Collection(verdicts=_verdicts(first, (), None), messages=told, dry_run=dry_run)
+        planned = [one for one in first.to_plan() if one.reason not in _BY_AGE]
         now = await self._plan(first, planned, first.needed_again())
         if now is None:
-            return collection.Collection(verdicts=_verdicts(first, planned, ()), messages=(_NO_DATES,))
+            return collection.Collection(verdicts=_verdicts(first, planned, ()), messages=(*told, _NO_DATES))
         second = await self._surveyor.survey(now)
+        told = second.references.notices()
         if rest := second.to_plan():
             await self._plan(second, rest, [])
         removed: list[Placed] = []
@@ -119,7 +124,7 @@ class Collector:
             spared: list[Spare] = []
             refusal = await self._spare(second.spares(), second.generation, spared)
             verdicts = (*verdicts, *_spared(spared))
-        return collection.Collection(verdicts=verdicts, messages=() if refusal is None else (refusal,))
+        return collection.Collection(verdicts=verdicts, messages=told if refusal is None else (*told, refusal))
 
     async def _unmark(self) -> None:
         try:
@@ -181,7 +186,7 @@ class Collector:
         recorded = {_key(placed) for disposal in found.due() for placed in disposal.going}
         disposals = [_only(disposal, recorded) for disposal in again.due()]
         plainly = self._desk.options.expunges_plainly
-        expunging = Expunging(self._desk, disposals, again.generation, progress, plainly=plainly)
+        expunging = Expunging(self._desk, disposals, again.generation, progress, highest=again.highest, plainly=plainly)
         try:
             await expunging.run(again.histories)
         except MarkedByOthers as marked:

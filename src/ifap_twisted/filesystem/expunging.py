@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
+from ifap_twisted.core.chunks import CHUNKS
 from ifap_twisted.core.disposal import Disposal
 from ifap_twisted.core.history import History, Placed
+from ifap_twisted.core.values import Version
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.interfaces import Progress
 
@@ -22,14 +24,23 @@ class Expunging:
     """One removal.
 
     :param generation: of the numbers that the disposals speak of.
+    :param highest: the greatest UID of which it is known which chunks it needs.
     :param plainly: where there is no UIDPLUS, a plain EXPUNGE may be sent (FORMAT 5.4).
     :ivar removed: what was removed, in its order.
     """
 
     def __init__(
-        self, desk: Desk, disposals: Iterable[Disposal], generation: int, progress: Progress, *, plainly: bool
+        self,
+        desk: Desk,
+        disposals: Iterable[Disposal],
+        generation: int,
+        progress: Progress,
+        *,
+        highest: int,
+        plainly: bool,
     ) -> None:
         self._desk = desk
+        self._highest = highest
         self._plainly = plainly
         self._disposals = {one.path: one for one in disposals if one.going}
         self._generation = generation
@@ -86,14 +97,30 @@ class Expunging:
 
         Nothing goes, either, where a content was found damaged since.
 
-        Where that was not so once, nothing more of the path goes: what is left out comes before it.
+        Where that was not so once, nothing more of the path goes: what is left out comes before it. No chunk goes once
+        something came that may need it.
         """
         view = self._desk.view
         index, in_use = view.index, self._desk.in_use
         spoilt = {version.path for uid in view.unusable if (version := index.at(uid)) is not None}
         names = {one.version.path for one in placed} - in_use - self._left_out - spoilt
+        if any(name.startswith(CHUNKS) for name in names) and self._may_be_needed():
+            names = {name for name in names if not name.startswith(CHUNKS)}
         same = {name for name in names if _state(index.history(name)) == self._expected[name]}
         return [one for one in placed if one.version.path in same]
+
+    def _may_be_needed(self) -> bool:
+        """Whether a manifest came, or what may be one."""
+        index = self._desk.view.index
+        late = self._desk.view.late
+        new = [uid for uid in index.uids() if uid > self._highest] if index.highest > self._highest else []
+        there = ((uid, late.get(uid) or index.at(uid)) for uid in new)
+        rejected = index.rejected() if new else {}
+        return any(uid in rejected if version is None else _may_name_chunks(version) for uid, version in there)
+
+
+def _may_name_chunks(version: Version) -> bool:
+    return version.chunked or not version.understood
 
 
 def _state(history: History) -> _State:

@@ -26,8 +26,10 @@ from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.files import Opening
 from ifap_twisted.filesystem.lasting import Lasting, closed_error
 from ifap_twisted.filesystem.leasing import Leasing, Taking
+from ifap_twisted.filesystem.manifest_reading import ManifestReading
 from ifap_twisted.filesystem.marking import Marking
 from ifap_twisted.filesystem.mending import Mending
+from ifap_twisted.filesystem.naming import Naming
 from ifap_twisted.filesystem.notices import notices, redated
 from ifap_twisted.filesystem.putting import Putting, change_of
 from ifap_twisted.filesystem.recovery import Recovery
@@ -75,7 +77,8 @@ class Filesystem:
         self._marking = marking
         self._snapshots = Snapshots(desk, clock=clock, begin=self._snapshot)
         unfinished = _none_unfinished if recovery is None else recovery.paths
-        surveyor = Surveyor(desk, clock=clock, unfinished=unfinished)
+        manifests = ManifestReading(desk, Naming(desk.view))
+        surveyor = Surveyor(desk, manifests, clock=clock, unfinished=unfinished)
         self._collector = Collector(desk, surveyor, self._snapshots.renew)
         self._lasting = Lasting(self._snapshots.note_write)
         self._checkpointing = Checkpointing(

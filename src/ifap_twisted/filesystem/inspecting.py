@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ifap_twisted.core import paths
+from ifap_twisted.core.chunks import CHUNKS
 from ifap_twisted.core.copies import same_version
 from ifap_twisted.core.findings import (
     DAMAGE,
@@ -272,7 +273,7 @@ def _numbers(versions: list[Placed]) -> Iterator[Finding]:
     found: defaultdict[tuple[str, int], list[Version]] = defaultdict(list)
     for placed in versions:
         version = placed.version
-        if version.ours and version.writer in version.clock:
+        if version.ours and version.writer in version.clock and not version.path.startswith(CHUNKS):
             found[version.writer, version.clock[version.writer]].append(version)
     for (writer, _number), same in found.items():
         if len(same) > 1:

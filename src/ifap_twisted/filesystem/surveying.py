@@ -13,8 +13,9 @@ from twisted.internet.interfaces import IReactorTime
 from ifap_twisted.clocks import date_by
 from ifap_twisted.core import limits, paths
 from ifap_twisted.core.checkpoints import CHECKPOINTS, redundant
+from ifap_twisted.core.chunks import CHUNKS
 from ifap_twisted.core.collection import KEPT, PLANNED
-from ifap_twisted.core.disposal import Case, Disposal, Knowledge, survey
+from ifap_twisted.core.disposal import REFERENCED, Case, Disposal, Knowledge, survey
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.plans import PLANS, Plan, Planned, Standing, standing
 from ifap_twisted.core.records import RECORDS, Record
@@ -22,6 +23,7 @@ from ifap_twisted.core.retention import Reason
 from ifap_twisted.core.upkeep import idle_plans, redundant_records
 from ifap_twisted.errors import Renumbered
 from ifap_twisted.filesystem.desk import Desk
+from ifap_twisted.filesystem.manifest_reading import ManifestReading, References
 
 Plans = Sequence[tuple[Placed, Plan | None]]
 """The plans that are there; None: what one says is not known."""
@@ -35,6 +37,7 @@ class Survey:
     """What was found, and of which numbers it speaks.
 
     :ivar resealed: what plans say of places that others are to take over, by UID (FORMAT 8.5).
+    :ivar references: what is known of the chunks; of messages up to the UID ``highest``.
     """
 
     histories: Mapping[str, History]
@@ -43,6 +46,8 @@ class Survey:
     generation: int
     uidvalidity: int
     resealed: Mapping[int, Standing]
+    references: References
+    highest: int
 
     def cases(self) -> Iterator[tuple[str, Case]]:
         """All cases with their paths."""
@@ -56,7 +61,7 @@ class Survey:
             if case.fate == PLANNED
             for uid in self.known.unplanned(case.placed)
         ]
-        objects = sum(paths.is_reserved(path) for path, _planned in found)
+        objects = sum(paths.is_reserved(path) and not path.startswith(CHUNKS) for path, _planned in found)
         enough = objects < len(found) or objects >= MANY_OBJECTS
         return [planned for _path, planned in found] if enough else []
 
@@ -65,7 +70,7 @@ class Survey:
         return [
             Planned(uid, case.placed.version.vid, str(case.reason))
             for _path, case in self.cases()
-            if case.fate == KEPT and case.reason in set(Reason)
+            if case.fate == KEPT and case.reason in {*Reason, REFERENCED}
             for uid in case.placed.places
             if uid in self.known.standing and self.known.standing[uid].vid == case.placed.version.vid
         ]
@@ -87,13 +92,20 @@ class Survey:
 class Surveyor:
     """Surveys one folder.
 
+    :param manifests: tells which chunks are needed.
     :param unfinished: tells the paths of journalled writes that are not finished.
     """
 
     def __init__(
-        self, desk: Desk, *, clock: IReactorTime, unfinished: Callable[[], Awaitable[Collection[str]]]
+        self,
+        desk: Desk,
+        manifests: ManifestReading,
+        *,
+        clock: IReactorTime,
+        unfinished: Callable[[], Awaitable[Collection[str]]],
     ) -> None:
         self._desk = desk
+        self._manifests = manifests
         self._clock = clock
         self._unfinished = unfinished
         self._dates: dict[int, float] = {}
@@ -111,30 +123,35 @@ class Surveyor:
         records = await self._desk.objects.records()
         await self._desk.objects.read_checkpoints()
         unfinished = await self._unfinished()
-        histories = view.index.histories()
-        dates = await self._dated(histories)
+        histories, highest = view.index.histories(), view.index.highest
+        references = await self._manifests.look(histories)
+        dates = await self._dated(histories, references.unneeded or ())
         if now is None:
             now = max([date_by(self._clock), *dates.values()])
         dated = _dated_plans(plans, dates, now)
         known = Knowledge(
             now=now,
             dates=dates,
-            standing=standing(dated, uidvalidity),
+            standing=await self._desk.worker(lambda: standing(dated, uidvalidity)),
             records=view.records,
             policy=replace(options.retention, keep=options.keep),
             grace=max(options.grace, limits.LEAST_GRACE_SECONDS),
             in_use={*self._desk.in_use, *unfinished},
             snapshot=view.dialect.snapshot_path,
             unreadable=max(view.index.rejected().keys() - view.late.keys(), default=0),
-            damaged=frozenset({*view.rejected, *view.unusable}),
+            damaged=frozenset({*view.rejected, *view.unusable, *references.doubtful}),
             objects=self._of_no_use(plans, records, now, uidvalidity),
+            unneeded=references.unneeded,
         )
         disposals = await self._desk.worker(lambda: tuple(survey(histories, known)))
         view.check_generation(generation)
-        return Survey(histories, known, disposals, generation, uidvalidity, self._resealed(dated, uidvalidity))
+        resealed = await self._resealed(dated, uidvalidity)
+        return Survey(histories, known, disposals, generation, uidvalidity, resealed, references, highest)
 
-    def _resealed(self, dated: Iterable[tuple[int, float, Plan | None]], uidvalidity: int) -> Mapping[int, Standing]:
-        found = standing(dated, uidvalidity, resealed=True)
+    async def _resealed(
+        self, dated: Iterable[tuple[int, float, Plan | None]], uidvalidity: int
+    ) -> Mapping[int, Standing]:
+        found = await self._desk.worker(lambda: standing(dated, uidvalidity, resealed=True))
         return {uid: one for uid, one in found.items() if self._vid_at(uid) == one.vid}
 
     def _of_no_use(
@@ -153,12 +170,12 @@ class Surveyor:
         version = self._desk.view.index.at(uid)
         return None if version is None else version.vid
 
-    async def _dated(self, histories: Mapping[str, History]) -> Mapping[int, float]:
+    async def _dated(self, histories: Mapping[str, History], unneeded: Collection[str]) -> Mapping[int, float]:
         """The dates of all that may have to go; a message never gets another one, so that each is asked for once."""
         view = self._desk.view
         if self._dates_generation != view.generation:
             self._dates, self._dates_generation = {}, view.generation
-        wanted = await self._desk.worker(lambda: set(_of_interest(histories)))
+        wanted = await self._desk.worker(lambda: set(_of_interest(histories, unneeded)))
         generation = view.generation
         missing = wanted - self._dates.keys()
         found = await view.store.dates(missing) if missing else {}
@@ -183,10 +200,15 @@ def date_of(placed: Placed, dates: Mapping[int, float]) -> float | None:
     return max(known) if len(known) == len(found) else None
 
 
-def _of_interest(histories: Mapping[str, History]) -> Iterator[int]:
-    """The UIDs of everything but the files that have one version only."""
+def _of_interest(histories: Mapping[str, History], unneeded: Collection[str]) -> Iterator[int]:
+    """The UIDs of everything but the files that have one version only, and the chunks that are needed."""
     for path, history in histories.items():
-        only = history.versions[0].version if len(history.versions) == 1 else None
-        if only is None or only.deleted or not history.heads or path.startswith((PLANS, RECORDS, CHECKPOINTS)):
+        if path.startswith(CHUNKS):
+            wanted = path in unneeded
+        else:
+            only = history.versions[0].version if len(history.versions) == 1 else None
+            wanted = only is None or only.deleted or not history.heads
+            wanted = wanted or path.startswith((PLANS, RECORDS, CHECKPOINTS))
+        if wanted:
             for placed in history.versions:
                 yield from placed.places
