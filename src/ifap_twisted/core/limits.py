@@ -37,6 +37,19 @@ MANIFEST_BYTES: Final = 64 * KIB
 """The text of one manifest: 256 pieces have 20 KiB."""
 CHUNKED_SIZE: Final = 2**44
 """The largest file that a manifest may tell of."""
+CHUNKS_KEPT: Final = 32 * MIB
+"""Contents of chunks that are kept for whoever reads on, of one folder: some 30 chunks, so that a few who read at the
+same time fetch nothing twice."""
+CHUNKS_FETCHED: Final = 4
+"""Chunks that are fetched and opened at a time, each taking some 8 MiB meanwhile; the rest waits."""
+CHUNKS_AHEAD: Final = 2
+"""Pieces that are fetched before they are asked for where reading goes on; twice as many for all readers together."""
+READING_ON: Final = 256
+"""Places where somebody may read on that are remembered."""
+CHUNK_LOOKS: Final = 4
+"""How often a chunk is looked up anew because the server changed the numbers, or what was known of it was wrong."""
+FILE_IN_MEMORY: Final = 256 * MIB
+"""The longest file that is given as a whole: who takes it that way has to hold all of it."""
 
 # What a hostile folder may make us hold
 HEADER_FIELDS: Final = 64 * KIB

@@ -10,10 +10,12 @@ from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.keys import Key
 from ifap_twisted.filesystem.admission import Budget
 from ifap_twisted.filesystem.backlog import Backlog
+from ifap_twisted.filesystem.chunk_reading import ChunkReader
 from ifap_twisted.filesystem.desk import Desk, Options
 from ifap_twisted.filesystem.known import Known
 from ifap_twisted.filesystem.lockbook import LockBook
 from ifap_twisted.filesystem.locking import Locking
+from ifap_twisted.filesystem.naming import Naming
 from ifap_twisted.filesystem.objects import Objects
 from ifap_twisted.filesystem.reading import Reader
 from ifap_twisted.filesystem.recovery import Place
@@ -57,6 +59,7 @@ def make_desk(
         book=book,
         locking=locking,
         reader=reader,
+        chunks_read=ChunkReader(Naming(view), view, reader, surroundings.worker),
         writer=writer,
         budget=Budget(limits.FILES_IN_FLIGHT * options.max_file_size),
         worker=surroundings.worker,

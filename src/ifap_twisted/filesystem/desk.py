@@ -22,6 +22,7 @@ from ifap_twisted.errors import (
     VidCollision,
 )
 from ifap_twisted.filesystem.admission import Budget
+from ifap_twisted.filesystem.chunk_reading import ChunkReader
 from ifap_twisted.filesystem.drafting import Change
 from ifap_twisted.filesystem.entries import BESIDE, entry_of
 from ifap_twisted.filesystem.lockbook import LockBook
@@ -81,13 +82,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """The view, the reader, the writer and the locks of one open folder.
+    """The view, the readers, the writer and the locks of one open folder.
 
+    :ivar chunks_read: reads the chunks of large files.
     :ivar leaving: for each directory what is on its way out of it, by each that is at it.
     """
 
     view: View
     reader: Reader
+    chunks_read: ChunkReader
     writer: Writer
     book: LockBook
     locking: Locking

@@ -39,7 +39,7 @@ from ifap_twisted.filesystem.surveying import Surveyor
 from ifap_twisted.filesystem.turns import Turns
 from ifap_twisted.filesystem.undone import Undone
 from ifap_twisted.filesystem.watching import Watchers
-from ifap_twisted.interfaces import IFilesystem, IJournal, Listener, Progress, RemotePath, Source
+from ifap_twisted.interfaces import IFilesystem, IJournal, IStream, Listener, Progress, RemotePath, Source
 
 T = TypeVar("T")
 
@@ -244,6 +244,12 @@ class Filesystem:
         return await showing.record(self.desk, path, version)
 
     @deferred
+    async def stream(self, path: RemotePath, *, version: str | None = None) -> IStream:
+        """The content of a version, to be read a part at a time."""
+        await self._up_to_date()
+        return await showing.stream(self.desk, path, version)
+
+    @deferred
     async def stat(self, path: RemotePath, *, version: str | None = None) -> Entry:
         """The entry of a file, a directory or a version."""
         await self._up_to_date()
@@ -394,6 +400,7 @@ class Filesystem:
         self._lasting.close()
         self._collector.stop()
         self._checker.stop()
+        self.desk.chunks_read.stop()
         if self._recovery is not None:
             self._recovery.stop()
         await self._lasting.when_idle()

@@ -2,34 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
 
 from ifap_twisted.core import paths
 from ifap_twisted.core.values import Entry, Record
 from ifap_twisted.errors import CallerError, NotFound, Renumbered
-from ifap_twisted.filesystem import entries
+from ifap_twisted.filesystem import entries, streams
 from ifap_twisted.filesystem.desk import Desk, Found
-from ifap_twisted.interfaces import RemotePath
+from ifap_twisted.interfaces import IStream, RemotePath
+
+T = TypeVar("T")
 
 
 async def record(desk: Desk, path: RemotePath, version: str | None) -> Record:
     """The content of a file, or of one of its versions, and its entry.
 
     :raises NotFound, IsADirectory, UnknownVersion:
+    :raises TooLarge: it is longer than any that is given as a whole.
     """
+    return await _again(desk, lambda: _record(desk, path, version))
+
+
+async def stream(desk: Desk, path: RemotePath, version: str | None) -> IStream:
+    """The same, to be read a part at a time.
+
+    :raises NotFound, IsADirectory, UnknownVersion:
+    """
+    return await _again(desk, lambda: _stream(desk, path, version))
+
+
+async def _again(desk: Desk, work: Callable[[], Coroutine[Deferred[Any], Any, T]]) -> T:
+    """Do it, once more when numbers changed meanwhile: the version is found again by its id (FORMAT 2.5)."""
     try:
-        return await _record(desk, path, version)
-    except Renumbered:  # the version is found again by its id (FORMAT 2.5)
+        return await work()
+    except Renumbered:
         await desk.view.refresh()
-        return await _record(desk, path, version)
+        return await work()
 
 
 async def _record(desk: Desk, path: RemotePath, version: str | None) -> Record:
+    found = _with_content(desk, path, version)
+    size = found.placed.version.size
+    if not found.placed.version.chunked:
+        async with desk.admitted(size):
+            return Record(entry=desk.entry_of(found), data=await desk.reader.content(found.placed))
+    streams.check_length(size, found.path)
+    large = await streams.open_chunked(desk, found)
+    async with desk.admitted(size):
+        return Record(entry=large.entry, data=await large.read(0, size))
+
+
+async def _stream(desk: Desk, path: RemotePath, version: str | None) -> IStream:
+    found = _with_content(desk, path, version)
+    if found.placed.version.chunked:
+        return await streams.open_chunked(desk, found)
+    record = await _record(desk, path, version)
+    return streams.WholeStream(record.entry, record.data)
+
+
+def _with_content(desk: Desk, path: RemotePath, version: str | None) -> Found:
     found = desk.file(desk.any_file(path, version), version)
     if found.placed.version.deleted:
         raise NotFound(f"That version of /{found.path} is its removal.", path=found.path)
-    async with desk.admitted(found.placed.version.size):
-        return Record(entry=desk.entry_of(found), data=await desk.reader.content(found.placed))
+    return found
 
 
 def entry(desk: Desk, path: RemotePath, version: str | None) -> Entry:

@@ -24,7 +24,7 @@ from ifap_twisted.filesystem.files import Opening
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.leasing import Leasing
 from ifap_twisted.filesystem.watching import Watchers
-from ifap_twisted.interfaces import IFilesystem, Listener, RemotePath
+from ifap_twisted.interfaces import IFilesystem, IStream, Listener, RemotePath
 from ifap_twisted.service.accepting import Accepting
 
 QUEUE_SECONDS = 5.0
@@ -213,6 +213,11 @@ class Standby:
     def read(self, *args: Any, **kwargs: Any) -> Deferred[Record]:
         """Content and entry of a version."""
         work: Deferred[Record] = self._call("read", args, kwargs)
+        return work
+
+    def stream(self, *args: Any, **kwargs: Any) -> Deferred[IStream]:
+        """The content of a version, to be read a part at a time."""
+        work: Deferred[IStream] = self._call("stream", args, kwargs)
         return work
 
     def stat(self, *args: Any, **kwargs: Any) -> Deferred[Entry]:

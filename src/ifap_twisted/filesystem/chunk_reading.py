@@ -1,0 +1,197 @@
+"""Reading the chunks of large files: each is looked up by its name when it is read, wherever it lies then (FORMAT 7.1).
+
+Who reads says in which file a chunk is needed, and where; what a chunk is does not depend on that.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final, TypeAlias
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ifap_twisted.core import limits
+from ifap_twisted.core.chunks import chunk_path, is_chunk_name, padded_length
+from ifap_twisted.core.history import Placed
+from ifap_twisted.core.manifests import Manifest, Piece
+from ifap_twisted.deferreds import Slots, detach
+from ifap_twisted.errors import (
+    ChunkLost,
+    DataError,
+    IFAPError,
+    MessageGone,
+    NewerVersionNeeded,
+    ProtocolViolation,
+    Renumbered,
+    StoreError,
+)
+from ifap_twisted.filesystem.naming import Naming
+from ifap_twisted.filesystem.reading import Reader
+from ifap_twisted.filesystem.shared import Shared
+from ifap_twisted.filesystem.view import View
+from ifap_twisted.workers import Worker
+
+_Key: TypeAlias = tuple[str, int, int | None]
+"""Name and length of a piece, and its depth where it is a manifest."""
+_PIECE_COST: Final = 300
+"""Bytes of memory that a piece of a manifest takes."""
+
+
+class ChunkReader:
+    """Reads chunks of one folder, and keeps those that were read last for all who read.
+
+    :param kept: bytes of them that are kept at most.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, naming: Naming, view: View, reader: Reader, worker: Worker, *, kept: int = limits.CHUNKS_KEPT
+    ) -> None:
+        self._naming = naming
+        self._view = view
+        self._reader = reader
+        self._worker = worker
+        self._shared: Shared[_Key, bytes | Manifest] = Shared(kept, _weight)
+        self._slots = Slots(limits.CHUNKS_FETCHED)
+        self._ahead: set[Deferred[None]] = set()
+        self._ends: OrderedDict[tuple[str, int], None] = OrderedDict()
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that the contents kept take."""
+        return self._shared.held
+
+    async def content(self, piece: Piece) -> bytes:
+        """A piece of a file, without padding.
+
+        :raises ChunkLost: it is not there any more or damaged; where in which file is for the caller to add.
+        :raises NewerVersionNeeded: :raises StoreError: it cannot be read, or not now: it may be there.
+        """
+        found = await self._shared.get((piece.name, piece.length, None), lambda: self._content(piece))
+        assert isinstance(found, bytes)
+        return found
+
+    async def manifest(self, piece: Piece, depth: int) -> Manifest:
+        """A piece of a manifest of manifests; raises what :meth:`content` raises.
+
+        :param depth: of the manifest that it has to be.
+        :raises Malformed: it is none of that depth, or of another length.
+        """
+        found = await self._shared.get((piece.name, piece.length, depth), lambda: self._manifest(piece, depth))
+        assert isinstance(found, Manifest)
+        return found
+
+    def goes_on(self, version: str, start: int, stop: int) -> bool:
+        """Whether a range of a version begins where one ended before; each request of HTTP has a stream of its own."""
+        goes_on = (version, start) in self._ends
+        self._ends.pop((version, start), None)
+        self._ends[version, stop] = None
+        if len(self._ends) > limits.READING_ON:
+            self._ends.popitem(last=False)
+        return goes_on
+
+    def read_ahead(self, work: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
+        """Fetch what is likely to be needed, unless enough of that is under way; who needs it hears of a failure."""
+        if len(self._ahead) >= limits.CHUNKS_FETCHED:
+            return
+        ahead = Deferred.fromCoroutine(work())
+        self._ahead.add(ahead)
+        detach(ahead.addErrback(_not_needed_yet).addBoth(self._ended, ahead), self._log, "reading ahead")
+
+    def _ended(self, result: Failure | None, ahead: Deferred[None]) -> Failure | None:
+        self._ahead.discard(ahead)
+        return result
+
+    def stop(self) -> None:
+        """Keep nothing any more; who waits for a chunk gives up."""
+        self._shared.clear()
+
+    async def _content(self, piece: Piece) -> bytes:
+        length = padded_length(piece.length)
+        content = await self._read(piece.name, lambda placed: placed.version.length == length)
+        return content[: piece.length]
+
+    async def _manifest(self, piece: Piece, depth: int) -> Manifest:
+        longest = padded_length(limits.MANIFEST_BYTES)
+        content = await self._read(piece.name, lambda placed: placed.version.length <= longest)
+        return Manifest.decode(content.rstrip(b"\0"), size=piece.length, depth=depth)
+
+    # Looking one up
+
+    async def _read(self, name: str, fits: Callable[[Placed], bool]) -> bytes:
+        """The padded content of a chunk, from any message that has it."""
+        failure: IFAPError = Renumbered()
+        tried: list[Placed] | None = None
+        async with self._slots:
+            for _ in range(limits.CHUNK_LOOKS):
+                there = self._there(name, fits)
+                if there == tried:  # nobody put it there meanwhile
+                    break
+                tried = there
+                try:
+                    return await self._any_copy(name, there)
+                except Renumbered as error:
+                    failure, tried = error, None
+                except (ChunkLost, MessageGone) as error:
+                    failure = error
+                await self._view.refresh()
+        raise self._unseen() if isinstance(failure, ChunkLost) and self._is_blind else failure
+
+    def _there(self, name: str, fits: Callable[[Placed], bool]) -> list[Placed]:
+        """The versions at its name that are there and may be it, by what their headers say."""
+        found = self._view.index.history(chunk_path(name)).versions
+        return [
+            one
+            for one in found
+            if not (one.missing or one.version.deleted or one.version.directory or one.version.chunked) and fits(one)
+        ]
+
+    async def _any_copy(self, name: str, there: Iterable[Placed]) -> bytes:
+        """The first that is what its name says (FORMAT 2.3).
+
+        :raises ChunkLost: each of them is known to be bad, or there is none.
+        :raises NewerVersionNeeded, StoreError: one of them may be good.
+        """
+        failures: list[IFAPError] = []
+        for one in there:
+            try:
+                content = await self._reader.content(one)
+            except (MessageGone, ProtocolViolation, DataError) as error:
+                failures.append(error)
+                continue
+            if await self._is_named(content, name):
+                return content
+            failures.append(ChunkLost())
+        for failure in failures:
+            if isinstance(failure, StoreError | NewerVersionNeeded):
+                raise failure
+        raise ChunkLost("the chunk that holds them is damaged." if failures else "the chunk that holds them is gone.")
+
+    async def _is_named(self, content: bytes, name: str) -> bool:
+        key = await self._naming.key()
+        if len(content) <= limits.INLINE_BYTES:
+            return is_chunk_name(key, content, name)
+        return await self._worker(lambda: is_chunk_name(key, content, name))
+
+    @property
+    def _is_blind(self) -> bool:
+        """Something may be there that is not known: not listed is not deleted (FORMAT 2.5)."""
+        return self._view.incomplete or self._view.unread
+
+    def _unseen(self) -> MessageGone:
+        return MessageGone(
+            "A chunk of the file is not among what the mail server lists, which is not all that is there."
+        )
+
+
+def _weight(value: bytes | Manifest) -> int:
+    return len(value) if isinstance(value, bytes) else _PIECE_COST * len(value.pieces)
+
+
+def _not_needed_yet(failure: Failure) -> None:
+    """It is fetched once more when it is needed: then its reader is told."""
+    failure.trap(IFAPError, CancelledError)  # type: ignore[no-untyped-call]
