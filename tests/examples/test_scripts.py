@@ -57,8 +57,9 @@ class EmbeddedTests(SynchronousTestCase):
         )
 
     def test_all(self):
-        """No script is without a test."""
+        """No script is without a test; that of ``by_hand`` is beside those of the documents."""
         tested = {"task_react", "callbacks", "inline_callbacks", "deferred_list", "cancelling", "asyncio_reactor"}
+        tested |= {"by_hand"}
         self.assertEqual({path.stem for path in EXAMPLES.glob("*.py")}, tested)
 
 
