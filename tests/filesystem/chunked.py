@@ -91,6 +91,10 @@ class Chunked:
         writing = Deferred.fromCoroutine(writer.write(path, content, Change(size=size)))
         return str(result(writing).version.vid)
 
+    def tombstone(self, path: str) -> None:
+        """Store a removal of anything, a chunk too."""
+        result(Deferred.fromCoroutine(self.filesystem.desk.writer.write(path, b"", Change(deleted=True))))
+
     def put(self, path: str, data: bytes) -> str:
         """Store a large file; its version."""
         return self.file(path, self.manifest(self.pieces(data)))

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ifap_twisted.core import limits
-from ifap_twisted.core.chunks import chunk_path, is_chunk_name, padded_length
+from ifap_twisted.core.chunks import chunk_path, is_chunk_name, padded_length, unpadded
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.manifests import Manifest, Piece
 from ifap_twisted.deferreds import Slots, detach
@@ -69,6 +69,7 @@ class ChunkReader:
         """A piece of a file, without padding.
 
         :raises ChunkLost: it is not there any more or damaged; where in which file is for the caller to add.
+        :raises Malformed: it is of another length.
         :raises NewerVersionNeeded: :raises StoreError: it cannot be read, or not now: it may be there.
         """
         found = await self._shared.get((piece.name, piece.length, None), lambda: self._content(piece))
@@ -107,28 +108,27 @@ class ChunkReader:
         return result
 
     def stop(self) -> None:
-        """Keep nothing any more; who waits for a chunk gives up."""
+        """Keep nothing any more, and fetch nothing ahead."""
+        for ahead in list(self._ahead):
+            ahead.cancel()
         self._shared.clear()
 
     async def _content(self, piece: Piece) -> bytes:
-        length = padded_length(piece.length)
-        content = await self._read(piece.name, lambda placed: placed.version.length == length)
-        return content[: piece.length]
+        return unpadded(await self._read(piece.name, padded_length(limits.CHUNK_MOST)), piece.length)
 
     async def _manifest(self, piece: Piece, depth: int) -> Manifest:
-        longest = padded_length(limits.MANIFEST_BYTES)
-        content = await self._read(piece.name, lambda placed: placed.version.length <= longest)
-        return Manifest.decode(content.rstrip(b"\0"), size=piece.length, depth=depth)
+        content = await self._read(piece.name, limits.MANIFEST_BYTES)
+        return Manifest.decode(content, size=piece.length, depth=depth)
 
     # Looking one up
 
-    async def _read(self, name: str, fits: Callable[[Placed], bool]) -> bytes:
-        """The padded content of a chunk, from any message that has it."""
+    async def _read(self, name: str, most: int) -> bytes:
+        """The padded content of a chunk, of at most so many bytes, from any message that has it."""
         failure: IFAPError = Renumbered()
         tried: list[Placed] | None = None
         async with self._slots:
             for _ in range(limits.CHUNK_LOOKS):
-                there = self._there(name, fits)
+                there = self._there(name, most)
                 if there == tried:  # nobody put it there meanwhile
                     break
                 tried = there
@@ -141,13 +141,13 @@ class ChunkReader:
                 await self._view.refresh()
         raise self._unseen() if isinstance(failure, ChunkLost) and self._is_blind else failure
 
-    def _there(self, name: str, fits: Callable[[Placed], bool]) -> list[Placed]:
-        """The versions at its name that are there and may be it, by what their headers say."""
+    def _there(self, name: str, most: int) -> list[Placed]:
+        """The versions at its name that may be it, by what their headers say."""
         found = self._view.index.history(chunk_path(name)).versions
         return [
             one
             for one in found
-            if not (one.missing or one.version.deleted or one.version.directory or one.version.chunked) and fits(one)
+            if not (one.missing or one.version.deleted or one.version.chunked) and one.version.length <= most
         ]
 
     async def _any_copy(self, name: str, there: Iterable[Placed]) -> bytes:

@@ -41,11 +41,6 @@ class _Getting(Generic[V]):
             if not waiter.called:
                 waiter.callback(outcome)
 
-    def stop(self) -> None:
-        """Those who wait give up."""
-        for waiter in list(self._waiting):
-            waiter.cancel()
-
 
 class Shared(Generic[K, V]):
     """Values by key; failures are kept by nobody.
@@ -53,6 +48,7 @@ class Shared(Generic[K, V]):
     :param most: the bytes that the values kept may have together; those asked for longest ago go first, and a longer
         one is not kept at all.
     :param weight: the bytes of a value.
+    :ivar held: the bytes of those that are here.
     """
 
     def __init__(self, most: int, weight: Callable[[V], int]) -> None:
@@ -61,10 +57,6 @@ class Shared(Generic[K, V]):
         self._kept: OrderedDict[K, V] = OrderedDict()
         self._getting: dict[K, _Getting[V]] = {}
         self.held = 0
-
-    def __contains__(self, key: K) -> bool:
-        """It is here, or on its way."""
-        return key in self._kept or key in self._getting
 
     def get(self, key: K, begin: Callable[[], Coroutine[Deferred[Any], Any, V]]) -> Deferred[V]:
         """Fires with the value, which ``begin`` gets where it is not here and nobody is getting it."""
@@ -105,8 +97,6 @@ class Shared(Generic[K, V]):
             self.held -= self._weight(gone)
 
     def clear(self) -> None:
-        """Keep nothing of it, and stop what is on its way."""
+        """Keep nothing of what is here."""
         self._kept.clear()
         self.held = 0
-        for getting in list(self._getting.values()):
-            getting.stop()
