@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 async def cat(filesystem: IFilesystem, session: Session, *, path: Sequence[str], version: str | None) -> None:
     """Write the content of files to stdout, one after the other.
 
-    The bytes are written as they are, also with --json; what fails is told on stderr and the others go on.
+    The bytes are written as they are, also with --json, and as they come, each part checked; what fails is told on
+    stderr and the others go on. Of a large file that is lost in part what comes before that was written then.
 
     Example::
 
@@ -36,9 +38,15 @@ async def cat(filesystem: IFilesystem, session: Session, *, path: Sequence[str],
 
 
 async def write_out(filesystem: IFilesystem, session: Session, path: str, version: str | None) -> None:
-    """Write one file to stdout, off the reactor's thread."""
-    data = await session.during(f"Reading /{path}", filesystem.get(path, version=version))
-    await session.worker(lambda: session.console.data(data))
+    """Write one file to stdout as it comes, off the reactor's thread."""
+    from ifap_twisted.cli.contents import content_of  # noqa: PLC0415 -- imports Twisted
+    from ifap_twisted.cli.progress import counting  # noqa: PLC0415 -- with it
+
+    stream = await filesystem.stream(path, version=version)
+    with counting(session.console, f"Reading /{path}", stream.entry.size) as progress:
+        async for part in content_of(stream):
+            await session.worker(partial(session.console.data, part))
+            progress.advance(len(part))
 
 
 command = filesystem_verb(

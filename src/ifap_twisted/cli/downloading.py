@@ -14,26 +14,47 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from ifap_twisted.cli.contents import PART, Lost
 from ifap_twisted.cli.inflight import Gate, each
 from ifap_twisted.cli.localfiles import BLOCK, PERMISSIONS, encoded_digest
+from ifap_twisted.cli.parts import SYNCED, is_part_name
 from ifap_twisted.cli.problems import EXPECTED
-from ifap_twisted.cli.progress import Progress, counting
+from ifap_twisted.cli.progress import Counted, Progress, counting
 from ifap_twisted.cli.remote import RemoteName
 from ifap_twisted.cli.targets import Run, Target, is_local_directory
+from ifap_twisted.cli.transfers import Transfer
 from ifap_twisted.core import limits, paths
 from ifap_twisted.core.portable import MACOS, WINDOWS, folded, portable
-from ifap_twisted.errors import AlreadyExists, IFAPError, IsADirectory, NotADirectory
+from ifap_twisted.errors import AlreadyExists, ChunkLost, IFAPError, InvalidPath, IsADirectory, NotADirectory
 
 if TYPE_CHECKING:
     from ifap_twisted.cli.session import Session
     from ifap_twisted.core.values import Entry
-    from ifap_twisted.interfaces import IFilesystem
+    from ifap_twisted.interfaces import IFilesystem, IStream
 
 FILES_IN_FLIGHT: Final = 32
-BYTES_IN_FLIGHT: Final = limits.FILES_IN_FLIGHT * limits.MAX_FILE_SIZE
-"""Content held in memory at a time: each file is checked as a whole before a byte of it is written."""
+BYTES_IN_FLIGHT: Final = 8 * PART
+"""Content held in memory at a time: of a large file the part that is written, and the next one."""
+WHOLE: Final = 1 * limits.MIB
+"""A file of up to this is read in one go, which is one question."""
 _NO_NAME: Final = {errno.EINVAL, errno.EILSEQ}
 """What disks of other systems say of a name that they do not take (FAT, NTFS, shares)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """How files are got.
+
+    :ivar replace: what exists is overwritten.
+    :ivar resume: what a cut left of a large file is taken up, and what comes is kept.
+    :ivar salvage: what is left of a file that has lost some of its bytes is written.
+    """
+
+    recursive: bool = False
+    replace: bool = False
+    version: str | None = None
+    resume: bool = False
+    salvage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +69,12 @@ class Item:
 class Download:
     """One run of ``get``: plans, transfers and counts."""
 
-    def __init__(
-        self, filesystem: IFilesystem, session: Session, *, recursive: bool, replace: bool, version: str | None
-    ) -> None:
-        self.new = self.unchanged = self.failures = 0
+    def __init__(self, filesystem: IFilesystem, session: Session, wishes: Wishes) -> None:
+        self.new = self.unchanged = self.salvaged = self.failures = 0
         self._filesystem = filesystem
         self._session = session
         self._console = session.console
-        self._recursive = recursive
-        self._replace = replace
-        self._version = version
+        self._wishes = wishes
         self._items: list[Item] = []
         self._targets: list[Target] = []
         self._run = Run()
@@ -75,17 +92,20 @@ class Download:
             gate = Gate(FILES_IN_FLIGHT, BYTES_IN_FLIGHT)
             total = sum(item.entry.size for item in self._items)
             with counting(self._console, "Getting", total) as progress:
-                await each(self._items, lambda item: self._file(item, progress), gate, lambda item: item.entry.size)
+                await each(self._items, lambda item: self._file(item, progress), gate, _weight)
         finally:
             for target in self._targets:
                 target.close()
 
     def summary(self) -> None:
         """Say how many files were new, unchanged, and failed."""
+        counts = {"new": self.new, "unchanged": self.unchanged, "failed": self.failures}
+        if self._wishes.salvage:
+            counts = {"new": self.new, "unchanged": self.unchanged, "salvaged": self.salvaged, "failed": self.failures}
         if self._console.json:
-            self._console.object({"new": self.new, "unchanged": self.unchanged, "failed": self.failures})
+            self._console.object(counts)
         elif self._console.verbosity >= 0:
-            self._console.line(f"{self.new} new, {self.unchanged} unchanged, {self.failures} failed")
+            self._console.line(", ".join(f"{count} {name}" for name, count in counts.items()))
 
     async def _add(self, source: RemoteName, destination: str, *, into: bool) -> None:
         name = paths.basename(source.path)
@@ -95,16 +115,18 @@ class Download:
         if source.slash:
             raise NotADirectory(path=source.path)
         if into:
-            self._add_item(entry, self._open(destination, create=self._recursive), paths.local_parts(name))
+            self._add_item(
+                entry, self._open(destination, create=self._wishes.recursive), _local_parts(name, source.path)
+            )
         else:
             parent, last = os.path.split(destination)
             self._add_item(entry, self._open(parent, create=False), (last,))
 
     async def _stat(self, path: str) -> Entry:
-        return await self._filesystem.stat(path, version=self._version)
+        return await self._filesystem.stat(path, version=self._wishes.version)
 
     async def _add_tree(self, source: RemoteName, destination: str, name: str, *, into: bool) -> None:
-        if not self._recursive:
+        if not self._wishes.recursive:
             raise IsADirectory("It is a directory: give -r to get all that is in it.", path=source.path)
         entries = await self._filesystem.list(source.path, recursive=True)
         target = self._open(destination, create=True)
@@ -112,7 +134,7 @@ class Download:
         await self._make(target, top, source.path)
         for entry in entries:
             try:
-                parts = top + paths.local_parts(_below(source.path, entry.path))
+                parts = top + _local_parts(_below(source.path, entry.path), entry.path)
                 if entry.type == "directory":
                     await self._make(target, parts, entry.path)
                 else:
@@ -139,18 +161,18 @@ class Download:
         self._items.append(Item(entry, target, parts))
 
     async def _file(self, item: Item, progress: Progress) -> None:
+        counted = Counted(progress)
         try:
             if await self._is_there(item):
                 self.unchanged += 1
                 self._console.detail(f"unchanged {item.target.shown(item.parts)}")
             else:
-                await self._get(item)
-                self.new += 1
+                await self._get(item, counted)
         except OSError as error:
             self._failed(await self._session.worker(partial(self._explained, error, item)), item.entry.path)
         except IFAPError as error:
             self._failed(error, item.entry.path)
-        progress.advance(item.entry.size)
+        counted.advance(max(item.entry.size - counted.done, 0))
 
     def _explained(self, error: OSError, item: Item) -> Exception:
         """Why the disk refused a name, where that can be told: nothing is renamed because of it."""
@@ -178,10 +200,10 @@ class Download:
         found = await self._session.worker(lambda: item.target.find(item.parts))
         if found is None:
             return False
-        if not self._replace:
+        if not self._wishes.replace:
             shown = item.target.shown(item.parts)
             raise FileExistsError(errno.EEXIST, "It exists already: give -f to overwrite it", shown)
-        if not self._recursive or not stat.S_ISREG(found.st_mode) or item.entry.sha256 is None:
+        if not self._wishes.recursive or not stat.S_ISREG(found.st_mode) or item.entry.sha256 is None:
             return False
         if (found.st_size, found.st_mode & 0o7777) != (item.entry.size, item.entry.mode & PERMISSIONS):
             return False
@@ -190,14 +212,43 @@ class Download:
             await self._session.worker(lambda: item.target.touch(item.parts, item.entry.modified))
         return same
 
-    async def _get(self, item: Item) -> None:
-        record = await self._filesystem.read(item.entry.path, version=self._version)
-        entry = record.entry
-        await self._session.worker(
-            lambda: item.target.write(
-                item.parts, record.data, mode=entry.mode, modified=entry.modified, replace=self._replace
+    async def _get(self, item: Item, progress: Progress) -> None:
+        wishes = self._wishes
+        if item.entry.size <= WHOLE and not wishes.salvage:
+            record = await self._filesystem.read(item.entry.path, version=wishes.version)
+            entry, lost = record.entry, list[Lost]()
+            await self._session.worker(
+                lambda: item.target.write(
+                    item.parts, record.data, mode=entry.mode, modified=entry.modified, replace=wishes.replace
+                )
             )
+        else:
+            stream = await self._filesystem.stream(item.entry.path, version=wishes.version)
+            entry, lost = stream.entry, await self._transfer(item, stream, progress)
+        self._got(item, entry, lost)
+
+    async def _transfer(self, item: Item, stream: IStream, progress: Progress) -> list[Lost]:
+        wishes = self._wishes
+        transfer = Transfer(
+            self._session,
+            stream,
+            item.target,
+            item.parts,
+            replace=wishes.replace,
+            resume=wishes.resume and stream.entry.size > SYNCED,
+            salvaging=wishes.salvage,
         )
+        await transfer.run(progress)
+        return transfer.lost
+
+    def _got(self, item: Item, entry: Entry, lost: Sequence[Lost]) -> None:
+        if lost:
+            self.salvaged += 1
+        else:
+            self.new += 1
+        for offset, length in lost:
+            detail = f"The bytes {offset} to {offset + length - 1} of /{entry.path} are lost: NULs are in their place."
+            self._console.failed(ChunkLost(detail, path=entry.path, offset=offset, length=length))
         if self._console.json:
             self._console.object(entry.to_json())
         elif self._console.verbosity >= 1:
@@ -206,6 +257,19 @@ class Download:
     def _failed(self, error: Exception, path: str) -> None:
         self.failures += 1
         self._console.failed(error, path)
+
+
+def _weight(item: Item) -> int:
+    """How much of a file is in memory at a time."""
+    return min(item.entry.size, 2 * PART)
+
+
+def _local_parts(name: str, path: str) -> tuple[str, ...]:
+    """Where a file goes by its own name; what could be taken for a part of another one goes nowhere by itself."""
+    parts = paths.local_parts(name)
+    if parts and is_part_name(parts[-1]):
+        raise InvalidPath("This is how a part of a download is called: get it alone, under another name.", path=path)
+    return parts
 
 
 def _spellings(item: Item) -> set[tuple[tuple[int, int], str, str]]:

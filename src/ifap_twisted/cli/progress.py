@@ -46,11 +46,27 @@ class _Bar:
         self._bar.update(count)
 
 
+class Counted:
+    """Hands on what was done, and knows how much it was.
+
+    :ivar done: so much.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.done = 0
+        self._progress = progress
+
+    def advance(self, count: int) -> None:
+        """So much more was done."""
+        self.done += count
+        self._progress.advance(count)
+
+
 @contextmanager
 def counting(
-    console: Console, text: str, total: int, unit: str = "B", delay: float = DELAY_SECONDS
+    console: Console, text: str, total: int | None, unit: str = "B", delay: float = DELAY_SECONDS
 ) -> Iterator[Progress]:
-    """A bar for work of a known size."""
+    """A bar for work of a known size, or how much was done so far where it is not known."""
     if not console.draws:
         yield _Nothing()
         return

@@ -7,7 +7,6 @@ links, relative to the one above it; a file appears whole or not at all. Everyth
 from __future__ import annotations
 
 import errno
-import math
 import os
 import secrets
 import stat
@@ -16,14 +15,13 @@ from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Final
 
-from ifap_twisted.cli.localfiles import PERMISSIONS
+from ifap_twisted.cli.arriving import Arriving, nanoseconds
+from ifap_twisted.cli.parts import open_part, other_parts, part_name, reliable
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 """What file systems without hard links say (FAT, some network ones)."""
-_LATEST: Final = 2**40
-"""Times beyond are not given to the system: no file system keeps them."""
 
 
 class Run:
@@ -122,36 +120,79 @@ class Target:
             return os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
 
     def write(self, parts: Sequence[str], data: bytes, *, mode: int, modified: float, replace: bool) -> None:
-        """Write a file: beside its name first, to the disk, then under its name (DESIGN 4.2).
+        """Write a small file: beside its name first, to the disk, then under its name (DESIGN 4.2).
 
         :param mode: only the permission bits are taken, never setuid, setgid or sticky.
         :raises FileExistsError: there is something, and ``replace`` is not set; or a file of this run is there.
         """
+        arriving = self.begin(parts, replace=replace)
+        try:
+            arriving.write(data)
+            arriving.finish(mode, modified)
+        finally:
+            arriving.close()
+
+    def begin(self, parts: Sequence[str], *, replace: bool) -> Arriving:
+        """Begin to write a file beside its name; the caller closes it. It fails as :meth:`write` does."""
         temporary = f".ifap-{secrets.token_hex(8)}"
         with self._below(parts[:-1], create=True) as parent, self._naming(parts):
             descriptor = os.open(temporary, _NEW, 0o600, dir_fd=parent)
-            try:
-                try:
-                    _fill(descriptor, data, mode, modified)
-                    written = os.fstat(descriptor)
-                finally:
-                    os.close(descriptor)
-                if not replace and self._linked(temporary, parts[-1], parent):
+            return self._arriving(parts, parent, temporary, descriptor, replace=replace)
+
+    def take_up(self, parts: Sequence[str], version: str, size: int, *, replace: bool) -> Arriving:
+        """Go on with what a cut left of a version, or begin; what comes is kept.
+
+        :raises OSError: something else has the name of the part, or another process writes to it.
+        """
+        temporary = part_name(parts[-1], version)
+        with self._below(parts[:-1], create=True) as parent, self._naming([*parts[:-1], temporary]):
+            descriptor = open_part(parent, temporary)
+            return self._arriving(
+                parts, parent, temporary, descriptor, replace=replace, start=reliable(descriptor, size), kept=True
+            )
+
+    def other_parts(self, parts: Sequence[str], version: str) -> list[str]:
+        """The names, for people, of what cuts left of other versions of a file."""
+        try:
+            with self._below(parts[:-1], create=False) as parent:
+                found = other_parts(parent, parts[-1], version)
+        except FileNotFoundError:
+            return []
+        return [self.shown([*parts[:-1], one]) for one in found]
+
+    def _arriving(
+        self,
+        parts: Sequence[str],
+        parent: int,
+        temporary: str,
+        descriptor: int,
+        *,
+        replace: bool,
+        start: int = 0,
+        kept: bool = False,
+    ) -> Arriving:
+        try:
+            os.ftruncate(descriptor, start)
+            own = os.dup(parent)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+        def settle(written: os.stat_result) -> None:
+            with self._naming(parts):
+                if not replace and self._linked(temporary, parts[-1], own):
                     self._run.know_new(written)
                 else:
-                    self._run.replace(temporary, parts[-1], parent)
-            except BaseException:
-                with suppress(FileNotFoundError):
-                    os.unlink(temporary, dir_fd=parent)
-                raise
-            os.fsync(parent)
+                    self._run.replace(temporary, parts[-1], own)
+
+        return Arriving(own, temporary, descriptor, settle, start=start, kept=kept)
 
     def touch(self, parts: Sequence[str], modified: float) -> None:
         """Set the time of a regular file that is right already."""
         descriptor = self.open(parts)
         try:
             self._run.add(descriptor)
-            os.utime(descriptor, ns=_nanoseconds(modified))
+            os.utime(descriptor, ns=nanoseconds(modified))
         finally:
             os.close(descriptor)
 
@@ -216,17 +257,3 @@ def _enter(name: str, parent: int, *, create: bool) -> int:
 
 def _is_link(name: str, parent: int) -> bool:
     return stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
-
-
-def _fill(descriptor: int, data: bytes, mode: int, modified: float) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]
-    os.fchmod(descriptor, mode & PERMISSIONS)
-    os.utime(descriptor, ns=_nanoseconds(modified))
-    os.fsync(descriptor)
-
-
-def _nanoseconds(unix: float) -> tuple[int, int]:
-    whole = int(min(max(unix, -_LATEST), _LATEST) * 1_000_000) * 1000 if math.isfinite(unix) else 0
-    return whole, whole
