@@ -23,7 +23,7 @@ nitpick_ignore_regex = [
         "py:class",
         r"(Deferred|Callable|abc.Collection|Sequence|Mapping|Iterable|AsyncIterable|IO|PurePath|TracebackType)",
     ),
-    ("py:class", r"(FolderState|HeaderBlock|Receipt|IBatch|IFile|IFolderListener|IOpening)"),
+    ("py:class", r"(FolderState|HeaderBlock|Receipt|IBatch|IFile|IFolderListener|IOpening|IStream)"),
     ("py:class", r"(RemotePath|Source|Listener|Progress|Expect|JSON|Self)"),
 ]
 autodoc_member_order = "bysource"

@@ -28,7 +28,7 @@ DESIGN_4_2 = {
     "info": "--show-key --show-password --settings",
     "ls": "-l -a -R --at -0",
     "put": "-r --if-absent --if-match --always --queue --exclude --dry-run",
-    "get": "-r -f --version",
+    "get": "-r -f --resume --salvage --version",
     "cat": "--version",
     "mkdir": "-p",
     "rm": "-r",
