@@ -7,6 +7,7 @@ from hashlib import shake_256
 from itertools import pairwise
 from typing import Final
 
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -21,21 +22,25 @@ WINDOW: Final = 32
 MASK: Final = 0xFFFFFFFF
 
 
-def table(key: bytes) -> list[int]:
-    """The words of the gear hash."""
-    drawn = shake_256(b"ifap-twisted/1/boundaries\0" + key).digest(1024)
-    return [int.from_bytes(drawn[4 * byte : 4 * byte + 4], "little") for byte in range(256)]
+def secrets(key: bytes) -> tuple[list[int], bytes]:
+    """The words of the gear hash, and the key of the CBC-MAC."""
+    drawn = shake_256(b"ifap-twisted/1/boundaries\0" + key).digest(1024 + 16)
+    return [int.from_bytes(drawn[4 * byte : 4 * byte + 4], "little") for byte in range(256)], drawn[1024:]
 
 
 def plain_cut(data: bytes, key: bytes, cutting: Cutting) -> int:
     """As the specification says it, a byte after the other."""
-    words = table(key)
+    words, code_key = secrets(key)
+    hashed = cutting.bits // 3
     for length in range(cutting.least, min(len(data), cutting.most)):
+        window = data[length - WINDOW : length]
         total = 0
-        for byte in data[length - WINDOW : length]:
+        for byte in window:
             total = ((total << 1) + words[byte]) & MASK
-        if total >> (32 - cutting.bits) == 0:
-            return length
+        if total >> (32 - hashed) == 0:
+            code = Cipher(algorithms.AES(code_key), modes.CBC(bytes(16))).encryptor().update(window)[16:]
+            if int.from_bytes(code[:4], "big") >> (32 - cutting.bits + hashed) == 0:
+                return length
     return min(len(data), cutting.most)
 
 
@@ -68,15 +73,12 @@ class ReferenceTests(SynchronousTestCase):
     def test_over_many_blocks(self) -> None:
         """The places at which the search goes on with the next block are places as all others."""
         block = chunking._BLOCK
-        cutting = Cutting(least=WINDOW, most=4 * block, bits=32)
-        for end in (WINDOW, block - 1, block, block + WINDOW - 1, block + WINDOW, block + WINDOW + 1, 2 * block + 31):
-            before = noise(end, end - 1).replace(b"\xff", b"\xfe")
-            total = sum(table(KEY)[byte] << (WINDOW - 1 - place) for place, byte in enumerate(before[1 - WINDOW :]))
-            chunker = Chunker(KEY, cutting)
-            words = chunker._table.copy()  # a boundary is rare: here it is made
-            words[255] = -total & MASK
-            chunker._table = words
-            self.assertEqual(chunker.cut(before + b"\xff" + bytes(3 * block)), end)
+        data = noise(2, 3 * block)
+        end = plain_cut(data, KEY, Cutting(WINDOW, 3 * block, 17))
+        self.assertTrue(block + 100 < end < len(data))
+        for beyond in (-WINDOW - 1, -WINDOW, -1, 0, 1, WINDOW - 1, WINDOW, WINDOW + 1):
+            cutting = Cutting(end - block - beyond, 3 * block, 17)
+            self.assertEqual(Chunker(KEY, cutting).cut(data), end)
 
 
 class BoundTests(SynchronousTestCase):

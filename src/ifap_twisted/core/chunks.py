@@ -35,7 +35,7 @@ CHUNKS: Final = "IFAP/chunks/"
 WRITER: Final = "chunks"
 """Equal chunks have equal headers: no device has this name, and no history is begun with it."""
 _VID_LENGTH: Final = 22
-_NAME_LENGTH: Final = 43
+_PADDING: Final = b"\0"
 
 
 def chunk_key(text: str) -> bytes:
@@ -74,10 +74,9 @@ def unpadded(content: bytes, length: int) -> bytes:
 
     :raises Malformed: it is not padded as that length is.
     """
-    data = content[:length]
-    if content != padded(data) or len(data) != length:
+    if not 0 <= length <= len(content) == padded_length(length) or content[length:].strip(_PADDING):
         raise Malformed("A chunk is of another length than its file says.", section="body")
-    return data
+    return content[:length]
 
 
 def chunk_draft(name: str, home: str) -> Draft:
