@@ -56,7 +56,7 @@ def memory_filesystem(
             MemoryStore(clock=clock) if store is None else store,
             Membership(encrypted=False),
             Surroundings(clock=clock, worker=InlineWorker(), random=random, identity=MemoryWriter(random)),
-            options=Options(max_file_size=max_file_size),
+            options=Options(max_file_size=max_file_size, chunk_threshold=0),
             account="memory:",
             name="IFAP_DATA",
         )

@@ -26,7 +26,7 @@ class InMemory(FilesystemContract):
         self.folder = Folder()
 
     def opened(self) -> Awaitable[Any]:
-        options = Options(max_file_size=self.max_file_size)
+        options = Options(max_file_size=self.max_file_size, chunk_threshold=0)
         return succeed(self.folder.device(self.membership, options=options, store=self.folder.store(**self.traits)))
 
     def another(self) -> Awaitable[Any]:

@@ -29,6 +29,7 @@ compat = true
 require_bound = true
 expunge = "plain"
 max_file_size = "10 MiB"
+chunk_threshold = "1 MiB"
 password_command = "pass show mail"
 key_file = "key"
 passphrase_file = "passphrase"
@@ -70,6 +71,7 @@ GOOD = {
     "keyring": [True, False],
     "expunge": ["uid", "plain"],
     "max_file_size": [1, "64 MiB", "1"],
+    "chunk_threshold": [0, "0", 1, "4 MiB", "64 MiB"],
     "retention.keep": [1, 10000, "5"],
     "retention.within": [0, "30d", "1.5h", 86400],
     "retention.daily": [0, 10000, "7"],
@@ -101,6 +103,7 @@ BAD = {
     "keyring": ["maybe", 1, None, []],
     "expunge": ["UID", "", "close", None, True],
     "max_file_size": [0, -1, "0", "65 MiB", "x", None, True, 1.5, "24 M"],
+    "chunk_threshold": [-1, "65 MiB", "never", None, True, 1.5],
     "retention.keep": [0, -1, 10001, "x", None, True, 1.5, "1.0", "+1"],
     "retention.within": [-1, "x", None, True, "3 months", "99999999999d", []],
     "retention.daily": [-1, 10001, "x", None, True, 1.5],
@@ -195,6 +198,7 @@ class FileTests(SettingsTestCase):
             require_bound=True,
             expunge="plain",
             max_file_size=10 * 1024**2,
+            chunk_threshold=1024**2,
             retention_keep=7,
             retention_within=30 * 86400,
             retention_daily=7,

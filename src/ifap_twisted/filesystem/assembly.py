@@ -10,7 +10,9 @@ from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.keys import Key
 from ifap_twisted.filesystem.admission import Budget
 from ifap_twisted.filesystem.backlog import Backlog
+from ifap_twisted.filesystem.chunk_places import ChunkPlaces
 from ifap_twisted.filesystem.chunk_reading import ChunkReader
+from ifap_twisted.filesystem.chunk_writing import ChunkWriter
 from ifap_twisted.filesystem.desk import Desk, Options
 from ifap_twisted.filesystem.known import Known
 from ifap_twisted.filesystem.lockbook import LockBook
@@ -54,6 +56,7 @@ def make_desk(
     writer = _writer(view, options, surroundings, watchers, journal, place)
     locking = Locking(view, writer, book, random=surroundings.random, holder=options.holder)
     writer.guard = locking
+    places = ChunkPlaces(view, objects)
     return Desk(
         view=view,
         book=book,
@@ -61,10 +64,19 @@ def make_desk(
         reader=reader,
         chunks_read=ChunkReader(Naming(view), view, reader, surroundings.worker),
         writer=writer,
-        budget=Budget(limits.FILES_IN_FLIGHT * options.max_file_size),
+        budget=Budget(limits.FILES_IN_FLIGHT * options.held),
         worker=surroundings.worker,
         options=options,
         objects=objects,
+        chunks=ChunkWriter(
+            view,
+            places,
+            writer.drafting,
+            writer.sending,
+            Naming(view),
+            cutting=options.cutting,
+            worker=surroundings.worker,
+        ),
     )
 
 

@@ -23,6 +23,7 @@ from ifap_twisted.errors import (
 )
 from ifap_twisted.filesystem.admission import Budget
 from ifap_twisted.filesystem.chunk_reading import ChunkReader
+from ifap_twisted.filesystem.chunk_writing import ChunkWriter
 from ifap_twisted.filesystem.drafting import Change
 from ifap_twisted.filesystem.entries import BESIDE, entry_of
 from ifap_twisted.filesystem.lockbook import LockBook
@@ -41,8 +42,9 @@ LEAST_PREFIX = 4
 class Options:
     """How a filesystem behaves (DESIGN 4.6).
 
-    :ivar max_file_size: bytes; more is refused before it is read.
-    :ivar cutting: how long the chunks of larger files are.
+    :ivar max_file_size: bytes that go out as one message at most.
+    :ivar chunk_threshold: a longer file goes out in chunks (FORMAT 7.1); 0: none, so that ``max_file_size`` is the end.
+    :ivar cutting: how long these chunks are.
     :ivar keep: versions kept of a file of which nobody said otherwise.
     :ivar retention: which versions are kept by their age; ``keep`` of its own counts for nothing.
     :ivar grace: seconds between planning and collecting (FORMAT 5.3); ``limits.LEAST_GRACE_SECONDS`` at least.
@@ -55,6 +57,7 @@ class Options:
     """
 
     max_file_size: int = limits.MAX_FILE_SIZE
+    chunk_threshold: int = limits.CHUNK_THRESHOLD
     cutting: Cutting = field(default_factory=Cutting)
     keep: int = limits.WIRE_VERSIONS
     retention: Policy = field(default_factory=Policy)
@@ -64,6 +67,21 @@ class Options:
     require_bound: bool = False
     holder: str = ""
     checkpoint_every: float | None = None
+
+    @property
+    def whole(self) -> int:
+        """A file of up to so many bytes goes out as one message."""
+        return min(self.max_file_size, self.chunk_threshold or self.max_file_size)
+
+    @property
+    def held(self) -> int:
+        """Of a file of unknown length so many bytes are in memory at a time, at most."""
+        return max(self.whole, limits.UPLOAD_WINDOW) if self.chunk_threshold else self.max_file_size
+
+    @property
+    def largest(self) -> int:
+        """So many bytes a file may have."""
+        return limits.CHUNKED_SIZE if self.chunk_threshold else self.max_file_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +103,7 @@ class Desk:
     """The view, the readers, the writer and the locks of one open folder.
 
     :ivar chunks_read: reads the chunks of large files.
+    :ivar chunks: stores those of large files.
     :ivar leaving: for each directory what is on its way out of it, by each that is at it.
     """
 
@@ -98,6 +117,7 @@ class Desk:
     worker: Worker
     options: Options
     objects: Objects
+    chunks: ChunkWriter
     leaving: dict[str, list[Collection[str]]] = field(default_factory=dict)
 
     @property

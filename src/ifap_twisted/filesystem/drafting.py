@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from ifap_twisted.clocks import date_by
 from ifap_twisted.core import capacity, envelope, leases, limits, planning
+from ifap_twisted.core.chunks import chunk_draft
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.values import JSON, Draft, Lease, Sealed
 from ifap_twisted.errors import IFAPError, InvalidPath, TooLarge
@@ -132,6 +133,10 @@ class Drafting:
         if not self._view.keys and envelope.exceeds_reference(draft, self._view.dialect, length=0):
             raise InvalidPath("A path of this length cannot be locked in an unencrypted folder.", path=lease.path)
         return await self._seal(draft, b"")
+
+    async def sealed_chunk(self, name: str, content: bytes) -> Sealed:
+        """A chunk, ready to be sent (FORMAT 7.1); ``content`` is padded."""
+        return await self._seal(chunk_draft(name, self._view.home or ""), content)
 
     async def _draft(
         self, path: str, history: History, replaced: Sequence[Placed], change: Change, lock: str | None

@@ -160,6 +160,7 @@ def _change_of(version: Version, replaced: Collection[str]) -> Change:
         directory=version.directory,
         deleted=version.deleted,
         moved_from=version.moved_from,
+        size=version.size if version.chunked else None,
         extra=version.extra,
         replaced=replaced,
     )

@@ -50,7 +50,7 @@ class Lasting:
         self._written = written
         self._accepted: set[_Accepted[Any]] = set()
         self._idle = Waiters()
-        self.streams: set[Deferred[bytes]] = set()
+        self.streams: set[Deferred[Any]] = set()
         self.closed = False
 
     def begin(

@@ -5,17 +5,19 @@ A thousand of them may be on their way at once, so that each is few objects.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from twisted.internet.defer import CancelledError, Deferred
 
 from ifap_twisted.core import paths, planning
 from ifap_twisted.core.values import Entry, Expect, Sealed
+from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem.batches import Batch
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.drafting import Change
 from ifap_twisted.filesystem.lasting import Lasting, closed_error
-from ifap_twisted.filesystem.sources import check_size, gather, known_size
+from ifap_twisted.filesystem.sources import Input, check_size, known_size
+from ifap_twisted.filesystem.uploading import Upload
 from ifap_twisted.interfaces import RemotePath, Source
 
 
@@ -28,7 +30,7 @@ def change_of(mode: int | None, mime: str | None, modified: float | None) -> Cha
 class Putting:
     """What is put, where, and how far it is.
 
-    :ivar queue: while the server is away, it is accepted and kept in the journal.
+    :ivar queue: while the server is away, it is accepted and kept in the journal; not what goes out in chunks.
     :ivar batch: what it belongs to; ``early`` then is told when it is on its way.
     :ivar under_way: its message was handed to the shelf: it cannot be stopped without a trace.
     """
@@ -57,26 +59,26 @@ class Putting:
         """
         desk = self.desk
         self.name = name = paths.clean_file(self.path)
-        limit = desk.options.max_file_size
         length = known_size(self.data, self.size)
-        check_size(length, limit, name)
+        check_size(length, desk.options.largest, name)
         if self.expect is not None and self.batch is not None:
             await self.batch.arrived()
         await (desk.writer.looks_fresh() if self.queue else desk.view.current())
         desk.check_place(name)
         planning.check_expectation(desk.writer.history(name), self.expect, name, locked=desk.locking.holds(name))
-        held = limit if length is None else length
+        options = desk.options
+        held = length if length is not None and length <= options.whole else options.held
         await desk.budget.acquire(held)
         try:
-            content = await self._content(limit)
+            content, change = await self._content(length)
             placed = await desk.writer.write(
                 name,
                 content,
-                self.change,
+                change,
                 expect=self.expect,
                 check=self._check,
                 sent=self._sent,
-                queue=self.queue,
+                queue=self.queue and change.size is None,
             )
         finally:
             desk.budget.release(held)
@@ -90,14 +92,13 @@ class Putting:
         if self.batch is not None and self.early is not None:
             self.batch.sent(self.early, sealed)
 
-    async def _content(self, limit: int) -> bytes:
+    async def _content(self, length: int | None) -> tuple[bytes, Change]:
         """Read the source; a stream that has not ended when the filesystem is closed is given up."""
-        if isinstance(self.data, bytes) and self.size is None:
-            return self.data
+        if isinstance(self.data, bytes) and self.size is None and len(self.data) <= self.desk.options.whole:
+            return self.data, self.change
         if self.lasting.closed and known_size(self.data, None) is None:
             raise closed_error(self.name)
-        reading = gather(self.data, size=self.size, limit=limit, path=self.name, worker=self.desk.worker)
-        gathering = Deferred.fromCoroutine(reading)
+        gathering = Deferred.fromCoroutine(self._gathered(length))
         self.lasting.streams.add(gathering)
         try:
             return await gathering
@@ -107,3 +108,21 @@ class Putting:
             raise
         finally:
             self.lasting.streams.discard(gathering)
+
+    async def _gathered(self, length: int | None) -> tuple[bytes, Change]:
+        """The content of the message that is to be written, and what that says: of a large file its manifest."""
+        options = self.desk.options
+        source = Input(self.data, size=self.size, limit=options.largest, path=self.name, worker=self.desk.worker)
+        if length is None or length <= options.whole or not options.chunk_threshold:
+            content = await source.small(options.whole)
+            if content is not None:
+                return content, self.change
+        if self.queue and not await self.desk.writer.looks_fresh():
+            raise Unavailable(
+                "The mail server is away, and a large file cannot wait in the journal: put it when the server is back.",
+                path=self.name,
+            )
+        with self.desk.writer.underway:
+            upload = Upload(self.desk.chunks, self.desk.worker, self.name)
+            manifest = await upload.run(source.pieces())
+        return manifest.encode(), replace(self.change, size=manifest.size)

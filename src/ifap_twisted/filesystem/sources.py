@@ -1,7 +1,10 @@
-"""What a put takes, turned into bytes: never more of it than can be stored."""
+"""What a put takes, as bytes: never more of it at a time than is asked for."""
 
 from __future__ import annotations
 
+import io
+import os
+import stat
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import IO, cast
 
@@ -31,37 +34,101 @@ def check_size(size: int | None, limit: int, path: str) -> None:
         )
 
 
-async def gather(source: Source, *, size: int | None, limit: int, path: str, worker: Worker) -> bytes:
-    """Read a source to its end.
+class Input:
+    """A source as it is read; a file that is changed meanwhile is noticed.
 
-    :raises TooLarge: as soon as it is passed.
-    :raises IncompleteSource: it is not as long as announced.
+    :param size: how long it is, as announced.
+    :param limit: it is not read any further.
+    :param path: for errors.
     """
-    if isinstance(source, bytes):
-        data = source
-    elif isinstance(source, bytearray | memoryview):
-        data = bytes(source)
-    else:
-        pieces: list[bytes] = []
+
+    def __init__(self, source: Source, *, size: int | None, limit: int, path: str, worker: Worker) -> None:
+        if isinstance(source, bytearray) or (isinstance(source, memoryview) and not source.readonly):
+            source = bytes(source)  # somebody may change it before it is stored
+        self._source = source
+        self._size = size
+        self._limit = limit
+        self._path = path
+        self._worker = worker
+        self._held: list[bytes | memoryview] = []
+        self._came = 0
+        self._pieces = self._read()
+
+    async def small(self, most: int) -> bytes | None:
+        """All of it; None when it is longer than ``most``: then :meth:`pieces` gives it.
+
+        :raises TooLarge, IncompleteSource: as :meth:`pieces`.
+        """
+        if isinstance(self._source, bytes) and len(self._source) <= most:
+            self._count(len(self._source))
+            self._check_end()
+            return self._source
         length = 0
-        async for piece in _pieces(source, worker):
-            pieces.append(bytes(piece))
+        async for piece in self._pieces:
+            self._held.append(piece)
             length += len(piece)
-            check_size(length, limit, path)
-            if size is not None and length > size:
+            if length > most:
+                return None
+        return b"".join(self._held)
+
+    async def pieces(self) -> AsyncIterator[bytes | memoryview]:
+        """All of it, a few bytes at a time, once.
+
+        :raises TooLarge: as soon as it is passed.
+        :raises IncompleteSource: it is not as long as announced, or changed meanwhile.
+        """
+        held, self._held = self._held, []
+        for piece in held:
+            yield piece
+        held.clear()
+        async for piece in self._pieces:
+            yield piece
+
+    async def _read(self) -> AsyncIterator[bytes | memoryview]:
+        before = await self._stat()
+        async for piece in _pieces(self._source, self._worker):
+            self._count(len(piece))
+            for start in range(0, len(piece), PIECE):
+                yield memoryview(piece)[start : start + PIECE] if len(piece) > PIECE else piece
+            if self._size is not None and self._came > self._size:
                 break
-        data = b"".join(pieces)
-    check_size(len(data), limit, path)
-    if size is not None and len(data) != size:
-        raise IncompleteSource(
-            f"{size} bytes were announced but {'more' if len(data) > size else len(data)} came; nothing was stored.",
-            path=path,
-        )
-    return data
+        self._check_end()
+        if await self._stat() != before:
+            raise IncompleteSource("The file changed while it was read; nothing was stored.", path=self._path)
+
+    def _count(self, length: int) -> None:
+        self._came += length
+        check_size(self._came, self._limit, self._path)
+
+    def _check_end(self) -> None:
+        if self._size is not None and self._came != self._size:
+            came = "more" if self._came > self._size else self._came
+            raise IncompleteSource(
+                f"{self._size} bytes were announced but {came} came; nothing was stored.", path=self._path
+            )
+
+    async def _stat(self) -> tuple[int, ...] | None:
+        """What changes with a file; None of what is none."""
+        source = self._source
+        if not hasattr(source, "fileno"):
+            return None
+        return await self._worker(lambda: _stat(cast("IO[bytes]", source)))
 
 
-async def _pieces(source: object, worker: Worker) -> AsyncIterator[bytes]:
-    if hasattr(source, "read"):
+def _stat(file: IO[bytes]) -> tuple[int, ...] | None:
+    try:
+        found = os.fstat(file.fileno())
+    except (io.UnsupportedOperation, ValueError):  # it has the face of a file, or is closed: reading says so
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+async def _pieces(source: object, worker: Worker) -> AsyncIterator[bytes | memoryview]:
+    if isinstance(source, bytes | memoryview):
+        yield memoryview(source).cast("B")
+    elif hasattr(source, "read"):
         file = cast("IO[bytes]", source)  # the other members of Source have no such method
         while piece := await worker(lambda: file.read(PIECE)):
             yield piece

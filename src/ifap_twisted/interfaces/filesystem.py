@@ -50,6 +50,9 @@ class IFilesystem(Interface):
     ) -> Deferred[Entry]:
         """Store a file as a new version; what is not given is inherited (``modified``: now).
 
+        One longer than ``chunk_threshold`` goes out in chunks while it is read (FORMAT 7.1); nothing of it is seen
+        before all of them are there.
+
         :param size: the length of a stream, when known: a larger one than can be stored is refused before it is read,
             one of another length fails and nothing is stored.
         :param queue: while the server is away, keep it in the journal of the basedir, durably, and send it when the
@@ -57,7 +60,9 @@ class IFilesystem(Interface):
             another change, both stay and the conflict is reported, whatever was expected. Reading shows it when it
             has arrived.
         :raises NotSupported: ``queue`` without a basedir.
+        :raises Unavailable: the server is away; what goes out in chunks cannot be queued.
         :raises InvalidPath, IsADirectory, NotADirectory, Conflict, StoredAsConflict, TooLarge, NewerVersionNeeded:
+        :raises IncompleteSource: it is not as long as announced, or a file that was changed while it was read.
         """
 
     def get(path: RemotePath, *, version: str | None = None) -> Deferred[bytes]:

@@ -34,6 +34,7 @@ def options_of(settings: Settings) -> Options:
     """What the settings say of how a folder is used."""
     return Options(
         max_file_size=settings.max_file_size,
+        chunk_threshold=settings.chunk_threshold,
         keep=settings.retention_keep,
         retention=policy_of(settings),
         grace=settings.retention_grace,

@@ -26,7 +26,7 @@ async def facts(service: IFAPService) -> Mapping[str, JSON]:
         "account": str(service.settings.account),
         "folder": service.settings.folder,
         "encryption": service.settings.encryption,
-        "max_file_size": service.settings.max_file_size,
+        "max_file_size": service.settings.largest_file,
         "made_key": service.made_key,
     }
     opened, store = service.opened, service.store

@@ -93,7 +93,7 @@ class Node(MultiService):
             ifap.filesystem,
             reactor=self._reactor,
             token=token.reveal(),
-            max_file_size=self.settings.max_file_size,
+            max_file_size=self.settings.largest_file,
             info=lambda: facts(ifap),
         )
         # Two sites, each with its own bound: whoever takes all connections over TCP does not keep the owner out.

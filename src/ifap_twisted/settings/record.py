@@ -24,7 +24,7 @@ class Settings:
     ``limits_commands_per_second`` and the daily bytes: no limit; ``embedded_listen``: the UNIX socket alone;
     ``collect_every``: never.
 
-    :ivar max_file_size: in bytes, as are ``limits_upload_per_day`` and ``limits_download_per_day``.
+    :ivar max_file_size: in bytes, as are ``chunk_threshold`` and the daily limits.
     :ivar retention_within: in seconds, as are ``retention_grace`` and ``collect_every``.
     :ivar check_share_per_day: in percent.
     :ivar basedir: None keeps nothing on the disk.
@@ -43,6 +43,7 @@ class Settings:
     require_bound: bool = False
     expunge: str = "uid"
     max_file_size: int = limits.MAX_FILE_SIZE
+    chunk_threshold: int = limits.CHUNK_THRESHOLD
     retention_keep: int = limits.WIRE_VERSIONS
     retention_within: int = 0
     retention_daily: int = 0
@@ -76,6 +77,11 @@ class Settings:
         given = {key.name: "option" for key in KEYS.values() if getattr(self, key.attribute) != key.default}
         sources = {**dict.fromkeys(KEYS, "default"), **given, **self.sources}
         object.__setattr__(self, "sources", MappingProxyType(sources))
+
+    @property
+    def largest_file(self) -> int:
+        """So many bytes a file may have."""
+        return limits.CHUNKED_SIZE if self.chunk_threshold else self.max_file_size
 
     def is_given(self, name: str) -> bool:
         """Whether somebody chose the value of a setting, even if it is the default."""

@@ -39,7 +39,6 @@ SECRET_WORDS: Final = re.compile(r"password|passphrase|passwd|secret|token|oauth
 
 LATER: Final = frozenset(
     {
-        "chunk_threshold",
         "cache.size",
     }
 )
@@ -242,6 +241,13 @@ _ALL: Final = (
         limits.MAX_FILE_SIZE,
         f'a size like "24 MiB", from 1 B to {format_size(limits.LARGEST_FILE)}',
         _size(1, limits.LARGEST_FILE),
+        format_size,
+    ),
+    Key(
+        "chunk_threshold",
+        limits.CHUNK_THRESHOLD,
+        f'a size like "4 MiB", up to {format_size(limits.LARGEST_FILE)}, or 0',
+        _size(0, limits.LARGEST_FILE),
         format_size,
     ),
     Key("retention.keep", limits.WIRE_VERSIONS, "a number from 1 to 10000", _integer(1, 10000)),
