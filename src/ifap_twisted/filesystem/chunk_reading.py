@@ -36,6 +36,8 @@ from ifap_twisted.workers import Worker
 
 _Key: TypeAlias = tuple[str, int, int | None]
 """Name and length of a piece, and its depth where it is a manifest."""
+_DAMAGED: Final = "the chunk that holds them is damaged."
+_GONE: Final = "the chunk that holds them is gone."
 _PIECE_COST: Final = 300
 """Bytes of memory that a piece of a manifest takes."""
 
@@ -85,6 +87,14 @@ class ChunkReader:
         found = await self._shared.get((piece.name, piece.length, depth), lambda: self._manifest(piece, depth))
         assert isinstance(found, Manifest)
         return found
+
+    def check_listed(self, piece: Piece) -> None:
+        """A chunk is among what the server lists; nothing is asked of it.
+
+        :raises ChunkLost: it is not. :raises MessageGone: the list is not complete.
+        """
+        if not self._there(piece.name, padded_length(piece.length)):
+            raise self._unseen() if self._is_blind else ChunkLost(_GONE)
 
     def goes_on(self, version: str, start: int, stop: int) -> bool:
         """Whether a range of a version begins where one ended before; each request of HTTP has a stream of its own."""
@@ -169,7 +179,7 @@ class ChunkReader:
         for failure in failures:
             if isinstance(failure, StoreError | NewerVersionNeeded):
                 raise failure
-        raise ChunkLost("the chunk that holds them is damaged." if failures else "the chunk that holds them is gone.")
+        raise ChunkLost(_DAMAGED if failures else _GONE)
 
     async def _is_named(self, content: bytes, name: str) -> bool:
         key = await self._naming.key()

@@ -71,8 +71,11 @@ async def _keep_beside(desk: Desk, path: str, found: Found) -> None:
 
 
 async def _is_kept(desk: Desk, kept: Placed, head: Placed) -> bool:
-    """Whether a file holds what a head holds; that of a reference program tells no digest of its content."""
-    if kept.version.size != head.version.size:
+    """Whether a file holds what a head holds; that of a reference program tells no digest of its content.
+
+    Of large files the lists of their chunks are compared: what was kept has that of the head.
+    """
+    if (kept.version.size, kept.version.chunked) != (head.version.size, head.version.chunked):
         return False
     if kept.version.bound and head.version.sha256 is not None:
         return kept.version.sha256 == head.version.sha256

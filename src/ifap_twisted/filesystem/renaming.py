@@ -17,7 +17,7 @@ from ifap_twisted.errors import (
     NotADirectory,
     NotFound,
 )
-from ifap_twisted.filesystem import entries, removal
+from ifap_twisted.filesystem import entries, removal, streams
 from ifap_twisted.filesystem.desk import Desk, Found, as_before
 from ifap_twisted.filesystem.drafting import Change
 
@@ -90,8 +90,13 @@ async def finish(desk: Desk, left: Placed, arrived: Placed) -> None:
 
 
 async def _read(desk: Desk, arrived: Placed) -> None:
-    if not arrived.version.directory:
-        async with desk.admitted(arrived.version.length):
+    """Read what arrived; of a large file its list of chunks, which have to be listed."""
+    version = arrived.version
+    if version.chunked:
+        found = Found(desk.view.index.history(version.path), arrived, version.path)
+        await (await streams.open_chunked(desk, found)).check_listed()
+    elif not version.directory:
+        async with desk.admitted(version.length):
             await desk.reader.content(arrived)
 
 

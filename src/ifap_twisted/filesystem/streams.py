@@ -97,6 +97,18 @@ class ChunkedStream:
             below = await self._below(stretch, manifest.depth - 1)
             rows.append((stretch.offset, below, below.stretches(stretch.start, stretch.stop)))
 
+    async def check_listed(self) -> None:
+        """All its chunks are among what the server lists; of them only the lists of chunks are read.
+
+        :raises ChunkLost: naming the first range of bytes of which the chunk is not there.
+        :raises DataError, StoreError: that cannot be told.
+        """
+        async for stretch in self.stretches(0, self.entry.size):
+            try:
+                self._chunks.check_listed(stretch.piece)
+            except IFAPError as error:
+                raise self._about(error, stretch) from None
+
     async def _below(self, stretch: Stretch, depth: int) -> Manifest:
         try:
             return await self._chunks.manifest(stretch.piece, depth)
