@@ -599,6 +599,81 @@ class FilesystemContract:
         self.assertEqual(await fs.get("a.txt"), "hello wörld".encode())
 
     @promise
+    async def test_a_file_is_read_from_any_place(self) -> None:
+        """``rb``, with seek as Python's files have it."""
+        fs = await self.opened()
+        data = bytes(range(256)) * 2000
+        await fs.put("a", data)
+        async with fs.open("a", "rb") as file:
+            self.assertEqual(await file.read(3), data[:3])
+            self.assertEqual((await file.seek(300_001), await file.read(5)), (300_001, data[300_001:300_006]))
+            self.assertEqual((await file.seek(-4, 2), await file.read(), await file.read(1)), (511_996, data[-4:], b""))
+            self.assertEqual((await file.seek(7), await file.seek(3, 1), await file.read(0)), (7, 10, b""))
+            self.assertEqual(await file.read(), data[10:])
+            await self.refused(io.UnsupportedOperation, file.write(b"x"))
+        await self.refused(ValueError, file.read())
+
+    @promise
+    async def test_an_open_file_reads_the_version_that_was_opened(self) -> None:
+        """A later put does not change it."""
+        fs = await self.opened()
+        await fs.put("a", bytes(300_000) + b"before")
+        async with fs.open("a", "rb") as file:
+            await fs.put("a", b"after")
+            await file.seek(300_000)
+            self.assertEqual(await file.read(), b"before")
+
+    # Streams
+
+    @promise
+    async def test_a_stream_gives_the_parts_that_are_asked_for(self) -> None:
+        """Up to the end of the file, and nothing behind it."""
+        fs = await self.opened()
+        data = bytes(range(256)) * 1000
+        entry = await fs.put("a", data)
+        stream = await fs.stream("/a")
+        self.assertEqual((stream.entry.version, stream.entry.size, stream.entry.path), (entry.version, 256_000, "a"))
+        for start, stop in [(0, 10), (10, 20), (100_000, 200_001), (255_999, 256_001), (0, 256_000), (-1, 1)]:
+            self.assertEqual(await stream.read(start, stop), data[max(start, 0) : stop])
+        for start, stop in [(5, 5), (6, 5), (256_000, 256_001), (900_000, 900_001)]:
+            self.assertEqual(await stream.read(start, stop), b"")
+
+    @promise
+    async def test_a_stream_of_an_empty_file_is_empty(self) -> None:
+        """With an entry."""
+        fs = await self.opened()
+        await fs.put("a", b"")
+        stream = await fs.stream("a")
+        self.assertEqual((stream.entry.size, await stream.read(0, 100)), (0, b""))
+
+    @promise
+    async def test_a_stream_is_of_one_version(self) -> None:
+        """Of the one that was asked for, whatever comes later."""
+        fs = await self.opened()
+        first = await fs.put("a", b"first")
+        current = await fs.put("a", b"second")
+        streams = [await fs.stream("a", version=first.version), await fs.stream("a")]
+        await fs.put("a", b"third")
+        self.assertEqual([one.entry.version for one in streams], [first.version, current.version])
+        self.assertEqual([await one.read(0, 100) for one in streams], [b"first", b"second"])
+
+    @promise
+    async def test_only_a_file_has_a_stream(self) -> None:
+        """As for ``get``."""
+        fs = await self.opened()
+        await fs.put("a", b"1")
+        await fs.make_directory("d")
+        await fs.remove("a")
+        tombstone = (await fs.versions("a"))[0].version
+        await self.refused(NotFound, fs.stream("a"))
+        await self.refused(NotFound, fs.stream("nothing"))
+        await self.refused(NotFound, fs.stream("a", version=tombstone))
+        await self.refused(UnknownVersion, fs.stream("a", version="no-such-version"))
+        await self.refused(IsADirectory, fs.stream("d"))
+
+    # More of files
+
+    @promise
     async def test_nothing_is_stored_when_the_block_raises(self) -> None:
         """The file stays as it was."""
         fs = await self.opened()

@@ -48,6 +48,8 @@ READING_ON: Final = 256
 """Places where somebody may read on that are remembered."""
 CHUNK_LOOKS: Final = 4
 """How often a chunk is looked up anew because the server changed the numbers, or what was known of it was wrong."""
+READ_TOGETHER: Final = 256 * KIB
+"""Of a file that is open for reading so much is asked for at least, and held: small reads are many."""
 FILE_IN_MEMORY: Final = 256 * MIB
 """The longest file that is given as a whole: who takes it that way has to hold all of it."""
 CHUNK_THRESHOLD: Final = 4 * MIB

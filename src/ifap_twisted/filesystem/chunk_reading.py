@@ -35,7 +35,8 @@ from ifap_twisted.filesystem.view import View
 from ifap_twisted.workers import Worker
 
 _Key: TypeAlias = tuple[str, int, int | None]
-"""Name and length of a piece, and its depth where it is a manifest."""
+"""Name and length of a piece, and its depth where it is a manifest; or hash and length of a small file."""
+_WHOLE: Final = -1
 _DAMAGED: Final = "the chunk that holds them is damaged."
 _GONE: Final = "the chunk that holds them is gone."
 _PIECE_COST: Final = 300
@@ -86,6 +87,19 @@ class ChunkReader:
         """
         found = await self._shared.get((piece.name, piece.length, depth), lambda: self._manifest(piece, depth))
         assert isinstance(found, Manifest)
+        return found
+
+    async def whole(self, placed: Placed) -> bytes:
+        """The content of a small file, for who reads it in parts that are asked for one by one.
+
+        :raises IFAPError: as :meth:`Reader.content`.
+        """
+        version = placed.version
+        if placed.missing or not version.understood or version.sha256 is None:
+            return await self._reader.content(placed)
+        key = (version.sha256, version.length, _WHOLE)
+        found = await self._shared.get(key, lambda: self._reader.content(placed))
+        assert isinstance(found, bytes)
         return found
 
     def check_listed(self, piece: Piece) -> None:

@@ -1,5 +1,7 @@
 """Open files over any ``IFilesystem``: read whole, changed in memory, stored whole at ``close`` (DESIGN 4.4).
 
+What is only read, as bytes, is not read whole: :mod:`.streamed_files`.
+
 Nothing is stored when the ``async with`` block raises, or after ``abort``. A file that was opened for changing expects,
 when it is stored, the version that it was read from.
 """
@@ -16,7 +18,8 @@ from twisted.internet.defer import Deferred
 from ifap_twisted.core.values import ABSENT, Entry, Expect, Record
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import CallerError, NotFound
-from ifap_twisted.interfaces import RemotePath
+from ifap_twisted.filesystem.streamed_files import StreamedFile
+from ifap_twisted.interfaces import IFile, RemotePath
 
 MODES = frozenset("rwax")
 
@@ -37,6 +40,7 @@ class Mode:
         self.readable = self.kind == "r" or "+" in text
         self.writable = self.kind != "r" or "+" in text
         self.loads = self.kind in "ra"
+        self.streams = self.binary and not self.writable
 
 
 class File:
@@ -131,13 +135,13 @@ class Opening:
         self._path = path
         self._mode = Mode(mode)
         self._expect = expect
-        self._file: File | None = None
+        self._file: IFile | None = None
 
-    def __await__(self) -> Generator[Any, Any, File]:
+    def __await__(self) -> Generator[Any, Any, IFile]:
         """Open; gives the file."""
         return self._opened().__await__()
 
-    async def __aenter__(self) -> File:
+    async def __aenter__(self) -> IFile:
         """Open; gives the file."""
         self._file = await self._opened()
         return self._file
@@ -153,8 +157,10 @@ class Opening:
         else:
             await self._file.abort()
 
-    async def _opened(self) -> File:
+    async def _opened(self) -> IFile:
         mode = self._mode
+        if mode.streams:
+            return StreamedFile(await self._filesystem.stream(self._path))
         if mode.kind == "x":
             return File(self._filesystem, self._path, mode, None, ABSENT)
         if not mode.loads:

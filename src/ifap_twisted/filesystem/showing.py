@@ -59,8 +59,8 @@ async def _stream(desk: Desk, path: RemotePath, version: str | None) -> IStream:
     found = _with_content(desk, path, version)
     if found.placed.version.chunked:
         return await streams.open_chunked(desk, found)
-    record = await _record(desk, path, version)
-    return streams.WholeStream(record.entry, record.data)
+    async with desk.admitted(found.placed.version.size):
+        return streams.WholeStream(desk.entry_of(found), await desk.chunks_read.whole(found.placed))
 
 
 def _with_content(desk: Desk, path: RemotePath, version: str | None) -> Found:
