@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,6 +17,7 @@ from ifap_twisted.cli.printing import Console
 from ifap_twisted.cli.problems import DAMAGED, DONE
 from ifap_twisted.core.findings import DAMAGE, NOTE, RESTORE, WARNING, Checkup, Finding
 from tests.filesystem.folders import Folder, result
+from tests.filesystem.large import LargeFiles
 
 FINDINGS = (
     Finding("truncated", DAMAGE, "The content of a message was cut off.", "a", "v1", 1),
@@ -146,6 +148,44 @@ class RepairedTests(SynchronousTestCase):
         out, err, status = self.run_it(answer=True)
         self.assertEqual((len(out), self.questions, status), (1, [], DAMAGED))
         self.assertIn("There is nothing that can be mended.", err)
+
+
+class RefilledTests(SynchronousTestCase):
+    """What ``--repair --from`` says, asks and does."""
+
+    def setUp(self) -> None:
+        self.folder = Folder()
+        self.device = self.folder.device()
+        large = LargeFiles(self.folder, self.device)
+        (piece,) = large.chunks([b"content"])
+        large.file("a", [piece])
+        self.folder.shelf.remove(large.places(piece))
+        self.local = Path(self.mktemp())
+        self.local.mkdir()
+        (self.local / "copy").write_bytes(b"content")
+
+    def run_it(self, answer: bool) -> tuple[str, str, int]:
+        """What goes to stdout and to stderr, and the exit status."""
+        self.patch(checking, "has_person", lambda: True)
+        self.patch(checking, "ask_yes", lambda _question: answer)
+        out, err = io.StringIO(), io.StringIO()
+        console = Console(stdout=out, stderr=err)
+        result(Deferred.fromCoroutine(repaired(self.device, console, 0.0, sources=self.local)))
+        return out.getvalue(), err.getvalue(), console.status
+
+    def test_yes(self) -> None:
+        """What was stored again is listed as mended."""
+        out, err, status = self.run_it(answer=True)
+        self.assertIn(f"Before that, lost chunks are looked for in {self.local}.", out)
+        self.assertEqual(["mended", "chunk-lost", "/a"], out.splitlines()[-1].split()[:3])
+        self.assertEqual(("1 mended, no damage left" in err, status), (True, DONE))
+
+    def test_no(self) -> None:
+        """Nothing is looked for."""
+        before = dict(self.folder.shelf.messages)
+        _out, err, status = self.run_it(answer=False)
+        self.assertEqual((dict(self.folder.shelf.messages), status), (before, DAMAGED))
+        self.assertIn("Nothing was mended.", err)
 
 
 class CheckedTests(SynchronousTestCase):

@@ -24,7 +24,7 @@ DESIGN_4_2 = {
     " --passphrase-file --recovery-code-file --ca-file --keyring",  # the last one is of the setting of that name
     "logout": "--forget-key --yes",
     "gc": "--dry-run",
-    "check": "--read-data --bind --repair --accept",
+    "check": "--read-data --bind --repair --accept --from",
     "info": "--show-key --show-password --settings",
     "ls": "-l -a -R --at -0",
     "put": "-r --if-absent --if-match --always --queue --exclude --dry-run",

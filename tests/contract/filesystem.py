@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -784,6 +785,15 @@ class FilesystemContract:
         else:
             self.assertEqual((found.damaged, found.counts().get("bound")), (0, None))
         self.assertEqual(await fs.stat("a"), entry)
+
+    @promise
+    async def test_a_check_with_local_files(self) -> None:
+        """Where nothing is lost nothing is stored from them; they are of use to a repair only."""
+        fs = await self.opened()
+        await fs.put("a", b"one")
+        await self.refused(CallerError, fs.check(sources=Path("/")))
+        found = await fs.check(repair=True, sources=Path(__file__).parent)
+        self.assertEqual((found.damaged, found.mended), (0, 0))
 
     @promise
     async def test_a_check_of_no_percentage_is_refused(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core import limits
@@ -227,3 +229,22 @@ class CheckTests(SynchronousTestCase):
         """A whole number is a number."""
         for share in (0, 100, 33):
             self.assertEqual(self.node.post("/v1/check", {"read_data": share}).status, 202)
+
+    def test_local_files_through_the_own_socket(self):
+        """The node looks for lost chunks where its user says."""
+        self.node.site.private = True
+        self.assertEqual(self.node.post("/v1/check", {"repair": True, "from": "/home/me/backup"}).status, 202)
+        ((_nothing, wanted),) = self.held.calls
+        self.assertEqual((wanted["sources"], wanted["repair"]), (Path("/home/me/backup"), True))
+        self.assertNotIn("from", wanted)
+
+    def test_local_files_named_by_others(self):
+        """Whoever comes over TCP, a page in a browser for example, makes the node read nothing."""
+        reply = self.node.post("/v1/check", {"repair": True, "from": "/home/me/backup"})
+        self.assertEqual((reply.status, reply.json()["code"], self.held.calls), (403, "forbidden", []))
+
+    def test_a_relative_path(self):
+        """It means nothing to the node, which may be in another directory."""
+        self.node.site.private = True
+        self.assertEqual(self.node.post("/v1/check", {"repair": True, "from": "backup"}).status, 400)
+        self.assertEqual(self.held.calls, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ifap_twisted.cli import opening
@@ -12,6 +13,7 @@ from ifap_twisted.cli.printing import Console, table
 from ifap_twisted.cli.problems import DAMAGED
 from ifap_twisted.cli.progress import steps
 from ifap_twisted.core.findings import NOTE, REMEDIES, Checkup, Finding
+from ifap_twisted.errors import ChunkLost
 from ifap_twisted.interfaces import IFilesystem
 
 if TYPE_CHECKING:
@@ -26,10 +28,13 @@ async def checked(
     bind: bool = False,
     repair: bool = False,
     accept: bool = False,
+    sources: Path | None = None,
 ) -> Checkup:
     """Check, with a bar on the terminal."""
     with steps(console, "Mending" if repair else "Checking") as progress:
-        return await filesystem.check(read_data=read_data, bind=bind, repair=repair, accept=accept, progress=progress)
+        return await filesystem.check(
+            read_data=read_data, bind=bind, repair=repair, accept=accept, sources=sources, progress=progress
+        )
 
 
 async def run_recover(session: Session) -> None:
@@ -46,18 +51,27 @@ async def run_recover(session: Session) -> None:
 
 
 async def repaired(
-    filesystem: IFilesystem, console: Console, read_data: float, *, bind: bool = False, accept: bool = False
+    filesystem: IFilesystem,
+    console: Console,
+    read_data: float,
+    *,
+    bind: bool = False,
+    accept: bool = False,
+    sources: Path | None = None,
 ) -> None:
     """Check, say what would be done about it, ask where somebody is there, and do it; with JSON what came of it."""
     found = await checked(filesystem, console, read_data, bind=bind, accept=accept)
+    lost = sources is not None and any(finding.code == ChunkLost.code for finding in found.findings)
     planned = [finding for finding in found.findings if finding.remedy]
-    if not planned:
+    if not (planned or lost):
         show_checkup(console, found)
         console.note("There is nothing that can be mended.")
         return
     if not console.json:
         show_findings(console, found)
         show_plan(console, planned)
+        if lost:
+            console.line(f"Before that, lost chunks are looked for in {sources}.")
         console.flush()
     if has_person() and not ask_yes(f"Mend {len(planned)} of {len(found.findings)} findings?"):
         if console.json:
@@ -65,7 +79,7 @@ async def repaired(
         conclude(console, found)
         console.note("Nothing was mended.")
         return
-    show_checkup(console, await checked(filesystem, console, 0.0, repair=True))
+    show_checkup(console, await checked(filesystem, console, 0.0, repair=True, sources=sources))
 
 
 def show_checkup(console: Console, found: Checkup) -> None:

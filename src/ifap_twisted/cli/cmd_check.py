@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +15,14 @@ if TYPE_CHECKING:
 
 
 async def check(
-    filesystem: IFilesystem, session: Session, *, read_data: float, bind: bool, repair: bool, accept: bool
+    filesystem: IFilesystem,
+    session: Session,
+    *,
+    read_data: float,
+    bind: bool,
+    repair: bool,
+    accept: bool,
+    sources: Path | None,
 ) -> None:
     """Look whether everything in the folder is whole; nothing is changed, unless that is asked for.
 
@@ -39,6 +47,11 @@ async def check(
     missing or in conflict, and a file of which no version is whole, is left to you: see ifap versions, restore, rm and
     resolve. While the mail server does not list or give everything, what that is about is left alone.
 
+    With --repair --from DIR chunks of large files that are gone or damaged (chunk-lost) are stored again, when a
+    regular file in DIR, or below it, has them: a copy of the file, of an earlier or a later version of it, or of any
+    other that has that part in common. No name counts, only the content; links are not followed. What is not found
+    stays lost, and is listed; then an older version of which nothing is lost is made current again. DIR may be a file.
+
     With --accept you say that what other devices have seen, and the mail server does not show to this one (hidden), is
     gone for good, as after a reference program removed a file: all devices are told, and no new one warns of it. Say
     it only when you know what is gone: ifap status of the other devices tells. Whoever remembers to have seen it goes
@@ -55,11 +68,14 @@ async def check(
         ifap check --read-data=5 && echo whole
         ifap check --bind
         ifap check --read-data --repair
+        ifap check --repair --from ~/backup
     """
     from ifap_twisted.cli.checking import checked, repaired, show_checkup  # noqa: PLC0415 -- with what imports Twisted
 
+    if sources is not None and not repair:
+        raise click.UsageError("--from goes with --repair.")
     if repair:
-        await repaired(filesystem, session.console, read_data, bind=bind, accept=accept)
+        await repaired(filesystem, session.console, read_data, bind=bind, accept=accept, sources=sources)
     else:
         found = await checked(filesystem, session.console, read_data, bind=bind, accept=accept)
         show_checkup(session.console, found)
@@ -78,6 +94,12 @@ command = filesystem_verb(
     ),
     click.Option(["--bind"], is_flag=True, help="Bind what the reference programs wrote to its contents."),
     click.Option(["--repair"], is_flag=True, help="Say what can be mended, and mend it."),
+    click.Option(
+        ["--from", "sources"],
+        type=click.Path(exists=True, path_type=Path),
+        metavar="DIR",
+        help="With --repair: store lost chunks again from local files.",
+    ),
     click.Option(["--accept"], is_flag=True, help="Say that what is hidden is known to be gone for good."),
     changes=lambda values: any(values[name] for name in ("bind", "repair", "accept")),
 )

@@ -83,6 +83,11 @@ class Call:
         value = self.query.get(name)
         return None if value is None else parse_time(value, name)
 
+    @property
+    def private(self) -> bool:
+        """It came to a site at which only the user of the node can be; where we are only mounted, nobody knows that."""
+        return getattr(self.request.site, "private", False) is True
+
     def body(self) -> AnyBody:
         """The body, to be iterated over once."""
         return body_of(self.request)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -322,10 +323,13 @@ class HttpFilesystem:
         bind: bool = False,
         repair: bool = False,
         accept: bool = False,
+        sources: Path | None = None,
         progress: Progress = None,
     ) -> Checkup:
         """Look whether everything is whole, and bind, mend or accept what is not if that is asked for."""
-        wanted = {"read_data": read_data, "bind": bind, "repair": repair, "accept": accept}
+        wanted: dict[str, JSON] = {"read_data": read_data, "bind": bind, "repair": repair, "accept": accept}
+        if sources is not None:
+            wanted["from"] = _absolute(sources)
         return checkup_from(await self._link.job("check", wanted, progress))
 
     @deferred
@@ -374,6 +378,11 @@ def _text(path: RemotePath) -> str:
 
 def _file_url(name: str, slash: str = "") -> str:
     return "/v1/files/" + encode_path(name) + (slash if name else "")
+
+
+def _absolute(path: Path) -> str:
+    """A local path as the node understands it, which may be in another directory."""
+    return str(path.absolute())
 
 
 def _lock_url(path: RemotePath) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -19,9 +20,11 @@ from ifap_twisted.control.folder import Folder
 from ifap_twisted.control.gate import Gate
 from ifap_twisted.control.jobs import Jobs, Work
 from ifap_twisted.control.metrics import Metrics
+from ifap_twisted.control.problems import bad_request
 from ifap_twisted.control.routes import Route
 from ifap_twisted.core import limits
 from ifap_twisted.core.values import JSON
+from ifap_twisted.errors import Forbidden
 from ifap_twisted.interfaces import IFilesystem
 
 Info = Callable[[], Mapping[str, JSON] | Deferred[Mapping[str, JSON]]]
@@ -52,7 +55,7 @@ def control_resource(
     kinds: dict[str, Work] = {
         "sync": lambda _wanted, _progress: filesystem.refresh(),
         "collect": lambda wanted, progress: filesystem.collect(**wanted, progress=progress),
-        "check": lambda wanted, progress: filesystem.check(**wanted, progress=progress),
+        "check": lambda wanted, progress: filesystem.check(**_check(wanted), progress=progress),
         "snapshot": lambda _wanted, _progress: filesystem.snapshot(),
     }
     jobs = Jobs(kinds, new_id=new_id, tell=events.tell, clock=reactor)
@@ -100,7 +103,10 @@ def _folder_actions(folder: Folder) -> dict[str, Action]:
 
 def _job_actions(jobs: Jobs) -> dict[str, Action]:
     async def start(call: Call, route: Route) -> Answer:
-        return jobs.start(route.name, await call.json(route))
+        wanted = await call.json(route)
+        if "from" in wanted and not call.private:  # a page in a browser must not make us read files
+            raise Forbidden("Local files may be named through the node's own socket only.")
+        return jobs.start(route.name, wanted)
 
     return {
         "sync": start,
@@ -110,6 +116,20 @@ def _job_actions(jobs: Jobs) -> dict[str, Action]:
         "job": lambda call, _route, id: jobs.get(call, id),  # noqa: A006 -- the name in the URL
         "cancel": lambda _call, _route, id: jobs.delete(id),  # noqa: A006 -- the name in the URL
     }
+
+
+def _check(wanted: Mapping[str, JSON]) -> dict[str, JSON]:
+    """What ``IFilesystem.check`` takes.
+
+    :raises RequestProblem: a local path means something where the node runs only when it is absolute.
+    """
+    asked = dict(wanted)
+    if "from" in asked:
+        sources = Path(asked.pop("from"))
+        if not sources.is_absolute():
+            raise bad_request("The path in 'from' must be absolute.")
+        asked["sources"] = sources
+    return asked
 
 
 class _About:

@@ -63,6 +63,11 @@ BODIES: Final[Mapping[str, Schema]] = {
             "bind": BOOLEAN,
             "repair": BOOLEAN,
             "accept": BOOLEAN,
+            "from": {
+                "type": "string",
+                "description": "With `repair`, and through the node's own socket only: the absolute path of a local "
+                "directory, or of a file, from which lost chunks are stored again.",
+            },
         },
     ),
     "TakeLock": _body(

@@ -54,10 +54,12 @@ class ControlSite(Site):
     """A site for a control resource; see :func:`control_site`.
 
     :ivar channels: the connections that are open.
+    :ivar private: only the user of the node gets here, and no browser: local files may be named.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, private: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.private = private
         self.channels: set[Channel] = set()
 
     def startFactory(self) -> None:
@@ -82,10 +84,12 @@ class ControlSite(Site):
         """Keep no access log."""
 
 
-def control_site(resource: IResource, *, reactor: Any) -> ControlSite:
+def control_site(resource: IResource, *, reactor: Any, private: bool = False) -> ControlSite:
     """A site for ``resource``, to listen with on any endpoint.
 
     :param reactor: the clock of its timeouts.
+    :param private: nobody but the user of the node can connect to it, and no program that does so for others: who asks
+        may name local files.
     """
     return ControlSite(
         resource,
@@ -93,4 +97,5 @@ def control_site(resource: IResource, *, reactor: Any) -> ControlSite:
         parsePOSTFormSubmission=False,
         reactor=reactor,
         timeout=limits.CONTROL_IDLE_SECONDS,
+        private=private,
     )

@@ -14,6 +14,7 @@ __all__ = [
     "FINISH_MOVE",
     "FOLDER_OBJECT",
     "NOTE",
+    "REFILL",
     "REMEDIES",
     "RESTORE",
     "REWRITE",
@@ -31,6 +32,7 @@ NOTE: Final = "note"
 SEVERITIES: Final = (DAMAGE, WARNING, NOTE)
 """Something is lost, forged or cannot be read; a person should look at it; good to know."""
 
+REFILL: Final = "refill"
 RESTORE: Final = "restore"
 REWRITE: Final = "rewrite"
 FOLDER_OBJECT: Final = "folder-object"
@@ -38,6 +40,7 @@ FINISH_MOVE: Final = "finish-move"
 SNAPSHOT: Final = "snapshot"
 SET_ASIDE: Final = "set-aside"
 REMEDIES: Final[Mapping[str, str]] = {
+    REFILL: "store the chunks that are lost again, from local files that have them",
     RESTORE: "make the newest version that is whole current again, as a new version",
     REWRITE: "write the file again under an id of its own",
     FOLDER_OBJECT: "write the object that says which folder this is again",

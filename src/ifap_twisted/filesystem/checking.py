@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from twisted.internet.interfaces import IReactorTime
 
 from ifap_twisted.clocks import date_by
 from ifap_twisted.core import findings, snapshot
+from ifap_twisted.core.chunks import CHUNKS
 from ifap_twisted.core.findings import DAMAGE, NOTE, SEVERITIES, WARNING, Checkup, Finding
 from ifap_twisted.core.values import Notice
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import (
     CallerError,
+    ChunkLost,
     DataError,
     NewerVersionNeeded,
     ReadOnly,
@@ -29,13 +32,17 @@ from ifap_twisted.filesystem.binding import Binding
 from ifap_twisted.filesystem.checkpointing import Checkpointing
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.inspecting import Case, inspected, noticed, snapshot_remedy
+from ifap_twisted.filesystem.manifest_reading import Lost, ManifestReading, References
 from ifap_twisted.filesystem.mending import Mending
+from ifap_twisted.filesystem.naming import Naming
 from ifap_twisted.filesystem.onebyone import OneByOne
+from ifap_twisted.filesystem.refilling import Refilling
 from ifap_twisted.filesystem.sampling import (
     WHOLE,
     Choice,
     Place,
     Reading,
+    do_nothing_with,
     places,
     position,
     share_of,
@@ -45,8 +52,6 @@ from ifap_twisted.filesystem.undone import Undone
 from ifap_twisted.filesystem.unopened import changed_headers, slot_findings
 from ifap_twisted.interfaces import Progress
 
-CHUNKS = "IFAP/chunks/"
-
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -55,6 +60,7 @@ class Look:
     :ivar share: the percentage of the messages with content that are read; ``choice``: which ones.
     :ivar accept: tell everybody that what is hidden is gone for good (FORMAT 9.2).
     :ivar recover: what a repair mends, and what only a recovery does: finish moves, and write a snapshot in any case.
+    :ivar sources: a directory of this machine, or a file, from which lost chunks are stored again.
     :ivar came_to: told what was chosen, and how many of it have been read from the first one on, again and again.
     """
 
@@ -65,6 +71,7 @@ class Look:
     repair: bool = False
     accept: bool = False
     recover: bool = False
+    sources: Path | None = None
     came_to: Callable[[Sequence[Place], int], None] | None = None
 
 
@@ -73,7 +80,8 @@ class Checker:
 
     :param binding: binds what is not bound, when that is asked for.
     :param random: gives that many random bytes: chooses what is read of a share.
-    :param mending: does what a repair does.
+    :param mending: does what a repair does; ``refilling`` stores lost chunks again.
+    :param manifests: tells which chunks are lost; ``naming`` what names they may have.
     :param marked: gives what the device remembers to have seen otherwise.
     """
 
@@ -82,6 +90,9 @@ class Checker:
         desk: Desk,
         binding: Binding,
         mending: Mending,
+        refilling: Refilling,
+        manifests: ManifestReading,
+        naming: Naming,
         checkpointing: Checkpointing,
         undone: Undone,
         marked: Callable[[], Iterable[Notice]],
@@ -92,6 +103,9 @@ class Checker:
         self._desk = desk
         self._binding = binding
         self._mending = mending
+        self._refilling = refilling
+        self._manifests = manifests
+        self._naming = naming
         self._checkpointing = checkpointing
         self._undone = undone
         self._marked = marked
@@ -100,15 +114,34 @@ class Checker:
         self._checks: OneByOne[Checkup] = OneByOne()
 
     @deferred
-    async def begin(self, *, read_data: float, bind: bool, repair: bool, accept: bool, progress: Progress) -> Checkup:
+    async def begin(
+        self,
+        *,
+        read_data: float,
+        bind: bool,
+        repair: bool,
+        accept: bool,
+        progress: Progress,
+        sources: Path | None = None,
+    ) -> Checkup:
         """Look at everything, and read that percentage of the contents; bind before that, mend or accept after it."""
+        if sources is not None and not repair:
+            raise CallerError("Local files are of use to a repair only.")
         if not 0 <= read_data <= 100:
             raise CallerError("The share of the contents to be read is a percentage from 0 to 100.")
         if bind:
             self._binding.check()
         if repair or accept:
             self._check_writable()
-        look = Look(read_data, share_of(read_data, self._random), progress, bind=bind, repair=repair, accept=accept)
+        look = Look(
+            read_data,
+            share_of(read_data, self._random),
+            progress,
+            bind=bind,
+            repair=repair,
+            accept=accept,
+            sources=sources,
+        )
         return await self._checks.begin(lambda: self._check(look))
 
     @deferred
@@ -171,15 +204,30 @@ class Checker:
         if look.repair:  # what was found once may have been garbled on its way
             await reading.once_more(self._doubtful())
         view.check_generation(generation)
-        require_bound = self._desk.options.require_bound
-        cases += inspected(view, changed, require_bound=require_bound)
-        cases = self._with_recovery(cases) if look.recover else [_without_moves(case) for case in cases]
         certain = not (view.incomplete or view.unread)
+        references = await self._manifests.look(view.index.histories())
+        refilled: list[Finding] = []
+        if look.sources is not None and certain and references.missing:
+            before = references.lost
+            told = await self._refilling.run(look.sources)
+            references = await self._manifests.look(view.index.histories())
+            refilled = [*_refilled(before, references), *told]
+        view.check_generation(generation)
+        require_bound = self._desk.options.require_bound
+        holes = references.lost if certain else ()  # not listed is not lost
+        cases += inspected(view, changed, holes, require_bound=require_bound)
+        cases = self._with_recovery(cases) if look.recover else [_without_moves(case) for case in cases]
         headers = len(view.index)
         cases = [case if certain and reading.could_read(case) else _undecided(case) for case in cases]
         if look.repair:
             cases = await self._mending.mended(cases)
-        found = [*(case.finding for case in cases), *reading.findings(), *noticed(self._marked())]
+        found = [
+            *(case.finding for case in cases),
+            *refilled,
+            *_kept(references),
+            *reading.findings(),
+            *noticed(self._marked()),
+        ]
         found += await self._checkpointing.findings(accept=look.accept and certain)
         found += await self._undone.findings() if certain else []
         return Checkup(
@@ -199,14 +247,21 @@ class Checker:
         view.check_generation(generation)
         suspects = {uid: version for uid, _code in view.suspects if (version := view.index.at(uid)) is not None}
         wanted = list({**dict(chosen), **suspects}.items())
-        if look.came_to is None:
-            reading = Reading(self._desk, wanted, look.progress)
-        else:
-            reading = Reading(self._desk, wanted, look.progress, partial(look.came_to, chosen))
+        passed = do_nothing_with if look.came_to is None else partial(look.came_to, chosen)
+        reading = Reading(self._desk, wanted, look.progress, passed, names=await self._names(wanted))
         await reading.run()
         if look.came_to is not None:
             look.came_to(chosen, len(chosen))
         return reading
+
+    async def _names(self, wanted: Iterable[Place]) -> bytes | None:
+        """By which the names of chunks are judged; None where there are none, or it is lost: that is told apart."""
+        if not any(version.path.startswith(CHUNKS) for _uid, version in wanted):
+            return None
+        try:
+            return await self._naming.key()
+        except DataError:
+            return None
 
     def _with_recovery(self, cases: list[Case]) -> list[Case]:
         """The cases, and that a snapshot of what is there is due."""
@@ -257,7 +312,7 @@ class Checker:
                 continue
             return []
         text = "The object that says which folder this is, is missing or damaged."
-        # The names of chunks, which later releases write, depend on what is lost with it.
+        # The names of chunks depend on what is lost with it.
         remedy = "" if view.index.objects(CHUNKS) else findings.FOLDER_OBJECT
         path = there[0].version.path if there else None
         return [Finding("folder-object", DAMAGE, text, path, remedy=remedy)]
@@ -291,6 +346,30 @@ def _lies(content: bytes, known: Mapping[int, str]) -> Iterator[int]:
     """For each path how many messages a snapshot names for it that are known to be others."""
     for path, (_uid, _metadata, uids) in snapshot.entries(content):
         yield sum(known.get(uid, path) != path for uid in uids)
+
+
+def _refilled(before: Iterable[Lost], references: References) -> Iterator[Finding]:
+    """The versions that are whole again, because their chunks were stored again."""
+    left = {uid for one in references.lost for uid in one.placed.places}
+    text = "Chunks of this version were lost, and were stored again from local files."
+    for one in before:
+        version = one.placed.version
+        if not left.intersection(one.placed.places):
+            yield Finding(
+                ChunkLost.code,
+                DAMAGE,
+                text,
+                version.path,
+                version.vid,
+                len(one.placed.places),
+                findings.REFILL,
+                mended=True,
+            )
+
+
+def _kept(references: References) -> Iterator[Finding]:
+    """Nothing is lost by it, but the folder only grows."""
+    return (Finding(notice.code, WARNING, notice.text) for notice in references.notices())
 
 
 def _without_moves(case: Case) -> Case:

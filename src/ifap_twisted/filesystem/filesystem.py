@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -33,6 +34,7 @@ from ifap_twisted.filesystem.naming import Naming
 from ifap_twisted.filesystem.notices import notices, redated
 from ifap_twisted.filesystem.putting import Putting, change_of
 from ifap_twisted.filesystem.recovery import Recovery
+from ifap_twisted.filesystem.refilling import Refilling
 from ifap_twisted.filesystem.sending import no_journal_error
 from ifap_twisted.filesystem.snapshots import Snapshots
 from ifap_twisted.filesystem.surveying import Surveyor
@@ -77,7 +79,8 @@ class Filesystem:
         self._marking = marking
         self._snapshots = Snapshots(desk, clock=clock, begin=self._snapshot)
         unfinished = _none_unfinished if recovery is None else recovery.paths
-        manifests = ManifestReading(desk, Naming(desk.view))
+        naming = Naming(desk.view)
+        manifests = ManifestReading(desk, naming)
         surveyor = Surveyor(desk, manifests, clock=clock, unfinished=unfinished)
         self._collector = Collector(desk, surveyor, self._snapshots.renew)
         self._lasting = Lasting(self._snapshots.note_write)
@@ -89,6 +92,9 @@ class Filesystem:
             desk,
             Binding(desk, random=random),
             mending,
+            Refilling(desk, manifests, naming, random=random, clock=clock),
+            manifests,
+            naming,
             self._checkpointing,
             Undone(desk, surveyor, clock),
             self._marked,
@@ -308,12 +314,15 @@ class Filesystem:
         bind: bool = False,
         repair: bool = False,
         accept: bool = False,
+        sources: Path | None = None,
         progress: Progress = None,
     ) -> Deferred[Checkup]:
         """Look whether everything is whole, read that percentage of the contents; bind, mend or accept what is not."""
         if self._lasting.closed:
             return fail(closed_error())
-        return self._checker.begin(read_data=read_data, bind=bind, repair=repair, accept=accept, progress=progress)
+        return self._checker.begin(
+            read_data=read_data, bind=bind, repair=repair, accept=accept, progress=progress, sources=sources
+        )
 
     def recover(self, progress: Progress = None) -> Deferred[Checkup]:
         """Read everything, mend what can be mended, finish moves that were cut, and write a snapshot.

@@ -22,7 +22,8 @@ from ifap_twisted.core.findings import (
 )
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.values import Notice, Version
-from ifap_twisted.errors import DataError, RevokedKey
+from ifap_twisted.errors import ChunkLost, DataError, RevokedKey
+from ifap_twisted.filesystem.manifest_reading import Lost
 from ifap_twisted.filesystem.notices import notices
 from ifap_twisted.filesystem.view import View
 
@@ -65,9 +66,12 @@ class Case(NamedTuple):
         return self._replace(finding=self.finding._replace(text=text))
 
 
-def inspected(view: View, changed: Mapping[int, DataError], *, require_bound: bool) -> Iterator[Case]:
+def inspected(
+    view: View, changed: Mapping[int, DataError], holes: Iterable[Lost], *, require_bound: bool
+) -> Iterator[Case]:
     """Everything worth telling.
 
+    :param holes: the versions of which chunks are lost.
     :param changed: what is known better of messages that cannot be used, by UID.
     :param require_bound: content that nothing binds to its header is not served (FORMAT 1.5).
     """
@@ -76,6 +80,7 @@ def inspected(view: View, changed: Mapping[int, DataError], *, require_bound: bo
     yield from _useless(view, changed, {uid for case in lost for uid in case.uids})
     yield from _late(view)
     yield from _spoilt(view)
+    yield from _holed(view, holes)
     yield from _collisions(view)
     yield from _half_moved(view)
     yield from map(Case, _told(view, require_bound=require_bound))
@@ -84,7 +89,8 @@ def inspected(view: View, changed: Mapping[int, DataError], *, require_bound: bo
 def _told(view: View, *, require_bound: bool) -> Iterator[Finding]:
     """What no repair has to do with."""
     yield from noticed(notices(view, {}, (), plainly=True))
-    versions = [placed for history in view.index.histories().values() for placed in history.versions]
+    histories = view.index.histories().items()
+    versions = [one for path, history in histories if not path.startswith(CHUNKS) for one in history.versions]
     yield from _unbound(versions, DAMAGE if require_bound else NOTE)
     yield from _numbers(versions)
     yield from _doubled(versions)
@@ -149,13 +155,15 @@ def _late(view: View) -> Iterator[Case]:
 
 def _spoilt(view: View) -> Iterator[Case]:
     """Versions whose content cannot be used from some of their places, or from none (FORMAT 2.3)."""
-    damage = view.rejected
-    for history in view.index.histories().values():
+    damage, index = view.rejected, view.index
+    for path in dict.fromkeys(version.path for uid in damage if (version := index.at(uid)) is not None):
+        history = index.history(path)
         for placed in history.versions:
             bad = {uid: damage[uid] for uid in placed.places if uid in damage}
             if bad:
                 finding = _spoilt_version(placed, list(bad.values()), _remedy(view, history, placed, bad))
-                disposable = placed.version.path == view.dialect.snapshot_path
+                # Of the files that need a chunk it is told apart, and nobody needs a snapshot.
+                disposable = path == view.dialect.snapshot_path or path.startswith(CHUNKS)
                 finding = finding._replace(severity=WARNING) if disposable else finding
                 yield Case(finding, tuple(bad), (placed,)).known(view.aside)
 
@@ -166,6 +174,17 @@ def _spoilt_version(placed: Placed, bad: list[DataError], remedy: str) -> Findin
         return Finding(bad[0].code, DAMAGE, bad[0].detail, version.path, version.vid, len(bad), remedy)
     text = f"A copy of this version is damaged, another one is whole. {bad[0].title()}."
     return Finding(bad[0].code, WARNING, text, version.path, version.vid, len(bad), remedy)
+
+
+def _holed(view: View, holes: Iterable[Lost]) -> Iterator[Case]:
+    """Versions of large files of which chunks are lost (FORMAT 7.1)."""
+    for placed, ranges in holes:
+        version, history = placed.version, view.index.history(placed.version.path)
+        told = ", ".join(f"{one.start}-{one.stop - 1}" for one in ranges)
+        text = f"Chunks of this version are gone or damaged: of its {version.size} bytes these are lost: {told}."
+        remedy = _remedy_of_head(view, history) if placed in history.heads else SET_ASIDE
+        finding = Finding(ChunkLost.code, DAMAGE, text, version.path, version.vid, len(placed.places), remedy)
+        yield Case(finding, placed.places, (placed,)).known(view.aside)
 
 
 def _remedy(view: View, history: History, placed: Placed, bad: Mapping[int, DataError]) -> str:
@@ -195,13 +214,14 @@ def snapshot_remedy(view: View) -> str:
 
 
 def whole(view: View, history: History) -> list[Placed]:
-    """The versions of a file of which nothing is known against at least one message."""
+    """The versions of a file of which nothing is known against at least one message, nor against its chunks."""
+    bad = view.rejected.keys() | view.holed
     return [
         placed
         for placed in history.versions
         if not (placed.version.deleted or placed.version.directory)
         and placed.version.understood
-        and any(uid not in view.rejected for uid in placed.places)
+        and any(uid not in bad for uid in placed.places)
     ]
 
 
@@ -273,7 +293,7 @@ def _numbers(versions: list[Placed]) -> Iterator[Finding]:
     found: defaultdict[tuple[str, int], list[Version]] = defaultdict(list)
     for placed in versions:
         version = placed.version
-        if version.ours and version.writer in version.clock and not version.path.startswith(CHUNKS):
+        if version.ours and version.writer in version.clock:
             found[version.writer, version.clock[version.writer]].append(version)
     for (writer, _number), same in found.items():
         if len(same) > 1:

@@ -31,6 +31,7 @@ class Known:
     :ivar claimed: how many messages are there, as the server said last (EXISTS).
     :ivar removing: the UIDs of what this device is removing now.
     :ivar aside: what a repair has set aside: UIDs, with what is wrong there.
+    :ivar holed: the UIDs of the manifests of which chunks are lost, as far as somebody has looked.
     :ivar suspects: likewise, the contents that could not be used when they were read last, by an earlier process or
         because the server did not give them.
     :ivar redated: messages whose header has another date than that of their sealing, as they were read last.
@@ -57,6 +58,7 @@ class Known:
         self.claimed = 0
         self.removing: set[int] = set()
         self.aside: set[tuple[int, str]] = set()
+        self.holed: frozenset[int] = frozenset()
         self.suspects: set[tuple[int, str]] = set()
         self.redated: set[int] = set()
         self.checked = Checked()
@@ -204,6 +206,7 @@ class Known:
         self.key_use.clear()
         self._damage.clear()
         self.aside.clear()
+        self.holed = frozenset()
         self.suspects.clear()
         self.redated.clear()
         self._index_generation = generation

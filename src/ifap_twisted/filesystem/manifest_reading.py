@@ -6,6 +6,7 @@ What a manifest names never changes, so that it is read once in the life of a pr
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
@@ -32,6 +33,8 @@ from ifap_twisted.filesystem.naming import Naming
 AT_ONCE: Final = 8
 """Manifests that are read at a time."""
 PADDING: Final = b"\0"
+NOTHING: Final = Row(0, b"", array("Q"))
+"""Of this nothing is lost."""
 
 _Top: TypeAlias = tuple[str, int]
 """What tells one manifest of a file from another: the hash of its content, and the length of the file."""
@@ -51,12 +54,14 @@ class References:
     :ivar unneeded: the paths of the chunks that no manifest names; None: that cannot be told, and no chunk may go.
     :ivar why: why not.
     :ivar lost: the versions of which chunks are not there, or were damaged when they were read last.
+    :ivar missing: the names of what is lost, as far as the manifests tell that are there.
     :ivar doubtful: the UIDs of their manifests, and of those of which a chunk could not be read the last time.
     """
 
     unneeded: Collection[str] | None = frozenset()
     why: str = ""
     lost: tuple[Lost, ...] = ()
+    missing: frozenset[str] = frozenset()
     doubtful: frozenset[int] = frozenset()
 
     def notices(self) -> tuple[Notice, ...]:
@@ -76,6 +81,7 @@ class ManifestReading:
         self._tops: dict[_Top, Row] = {}
         self._below: dict[Part, Row] = {}
         self._late: Sequence[Placed] = ()
+        self._unseen: set[Part] = set()
 
     async def look(self, histories: Mapping[str, History]) -> References:
         """What these histories need, and what was set aside or waits to be sent.
@@ -89,6 +95,7 @@ class ManifestReading:
         if not (tops or chunks or set_aside):
             return References()
         self._late = late
+        self._unseen = set()
         obstacles = [*self._obstacles(), *odd]
         rows = await self._read_tops([*tops, *set_aside], obstacles)
         below = await self._read_below(rows.values(), obstacles)
@@ -96,16 +103,23 @@ class ManifestReading:
         bad = view.unusable.keys() | view.rejected.keys()
 
         def work() -> References:
-            lost = tuple(_lost(tops, rows, Losses(below, _whole(histories, chunks, damaged))))
-            doubtful = _lost(tops, rows, Losses(below, _whole(histories, chunks, bad)))
-            uids = frozenset(uid for one in doubtful for uid in one.placed.places)
-            if obstacles:
-                return References(None, obstacles[0], lost, uids)
+            whole = _whole(histories, chunks, damaged)
             needed = named([*rows.values(), *(row for row in below.values() if row is not None)])
-            unneeded = frozenset(path for path in chunks if path.removeprefix(CHUNKS) not in needed)
-            return References(unneeded, "", lost, uids)
+            unneeded = (
+                None if obstacles else frozenset(path for path in chunks if path.removeprefix(CHUNKS) not in needed)
+            )
+            readable = {part: NOTHING if part in self._unseen else row for part, row in below.items()}
+            return References(
+                unneeded,
+                why="".join(obstacles[:1]),
+                lost=tuple(_lost(tops, rows, Losses(readable, whole))),
+                missing=frozenset(needed - whole),
+                doubtful=_uids(_lost(tops, rows, Losses(below, _whole(histories, chunks, bad)))),
+            )
 
-        return await self._desk.worker(work)
+        found = await self._desk.worker(work)
+        view.holed = _uids(found.lost)
+        return found
 
     def _obstacles(self) -> list[str]:
         """What may be, or bring, a manifest that cannot be read."""
@@ -165,6 +179,8 @@ class ManifestReading:
         except Renumbered:
             raise
         except (DataError, StoreError) as error:
+            if isinstance(error, StoreError):  # what cannot be read now is not lost
+                self._unseen.add(part)
             obstacles.append(f"a part of the list of chunks of a large file cannot be read. {error.detail}")
 
     async def _part(self, part: Part) -> Row:
@@ -235,3 +251,7 @@ def _lost(tops: Iterable[Placed], rows: Mapping[_Top, Row], losses: Losses) -> I
         row = rows.get(_top(placed.version))
         if row is not None and (ranges := losses.of(row)):
             yield Lost(placed, ranges)
+
+
+def _uids(lost: Iterable[Lost]) -> frozenset[int]:
+    return frozenset(uid for one in lost for uid in one.placed.places)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
 
@@ -86,18 +87,25 @@ class Reader:
             return await self._any_content(placed)
 
     async def verify(
-        self, uid: int, version: Version, look: Callable[[bytes], object] | None = None
+        self,
+        uid: int,
+        version: Version,
+        look: Callable[[bytes], object] | None = None,
+        judge: Callable[[bytes], None] | None = None,
     ) -> DataError | None:
         """Read one place, and no other; what is wrong with it, which is also kept for the status.
 
         :param look: called with the message, where it is the right one and whole.
+        :param judge: called with its content then, off the reactor's thread: raises a DataError.
         :raises Renumbered: the place means nothing any more.
         :raises StoreError: it cannot be read now.
         """
         placed = Placed(version, (uid,))
         with self._using(version.path):
             try:
-                await self._content_at(uid, version, look)
+                content = await self._content_at(uid, version, look)
+                if judge is not None:
+                    await self._worker(partial(judge, content))
             except DataError as error:
                 error.path = version.path
                 self._note(placed, {uid: error})

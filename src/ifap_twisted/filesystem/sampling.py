@@ -9,12 +9,13 @@ from math import ceil
 from typing import Final, TypeAlias
 from zlib import crc32
 
+from ifap_twisted.core.chunks import CHUNKS, is_chunk_name
 from ifap_twisted.core.findings import WARNING, Finding
 from ifap_twisted.core.history import History
 from ifap_twisted.core.outer import is_redated
 from ifap_twisted.core.values import Version
 from ifap_twisted.deferreds import deferred, settled
-from ifap_twisted.errors import StoreError
+from ifap_twisted.errors import Spliced, StoreError
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.inspecting import Case
 from ifap_twisted.filesystem.known import NOT_NOW
@@ -77,14 +78,22 @@ def do_nothing_with(_count: int) -> None:
 class Reading:
     """Reads messages, some at a time; what is wrong with them is kept by the reader.
 
+    :param names: the folder's key for the names of chunks; None: it is not known, and they are not looked at.
     :param passed: told how many of those that are wanted have been read, from the first one on; not in all at the end.
     :ivar failed: the UIDs of those that could not be read now.
     """
 
     def __init__(
-        self, desk: Desk, wanted: Sequence[Place], progress: Progress, passed: Callable[[int], None] = do_nothing_with
+        self,
+        desk: Desk,
+        wanted: Sequence[Place],
+        progress: Progress,
+        passed: Callable[[int], None] = do_nothing_with,
+        *,
+        names: bytes | None = None,
     ) -> None:
         self._desk = desk
+        self._names = names
         self._left = deque(wanted)
         self._total = len(self._left)
         self._progress = progress
@@ -147,9 +156,13 @@ class Reading:
             self._passed(self._count)
 
     async def _one(self, uid: int, version: Version) -> None:
+        look = partial(_note_date, self._redated, uid, version)
+        judge = None
+        if self._names is not None and version.path.startswith(CHUNKS):
+            judge = partial(_check_name, self._names, version.path.removeprefix(CHUNKS))
         async with self._desk.admitted(version.length):
             try:
-                damage = await self._desk.reader.verify(uid, version, partial(_note_date, self._redated, uid, version))
+                damage = await self._desk.reader.verify(uid, version, look, judge)
             except StoreError:
                 if self._desk.view.index.at(uid) is not None:  # or it was removed meanwhile
                     self.failed.add(uid)
@@ -170,3 +183,12 @@ class Reading:
 def _note_date(redated: set[int], uid: int, version: Version, message: bytes) -> None:
     if is_redated(message, version):
         redated.add(uid)
+
+
+def _check_name(key: bytes, name: str, content: bytes) -> None:
+    """Only one content can have the name of a chunk (FORMAT 7.1).
+
+    :raises Spliced: it is another one.
+    """
+    if not is_chunk_name(key, content, name):
+        raise Spliced("Another content is there than the name of the chunk says.")

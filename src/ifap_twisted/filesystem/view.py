@@ -192,6 +192,15 @@ class View:
         """What a repair has set aside: UIDs, with what is wrong there."""
         return self._known.aside
 
+    @property
+    def holed(self) -> frozenset[int]:
+        """The UIDs of the manifests of which chunks are lost, as far as somebody has looked."""
+        return self._known.holed
+
+    @holed.setter
+    def holed(self, uids: frozenset[int]) -> None:
+        self._known.holed = uids
+
     def set_aside(self, uids: Collection[int], code: str) -> bool:
         """A person knows that these messages are of no use; whether there is room to remember it."""
         return self._known.set_aside(uids, code)

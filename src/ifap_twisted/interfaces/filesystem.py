@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import IO, TypeAlias
 
 from twisted.internet.defer import Deferred
@@ -196,6 +196,7 @@ class IFilesystem(Interface):
         bind: bool = False,
         repair: bool = False,
         accept: bool = False,
+        sources: Path | None = None,
         progress: Progress = None,
     ) -> Deferred[Checkup]:
         """Look whether everything is whole: all headers, the objects of the folder, and contents.
@@ -210,8 +211,10 @@ class IFilesystem(Interface):
             before. Nothing is removed; while not everything is listed nothing is done.
         :param accept: where others have seen what is ``hidden`` from this device, tell all devices that it is gone for
             good, and no warning any more (FORMAT 9.2); while not everything is listed nothing is told.
+        :param sources: a directory of this machine, or a file: with ``repair``, chunks of large files that are lost are
+            stored again where regular files there have them. No link below it is followed.
         :param progress: told how many contents of how many were read. Cancelling ends it after those under way.
-        :raises CallerError: it is no percentage.
+        :raises CallerError: it is no percentage; there is nothing at ``sources``, or it is no repair.
         :raises NotSupported, ReadOnly: nothing can be bound in a folder that is not encrypted; nothing can be bound or
             mended in one that can only be read.
         :raises Renumbered: the mail server renumbered the folder meanwhile; try again.

@@ -97,7 +97,7 @@ class Node(MultiService):
             info=lambda: facts(ifap),
         )
         # Two sites, each with its own bound: whoever takes all connections over TCP does not keep the owner out.
-        private, public = (control_site(self._resource, reactor=self._reactor) for _ in range(2))
+        private, public = (control_site(self._resource, reactor=self._reactor, private=one) for one in (True, False))
         self._socket = UnixListener(self._reactor, Path(self._basedir.path / CONTROL_SOCKET), private)
         self._port = await self._listen_on(public)
         self._basedir.write_control_url(control_url(self._port, self.settings.control))
