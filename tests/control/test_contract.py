@@ -45,6 +45,7 @@ class PipedContractTests(Afar, SynchronousTestCase):
 
     def opened(self):
         node = Node(filesystem=self.filesystem(), clock=self.clock, max_file_size=self.max_file_size)
+        node.site.private = True  # as control.socket is
         endpoint = PipeEndpoint(node.site)
         self.endpoints.append(endpoint)
         return succeed(HttpFilesystem(self.clock, endpoint, TOKEN))
@@ -78,7 +79,7 @@ class SocketContractTests(Afar, TestCase):
         directory = own_directory(self)
         path = directory / "control.socket"
         resource = control_resource(self.filesystem(), reactor=reactor, token=TOKEN, max_file_size=self.max_file_size)
-        site = control_site(resource, reactor=reactor)
+        site = control_site(resource, reactor=reactor, private=True)
         port = reactor.listenUNIX(os.fspath(path), site, mode=0o600)
         there = HttpFilesystem(reactor, path, TOKEN)
         self.addCleanup(self.until, lambda: not site.channels)
