@@ -21,7 +21,7 @@ nitpick_ignore_regex = [
     # Annotations in the interfaces, which name what other libraries and the standard one have.
     (
         "py:class",
-        r"(Deferred|Callable|abc.Collection|Sequence|Mapping|Iterable|AsyncIterable|IO|PurePath|TracebackType)",
+        r"(Deferred|Callable|abc.Collection|Sequence|Mapping|Iterable|AsyncIterable|IO|Path|PurePath|TracebackType)",
     ),
     ("py:class", r"(FolderState|HeaderBlock|Receipt|IBatch|IFile|IFolderListener|IOpening|IStream)"),
     ("py:class", r"(RemotePath|Source|Listener|Progress|Expect|JSON|Self)"),
