@@ -72,8 +72,9 @@ class BuildTests(SynchronousTestCase):
         self.assertEqual(lost, [])
 
     def test_every_example_is_shown(self) -> None:
-        """Each program of ``docs/examples`` is on the page about scripts and applications."""
-        text = (ROOT / "docs" / "scripting.rst").read_text(encoding="utf-8")
+        """Each program of ``docs/examples`` is on the page about scripts and applications, or on that of its own."""
+        pages = [ROOT / "docs" / name for name in ("scripting.rst", "by-hand.rst")]
+        text = "".join(page.read_text(encoding="utf-8") for page in pages)
         names = [path.name for path in (ROOT / "docs" / "examples").iterdir() if path.suffix in {".py", ".tac"}]
         self.assertEqual([name for name in sorted(names) if f".. literalinclude:: examples/{name}" not in text], [])
 
