@@ -93,6 +93,27 @@ class FilesystemContract:
     # Putting and getting
 
     @promise
+    async def test_put_unless_equal(self) -> None:
+        """What is there already with the same content, mode and media type is not stored again; all else is."""
+        fs = await self.opened()
+        first = await fs.put("a", b"hello", mode=0o640, mime="text/x")
+        for given in ({}, {"mode": 0o640}, {"mime": "text/x"}, {"modified": 5.0}, {"expect": first.version}):
+            same = await fs.put("a", pieces(b"hel", b"lo"), unless_equal=True, **given)
+            self.assertEqual((same.version, same.modified), (first.version, first.modified))
+        self.assertEqual(len(await fs.versions("a")), 1)
+        versions = {first.version}
+        for data, given in ((b"hello", {"mode": 0o600}), (b"hello", {"mime": "text/y"}), (b"hallo", {}), (b"", {})):
+            versions.add((await fs.put("a", data, unless_equal=True, **given)).version)
+            self.assertEqual(await fs.get("a"), data)
+        self.assertEqual(len(versions), 5)
+        versions.add((await fs.put("a", b"")).version)
+        await fs.remove("a")
+        versions.add((await fs.put("a", b"", unless_equal=True)).version)
+        versions.add((await fs.put("b", b"", unless_equal=True)).version)
+        self.assertEqual(len(versions), 8)
+        await self.refused(Conflict, fs.put("b", b"", unless_equal=True, expect=ABSENT))
+
+    @promise
     async def test_it_provides_the_interface(self) -> None:
         """Every method of IFilesystem is there."""
         self.assertTrue(verifyObject(IFilesystem, await self.opened()))

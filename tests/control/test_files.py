@@ -159,6 +159,16 @@ class PutTests(FilesCase):
         self.assertEqual(replies[2]["ETag"], '"x"')
         self.assertEqual((asked[0]["queue"], asked[0]["expect"], asked[0]["mode"]), (True, ABSENT, 0o600))
 
+    def test_unless_equal(self):
+        """What is there already is not stored again: 200, and its Entry, which is the same."""
+        first = self.put("u?unless_equal=1", b"same")
+        again = self.put("u?unless_equal=1", b"same")
+        self.assertEqual((first.status, again.status), (201, 200))
+        self.assertEqual((first["ETag"], first.json()), (again["ETag"], again.json()))
+        other = self.put("u?unless_equal=1", b"other")
+        self.assertNotIn(other["ETag"], (first["ETag"], self.put("u", b"other")["ETag"]))
+        self.assertEqual(self.code(self.put("d/?unless_equal=1", b"")), (400, "bad-request"))
+
     def test_queue_refused(self):
         """It is for files, and not for those that want to be told early; a refusal is a problem."""
         self.assertEqual(self.code(self.put("d/?queue=1", b"")), (400, "bad-request"))

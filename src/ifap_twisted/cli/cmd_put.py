@@ -37,8 +37,12 @@ async def put(
 
     A GLOB without a slash is about the last name, at any depth; one with a slash about the whole path below SRC.
 
+    A file may have any size: it is sent as it is read. What the folder has of a large one already is not sent again,
+    so that a command that was cut can be given again. Large files are above the setting chunk_threshold.
+
     With -r a file whose content and permissions are those of the current version is skipped, so that the same command
-    can be given again and again; the end says how many were new, unchanged, and failed. Hidden files and empty
+    can be given again and again; the end says how many were new, unchanged, and failed. A large file is read for that,
+    and with --dry-run it is not compared. Hidden files and empty
     directories are included. Symbolic links named as SRC are followed, those inside a directory are skipped with a
     warning, as are sockets, FIFOs and devices. A name that is not UTF-8 is refused, and so is a file that changes
     while it is read; the others go on.
@@ -48,7 +52,8 @@ async def put(
     `ifap status` tells what waits. It descends from what this device knew of the file; where somebody changed the file
     meanwhile both versions stay and the conflict is reported, whatever --if-absent and --if-match said. A running node
     knows more than this verb by itself: without one, what is accepted is in conflict with any version that is on the
-    server already, and -r accepts all files, those that are there, too. Empty directories are not accepted.
+    server already, and -r accepts all files, those that are there, too. Empty directories and large files are not
+    accepted.
 
     A file is stored when this verb says so: its path and version are printed (with -r only when -v is given). With
     --json an Entry is printed for each (one that was only accepted has "pending": true), and with -r at the end the

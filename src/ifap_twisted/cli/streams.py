@@ -42,8 +42,9 @@ class FileStream:
 class StandardInput:
     """The blocks of stdin, as they come."""
 
-    def __init__(self, worker: Worker, descriptor: int = STDIN) -> None:
+    def __init__(self, worker: Worker, progress: Progress, descriptor: int = STDIN) -> None:
         self._worker = worker
+        self._progress = progress
         self._descriptor = descriptor
 
     def __aiter__(self) -> StandardInput:
@@ -53,4 +54,5 @@ class StandardInput:
         block = await self._worker(lambda: os.read(self._descriptor, BLOCK))
         if not block:
             raise StopAsyncIteration
+        self._progress.advance(len(block))
         return block

@@ -104,10 +104,11 @@ class Upload:
         if self._wishes.dry_run:
             await self._announce(destination.path, None)
             return
-        source = StandardInput(self._session.worker)
         expect = await self._expected(destination.path)
-        putting = self._filesystem.put(destination.path, source, expect=expect, queue=self._wishes.queue)
-        self._stored(await self._session.during("Storing", putting))
+        with counting(self._console, "Storing", None) as progress:
+            source = StandardInput(self._session.worker, progress)
+            putting = self._filesystem.put(destination.path, source, expect=expect, queue=self._wishes.queue)
+            self._stored(await putting)
 
     def summary(self) -> None:
         """Say how many files were new, unchanged, and failed."""
@@ -198,39 +199,45 @@ class Upload:
             self._known.update((entry.path, entry) for entry in entries)
 
     async def _file(self, file: LocalFile, target: str, progress: Progress) -> None:
+        like = self._like(file, target)
         try:
-            if await self._is_there(file, target):
-                self.unchanged += 1
-                self._console.detail(f"unchanged /{target}")
+            if like is not None and like.sha256 is not None and await self._is_equal(file, like.sha256):
+                self._unchanged(target)
                 progress.advance(file.size)
             elif self._wishes.dry_run:
                 await self._announce(target, file)
             else:
-                self._stored(await self._put(file, target, progress))
+                entry = await self._put(file, target, progress, like)
+                if like is not None and entry.version == like.version:
+                    self._unchanged(target)
+                else:
+                    self._stored(entry)
         except EXPECTED as error:
             self._failed(error, target)
 
-    async def _is_there(self, file: LocalFile, target: str) -> bool:
+    async def _is_equal(self, file: LocalFile, digest: str) -> bool:
+        return await self._session.worker(lambda: localfiles.digest(file)) == digest.rstrip("=")
+
+    def _like(self, file: LocalFile, target: str) -> Entry | None:
+        """What is there, if it may be the same; of a large file the put that compares it tells whether it is."""
         known = self._known.get(target)
-        if known is None or known.type != "file" or known.deleted or known.sha256 is None:
-            return False
+        if known is None or known.type != "file" or known.deleted:
+            return None
         waits = self._waiting & {target, None}  # of very many that wait, not each is named
         if known.missing or known.doubtful or waits:
-            return False
-        if (known.size, known.mode) != (file.size, file.mode):
-            return False
-        return await self._session.worker(lambda: localfiles.digest(file)) == known.sha256.rstrip("=")
+            return None
+        return known if (known.size, known.mode) == (file.size, file.mode) else None
 
-    async def _put(self, file: LocalFile, target: str, progress: Progress) -> Entry:
+    async def _put(self, file: LocalFile, target: str, progress: Progress, like: Entry | None) -> Entry:
         if file.size <= BLOCK:
             data, found = await self._session.worker(lambda: localfiles.content(file))
-            entry = await self._send(target, data, found)
+            entry = await self._send(target, data, found, like)
             progress.advance(len(data))
             return entry
         opened = await self._session.worker(lambda: Reading(file))
         stream = FileStream(opened, self._session.worker, progress)
         try:
-            return await self._send(target, stream, opened.found)
+            return await self._send(target, stream, opened.found, like)
         except Exception:
             if stream.failure is not None:  # it says more than what the put made of it
                 raise stream.failure from None
@@ -238,7 +245,7 @@ class Upload:
         finally:
             opened.close()
 
-    async def _send(self, target: str, data: bytes | FileStream, found: os.stat_result) -> Entry:
+    async def _send(self, target: str, data: bytes | FileStream, found: os.stat_result, like: Entry | None) -> Entry:
         return await self._filesystem.put(
             target,
             data,
@@ -247,6 +254,7 @@ class Upload:
             modified=found.st_mtime,
             size=found.st_size,
             queue=self._wishes.queue,
+            unless_equal=like is not None and like.sha256 is None,
         )
 
     async def _expected(self, target: str) -> Expect:
@@ -285,6 +293,10 @@ class Upload:
         self.new += 1
         size = None if file is None else file.size
         self._tell({"action": "put", "path": f"/{target}", "size": size}, f"would store /{target}")
+
+    def _unchanged(self, target: str) -> None:
+        self.unchanged += 1
+        self._console.detail(f"unchanged /{target}")
 
     def _tell(self, value: dict[str, object], text: str) -> None:
         if self._console.json:

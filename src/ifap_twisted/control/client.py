@@ -82,27 +82,35 @@ class HttpFilesystem:
         modified: float | None = None,
         size: int | None = None,
         queue: bool = False,
+        unless_equal: bool = False,
     ) -> Deferred[Entry]:
         """Store a file as a new version."""
         headers = _file_headers(expect, mode, mime, modified)
+        query = _query(queue=queue, unless_equal=unless_equal)
         batch = present_batch(self)
         if batch is None or queue:
-            return self._put(path, data, size, headers, _query(queue=queue))
+            return self._put(path, data, size, headers, query)
         early: Deferred[Entry] = Deferred()
-        return batch.follow(early, self._put_early(path, data, size, headers, early))
+        return batch.follow(early, self._put_early(path, data, size, headers, query, early))
 
     @deferred
     async def _put(
         self, path: RemotePath, data: Source, size: int | None, headers: Mapping[str, str], query: Mapping[str, str]
     ) -> Entry:
-        return entry_from(await self._link.ask(await self._upload(path, data, size, headers, query=query)))
+        return entry_from(await self._link.ask(await self._upload(path, data, size, headers, query)))
 
     @deferred
     async def _put_early(
-        self, path: RemotePath, data: Source, size: int | None, headers: Mapping[str, str], early: Deferred[Entry]
+        self,
+        path: RemotePath,
+        data: Source,
+        size: int | None,
+        headers: Mapping[str, str],
+        query: Mapping[str, str],
+        early: Deferred[Entry],
     ) -> Entry:
         """A put inside a batch: the node says when it is on its way, and then how it ended."""
-        question = await self._upload(path, data, size, headers, query={"early": "1"})
+        question = await self._upload(path, data, size, headers, {**query, "early": "1"})
         told: list[Any] = []
 
         def take(line: bytes) -> None:
@@ -123,7 +131,7 @@ class HttpFilesystem:
         data: Source,
         size: int | None,
         headers: Mapping[str, str],
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str],
     ) -> Question:
         from ifap_twisted.control.client_stream import Upload, pieces_of  # noqa: PLC0415 -- with HTTP
 

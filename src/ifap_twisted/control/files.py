@@ -86,10 +86,18 @@ class Files:
         mode, mime, modified = _mode(call), _mime(call), _modified(call)
         expect = await conditions.expectation(call, self._filesystem)
         before = await conditions.present(call, self._filesystem)
+        unless_equal = call.flag("unless_equal")
 
         def store() -> Deferred[Entry]:
             return self._filesystem.put(
-                call.path, body, expect=expect, mode=mode, mime=mime, modified=modified, size=body.length
+                call.path,
+                body,
+                expect=expect,
+                mode=mode,
+                mime=mime,
+                modified=modified,
+                size=body.length,
+                unless_equal=unless_equal,
             )
 
         if call.flag("early"):
@@ -104,7 +112,15 @@ class Files:
         mode, mime, modified = _mode(call), _mime(call), _modified(call)
         expect = await conditions.expectation(call, self._filesystem)
         entry = await self._filesystem.put(
-            call.path, body, expect=expect, mode=mode, mime=mime, modified=modified, size=body.length, queue=True
+            call.path,
+            body,
+            expect=expect,
+            mode=mode,
+            mime=mime,
+            modified=modified,
+            size=body.length,
+            queue=True,
+            unless_equal=call.flag("unless_equal"),
         )
         if entry.pending:
             return entry_answer(entry, status=HTTPStatus.ACCEPTED)
@@ -126,7 +142,7 @@ class Files:
         call.request.write(_line({"problem": found}))
 
     async def _make_directory(self, call: Call) -> Answer:
-        for name in ("early", "queue"):
+        for name in ("early", "queue", "unless_equal"):
             if call.flag(name):
                 raise bad_request(f"The parameter '{name}' is for files.")
         await read_whole(call.body(), 0)

@@ -124,6 +124,11 @@ ROUTES: Final[tuple[Route, ...]] = (
                 schema=BOOLEAN,
                 text="While the mail server is away: 202, and the file waits in the journal (`pending`).",
             ),
+            Parameter(
+                name="unless_equal",
+                schema=BOOLEAN,
+                text="Store nothing where the current version has this content and mode: 200, and its entry.",
+            ),
             _IF_MATCH,
             _IF_NONE_MATCH,
             *_FILE_HEADERS,

@@ -124,6 +124,7 @@ class Filesystem:
         modified: float | None = None,
         size: int | None = None,
         queue: bool = False,
+        unless_equal: bool = False,
     ) -> Deferred[Entry]:
         """Store a file as a new version."""
         if queue and self._journal is None:
@@ -138,6 +139,7 @@ class Filesystem:
             change=change_of(mode, mime, modified),
             expect=expect,
             queue=queue,
+            unless_equal=unless_equal,
             batch=batch,
         )
         if batch is None or queue:  # what may be queued says how it ended, never only that it is on its way

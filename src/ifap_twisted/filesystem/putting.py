@@ -15,6 +15,7 @@ from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem.batches import Batch
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.drafting import Change
+from ifap_twisted.filesystem.equality import equal_entry
 from ifap_twisted.filesystem.lasting import Lasting, closed_error
 from ifap_twisted.filesystem.sources import Input, check_size, known_size
 from ifap_twisted.filesystem.uploading import Upload
@@ -31,6 +32,7 @@ class Putting:
     """What is put, where, and how far it is.
 
     :ivar queue: while the server is away, it is accepted and kept in the journal; not what goes out in chunks.
+    :ivar unless_equal: nothing is stored where the same is there already.
     :ivar batch: what it belongs to; ``early`` then is told when it is on its way.
     :ivar under_way: its message was handed to the shelf: it cannot be stopped without a trace.
     """
@@ -43,6 +45,7 @@ class Putting:
     change: Change
     expect: Expect
     queue: bool = False
+    unless_equal: bool = False
     batch: Batch | None = None
     early: Deferred[Entry] | None = None
     name: str = ""
@@ -71,6 +74,8 @@ class Putting:
         await desk.budget.acquire(held)
         try:
             content, change = await self._content(length)
+            if self.unless_equal and (there := await self._equal(content, change)) is not None:
+                return there
             placed = await desk.writer.write(
                 name,
                 content,
@@ -83,6 +88,15 @@ class Putting:
         finally:
             desk.budget.release(held)
         return desk.entry(name, placed)
+
+    async def _equal(self, content: bytes, change: Change) -> Entry | None:
+        """What is there, if it is the same and what is expected."""
+        if not await self.desk.writer.looks_fresh():
+            return None
+        there = await equal_entry(self.desk, self.name, content, change)
+        if there is not None:
+            planning.check_expectation(self.desk.writer.history(self.name), self.expect, self.name)
+        return there
 
     def _check(self) -> None:
         self.desk.check_place(self.name)

@@ -47,6 +47,7 @@ class IFilesystem(Interface):
         modified: float | None = None,
         size: int | None = None,
         queue: bool = False,
+        unless_equal: bool = False,
     ) -> Deferred[Entry]:
         """Store a file as a new version; what is not given is inherited (``modified``: now).
 
@@ -59,6 +60,9 @@ class IFilesystem(Interface):
             server is back: the entry then says ``pending``. It descends from what this device knew; where it meets
             another change, both stay and the conflict is reported, whatever was expected. Reading shows it when it
             has arrived.
+        :param unless_equal: where the current version has the same content, and the mode and media type that were
+            given, nothing is stored and its entry is the result; ``modified`` counts for nothing. Where that is in
+            doubt (a conflict, a message that is missing, or could not be used when it was read last) it is stored.
         :raises NotSupported: ``queue`` without a basedir.
         :raises Unavailable: the server is away; what goes out in chunks cannot be queued.
         :raises InvalidPath, IsADirectory, NotADirectory, Conflict, StoredAsConflict, TooLarge, NewerVersionNeeded:
