@@ -13,6 +13,7 @@ from ifap_twisted.cli.uploading import FILES_IN_FLIGHT
 from ifap_twisted.core.limits import MAX_FILE_SIZE, WITHDRAWAL_SECONDS
 from ifap_twisted.core.values import Entry
 from ifap_twisted.errors import Conflict, OutcomeUnknown, QuotaExceeded
+from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.interfaces import IFilesystem
 from ifap_twisted.store.memory import Turnstile
 from tests.cli.bench import CommandLineTestCase
@@ -518,7 +519,8 @@ class FailureTests(CommandLineTestCase):
         self.assertEqual(["d", "d/small"], self.names())
 
     def test_too_large(self) -> None:
-        """A file larger than can be stored is 6, and it is not read for that."""
+        """Without chunks a file larger than can be stored is 6, and it is not read for that."""
+        self.filesystem = self.folder.device(options=Options(chunk_threshold=0))
         path = self.write("a")
         os.truncate(path, MAX_FILE_SIZE + 1)
         self.assertEqual((6, []), (self.ifap("put", path, "a").status, self.names()))

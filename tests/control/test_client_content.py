@@ -13,13 +13,19 @@ from twisted.web.server import Site
 from ifap_twisted import errors
 from ifap_twisted.control.problems import problem
 from ifap_twisted.core import limits
+from ifap_twisted.core.cutting import Cutting
 from ifap_twisted.core.values import Entry
+from ifap_twisted.filesystem.desk import Options
+from tests.cli.large import CONTENT
 from tests.control.pipes import PipeEndpoint
 from tests.control.scripted import Held
 from tests.control.test_client import ClientCase
 from tests.control.wire import Node
+from tests.filesystem.folders import Folder
 
 DATA = bytes(range(256)) * 2000
+VARIED = CONTENT[:700_000]
+"""No two chunks of it are equal."""
 
 
 class StreamTests(ClientCase):
@@ -260,3 +266,33 @@ class SlowTests(ClientCase):
         self.assertEqual(self.result(writing).version, "v")
         self.assertGreater(answered, 4)
         self.assertEqual(sum(taken), 1 << 20)
+
+
+class ChunkedTests(ClientCase):
+    """Files in chunks, through a node."""
+
+    def setUp(self):
+        """A node that cuts files above 64 KiB."""
+        super().setUp()
+        folder = Folder()
+        options = Options(chunk_threshold=64 << 10, cutting=Cutting(8 << 10, 32 << 10, 13))
+        self.shelf, filesystem = folder.shelf, folder.device(options=options)
+        self.join(Node(filesystem=filesystem, clock=self.node.clock, max_file_size=1 << 44))
+
+    def test_both_ways(self):
+        """What is put there, of known and unknown length, comes back; any range of it, too."""
+        for size in (None, len(DATA)):
+            entry = self.result(self.there.put("a", iter([DATA[:70_000], DATA[70_000:]]), size=size))
+            self.assertEqual((entry.size, entry.sha256), (len(DATA), None))
+            stream = self.result(self.there.stream("a"))
+            self.assertEqual(self.result(stream.read(0, len(DATA))), DATA)
+            self.assertEqual(self.result(stream.read(100_000, 100_010)), DATA[100_000:100_010])
+
+    def test_unless_equal(self):
+        """Put again it is the same version, told by its content."""
+        first = self.result(self.there.put("a", iter([DATA])))
+        before = set(self.shelf.messages)
+        again = self.result(self.there.put("a", iter([DATA[:5], DATA[5:]]), unless_equal=True))
+        self.assertEqual((again.version, set(self.shelf.messages)), (first.version, before))
+        other = self.result(self.there.put("a", iter([DATA[:-1], b"?"]), unless_equal=True))
+        self.assertNotEqual(other.version, first.version)
