@@ -290,7 +290,7 @@ class ErrorTests(ClientCase):
             if not issubclass(cls, errors.IFAPError):
                 continue
             error = cls("What happened.", path="a/ä")
-            self.script(read=failing(error), keep=failing(error))
+            self.script(stream=failing(error), keep=failing(error))
             for asked in (self.there.read("x"), self.there.keep("x", 1)):
                 back = self.error(asked, cls)
                 self.assertIs(type(back), cls)
@@ -341,7 +341,7 @@ class ErrorTests(ClientCase):
     def test_broken_reading(self):
         """A connection that breaks while reading: unavailable, and nothing is tried twice."""
         held = Held()
-        self.script(read=held)
+        self.script(stream=held)
         reading = self.there.get("a")
         self.settle()
         self.endpoint.break_all()
@@ -417,7 +417,7 @@ class ErrorTests(ClientCase):
     def test_slow_answer(self):
         """An answer that never comes is waited for up to a bound."""
         held = Held()
-        self.script(read=held, move=held)
+        self.script(stream=held, move=held)
         reading, moving = self.there.get("a"), self.there.move("a", "b")
         self.settle()
         self.node.clock.advance(limits.CONTROL_ANSWER_SECONDS + 1)
@@ -429,7 +429,7 @@ class ErrorTests(ClientCase):
     def test_cancel(self):
         """Cancelling here cancels there."""
         held = Held()
-        self.script(read=held, put=held, stat=held)
+        self.script(stream=held, put=held, stat=held)
         for act in (lambda: self.there.get("a"), lambda: self.there.stat("a")):
             before = held.cancelled
             working = act()

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.control.files import disposition, parse_range
+from ifap_twisted.control.files import disposition
 from ifap_twisted.core import limits
-from ifap_twisted.core.values import ABSENT, Entry, Record
+from ifap_twisted.core.values import ABSENT, Entry
 from ifap_twisted.errors import Extended, OutcomeUnknown, Oversized, Tampered, Throttled, Truncated, Unavailable
+from ifap_twisted.filesystem.streams import WholeStream
 from tests.control.scripted import Held, Scripted, failing
 from tests.control.wire import Node, parse, request
 
@@ -298,14 +299,14 @@ class PreconditionTests(FilesCase):
     def test_reads_what_was_seen(self):
         """What a conditional GET sends is the version that its conditions were about."""
         held = Held()
-        self.scripted(read=held)
+        self.scripted(stream=held)
         self.node.connect().send(request("GET", "/v1/files/a.txt", {"If-Match": f'"{self.version}"'}))
         self.assertEqual(held.calls, [(("a.txt",), {"version": self.version})])
 
     def test_unchanged_is_not_read(self):
         """A 304 does not read the content."""
         held = Held()
-        self.scripted(read=held)
+        self.scripted(stream=held)
         self.assertEqual(self.get(headers={"If-None-Match": f'"{self.version}"'}).status, 304)
         self.assertEqual(held.calls, [])
 
@@ -341,7 +342,7 @@ class GetTests(FilesCase):
             mode=0o644,
             version="v",
         )
-        self.scripted(read=lambda *_a, **_k: succeed(Record(entry=entry, data=b"x")))
+        self.scripted(stream=lambda *_a, **_k: succeed(WholeStream(entry, b"x")))
         reply = self.get()
         self.assertEqual(reply.status, 200)
         self.assertNotIn("x-evil", reply.headers)
@@ -362,7 +363,7 @@ class GetTests(FilesCase):
         self.put(body=b"x" * 1000)
         full = self.get()
         held = Held()
-        self.scripted(read=held)
+        self.scripted(stream=held)
         reply = self.get(method="HEAD")
         for headers in (reply.headers, full.headers):
             del headers["date"]  # it may be a second later
@@ -413,7 +414,7 @@ class GetTests(FilesCase):
     def test_damaged(self):
         """Damaged data is 502 and never content."""
         for error in (Tampered, Truncated, Extended, Oversized):
-            self.scripted(read=failing(error("The content was changed.", path="a.txt")))
+            self.scripted(stream=failing(error("The content was changed.", path="a.txt")))
             self.assertEqual(self.code(self.get()), (502, error.code))
 
     def test_streamed(self):
@@ -459,7 +460,7 @@ class GetTests(FilesCase):
     def test_client_goes(self):
         """A client that goes away cancels the reading."""
         held = Held()
-        self.scripted(read=held)
+        self.scripted(stream=held)
         wire = self.node.connect()
         wire.send(request("GET", "/v1/files/a.txt"))
         wire.lose()
@@ -489,8 +490,8 @@ class RangeTests(FilesCase):
             self.assertEqual(reply["Content-Length"], str(len(body)))
 
     def test_whole(self):
-        """Several ranges, other units and nonsense give the whole."""
-        for text in ("bytes=0-1,3-4", "lines=1-2", "bytes=5-2", "bytes=-", "bytes=a-b", "bytes 0-3", ""):
+        """Other units and nonsense give the whole."""
+        for text in ("bytes=0-1,3-x", "lines=1-2", "bytes=5-2", "bytes=-", "bytes=a-b", "bytes 0-3", ""):
             reply = self.get(headers={"Range": text})
             self.assertEqual((reply.status, reply.body, reply["Content-Range"]), (200, b"0123456789", None), text)
 
@@ -507,14 +508,6 @@ class RangeTests(FilesCase):
         self.assertEqual(self.get(headers={"Range": "bytes=0-3", "If-Range": tag}).status, 206)
         for other in ('"x"', f"W/{tag}", "Fri, 02 Jan 2099 00:00:00 GMT"):
             self.assertEqual(self.get(headers={"Range": "bytes=0-3", "If-Range": other}).status, 200)
-
-    @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 20))
-    def test_bounds(self, first, last, size):
-        """A range never reaches outside the file."""
-        for text in (f"bytes={first}-{last}", f"bytes={first}-", f"bytes=-{last}"):
-            found = parse_range(text, size)
-            if found is not None and found[0] < found[1]:
-                self.assertTrue(0 <= found[0] < found[1] <= size)
 
 
 class DirectoryTests(FilesCase):

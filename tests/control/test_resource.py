@@ -10,8 +10,9 @@ from zope.interface.verify import verifyObject
 
 from ifap_twisted.control.gate import Gate
 from ifap_twisted.control.requests import ITakesBodies
-from ifap_twisted.core.values import Entry, Record
+from ifap_twisted.core.values import Entry
 from ifap_twisted.errors import Unavailable
+from ifap_twisted.filesystem.streams import WholeStream
 from tests.control.scripted import Held, Scripted
 from tests.control.wire import Node, parse, request
 
@@ -87,7 +88,7 @@ class BugTests(SynchronousTestCase):
     def test_wrong_entry(self):
         """An entry that cannot be sent is a bug, not a broken answer."""
         entry = Entry(path="a", size=1, version="ä\u1234")
-        node = self.node(read=lambda *_a, **_k: succeed(Record(entry=entry, data=b"x")))
+        node = self.node(stream=lambda *_a, **_k: succeed(WholeStream(entry, b"x")))
         self.assertEqual(node.ask("GET", "/v1/files/a").status, 500)
         self.assertEqual(len(self.flushLoggedErrors(UnicodeEncodeError)), 1)
 

@@ -10,7 +10,7 @@ Long answers are written piece by piece as the client takes them, and a client t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
 from ifap_twisted.control import problems
+from ifap_twisted.control.pouring import Pouring
 from ifap_twisted.control.problems import RequestProblem
 from ifap_twisted.control.timers import stop_calls
 from ifap_twisted.core import limits
@@ -32,13 +33,13 @@ _ALWAYS: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-stor
 class Answer:
     """An answer that has not been sent.
 
-    :ivar body: bytes, or pieces of them to be made when the client can take them.
+    :ivar body: bytes, or pieces of them to be made, or waited for, when the client can take them.
     :ivar length: the value of ``Content-Length``; by default that of a body of bytes, none for pieces.
     """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | Iterable[bytes] = b""
+    body: bytes | Iterable[bytes] | AsyncIterator[bytes] = b""
     length: int | None = None
 
 
@@ -131,6 +132,8 @@ async def send(request: Any, answer: Answer, *, reactor: Any) -> None:
             request.write(body)
             return
         await Pump(request, _slices(body), reactor=reactor).done
+    elif isinstance(body, AsyncIterator):
+        await Pouring(request, reactor=reactor).run(body)
     else:
         await Pump(request, iter(body), reactor=reactor, breathing=True).done
 

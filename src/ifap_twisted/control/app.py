@@ -89,10 +89,13 @@ class ControlResource(Resource):
                 await send(request, answer, reactor=self._reactor)
         except CancelledError:
             raise
+        except IFAPError as error:  # in the middle: a cut is seen, a short answer would not be
+            self._log.warn("an answer was cut off: {code}", code=error.code)
+            request.transport.abortConnection()
         except Exception:  # noqa: BLE001 -- a bug must not take the node down
             self._log.failure("the route {route} failed", route=route.name)
             if request.startedWriting:
-                request.transport.abortConnection()  # a cut is seen, a short answer would not be
+                request.transport.abortConnection()
                 return
             await send(request, bug_answer(), reactor=self._reactor)
 

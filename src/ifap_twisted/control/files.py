@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -19,10 +19,12 @@ from ifap_twisted.control import conditions
 from ifap_twisted.control.answers import Answer, entry_answer, etag_header, start
 from ifap_twisted.control.body import AnyBody, read_whole
 from ifap_twisted.control.call import Call, parse_time
-from ifap_twisted.control.problems import RequestProblem, bad_request, problem
+from ifap_twisted.control.problems import bad_request, problem
+from ifap_twisted.control.ranges import Multipart, Span, spans
+from ifap_twisted.core import limits
 from ifap_twisted.core.values import JSON, Entry
-from ifap_twisted.errors import IFAPError, IsADirectory, NotADirectory, NotFound, TooLarge
-from ifap_twisted.interfaces import IFilesystem
+from ifap_twisted.errors import IFAPError, IsADirectory, NotADirectory, NotFound, ProtocolViolation, TooLarge
+from ifap_twisted.interfaces import IFilesystem, IStream
 
 ENTRY_HEADER: Final = "X-IFAP-Entry"
 """The Entry of what is sent, as JSON in ASCII."""
@@ -34,7 +36,6 @@ LINES: Final = "application/x-ndjson"
 _WORD: Final = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
 _MEDIA_TYPE: Final = re.compile(rf'{_WORD}/{_WORD}(?: ?; ?{_WORD}=(?:{_WORD}|"[^"\\\x00-\x1f\x7f-\uffff]{{0,127}}"))*')
 _MODE: Final = re.compile(r"[0-7]{1,5}")
-_RANGE: Final = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
 _PLAIN_NAME: Final = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -42,10 +43,12 @@ class Files:
     """The files of a filesystem as HTTP has them.
 
     :param max_file_size: bytes; a longer body is refused when its header has come.
+    :param new_boundary: makes words that no file has in it but by chance.
     """
 
-    def __init__(self, filesystem: IFilesystem, *, max_file_size: int) -> None:
+    def __init__(self, filesystem: IFilesystem, *, max_file_size: int, new_boundary: Callable[[], str]) -> None:
         self._filesystem = filesystem
+        self._new_boundary = new_boundary
         self._max_file_size = max_file_size
 
     async def get(self, call: Call) -> Answer:
@@ -62,8 +65,24 @@ class Files:
             if head:
                 return Answer(headers=_headers(entry), length=entry.size)
             version = entry.version  # what the conditions were about, whatever is current by now
-        record = await self._filesystem.read(call.path or "/", version=version)
-        return _content(call, record.entry, record.data)
+        stream = await self._filesystem.stream(call.path or "/", version=version)
+        return await self._content(call, stream)
+
+    async def _content(self, call: Call, stream: IStream) -> Answer:
+        """What is asked for of a file; the first bytes are there before the answer is begun, so that it may fail."""
+        entry = stream.entry
+        headers, asked = _headers(entry), call.header("Range")
+        parts = spans(asked, entry.size) if asked and conditions.range_allowed(call, entry) else None
+        if parts is None:
+            return await _streamed(stream, Span(0, entry.size), HTTPStatus.OK, headers)
+        if len(parts) == 1:
+            headers["Content-Range"] = parts[0].told(entry.size)
+            return await _streamed(stream, parts[0], HTTPStatus.PARTIAL_CONTENT, headers)
+        several = Multipart(parts, entry.size, headers["Content-Type"], self._new_boundary())
+        headers["Content-Type"] = several.content_type
+        first = await _first(stream, parts[0])
+        body = _several(stream, several, first)
+        return Answer(status=HTTPStatus.PARTIAL_CONTENT, headers=headers, body=body, length=several.length)
 
     async def put(self, call: Call) -> Answer | None:
         """PUT: a file, or an empty directory."""
@@ -189,38 +208,37 @@ def _written(entry: Entry, before: Entry | None) -> Answer:
     return entry_answer(entry, status=HTTPStatus.CREATED if before is None else HTTPStatus.OK)
 
 
-def _content(call: Call, entry: Entry, data: bytes) -> Answer:
-    headers = _headers(entry)
-    asked = call.header("Range")
-    chosen = parse_range(asked, len(data)) if asked and conditions.range_allowed(call, entry) else None
-    if chosen is None:
-        return Answer(headers=headers, body=data)
-    start, end = chosen
-    if start >= end:
-        raise RequestProblem(
-            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-            "range-not-satisfiable",
-            f"The file has only {len(data)} bytes.",
-            headers={"Content-Range": f"bytes */{len(data)}"},
-        )
-    headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
-    return Answer(status=HTTPStatus.PARTIAL_CONTENT, headers=headers, body=data[start:end])
+async def _first(stream: IStream, span: Span) -> bytes:
+    return await _part(stream, span.start, min(span.stop, span.start + limits.READ_TOGETHER))
 
 
-def parse_range(text: str, size: int) -> tuple[int, int] | None:
-    """The one range that is asked for as (first, behind the last); None when the whole is to be sent (RFC 9110 14.2).
+async def _part(stream: IStream, start: int, stop: int) -> bytes:
+    data = await stream.read(start, stop)
+    if len(data) != stop - start:
+        raise ProtocolViolation("The file is shorter than its entry says.", path=stream.entry.path)
+    return data
 
-    A range that cannot be satisfied is empty.
-    """
-    match = _RANGE.fullmatch(text)
-    if match is None or not (match[1] or match[2]):
-        return None
-    if not match[1]:
-        return max(0, size - int(match[2])), size
-    start = int(match[1])
-    if match[2] and int(match[2]) < start:
-        return None
-    return start, min(int(match[2]) + 1, size) if match[2] else size
+
+async def _streamed(stream: IStream, span: Span, status: int, headers: dict[str, str]) -> Answer:
+    first, length = await _first(stream, span), span.stop - span.start
+    body = first if len(first) == length else _pieces(stream, span, first)
+    return Answer(status=status, headers=headers, body=body, length=length)
+
+
+async def _pieces(stream: IStream, span: Span, first: bytes) -> AsyncIterator[bytes]:
+    """A part of a file, as the client takes it."""
+    if first:
+        yield first
+    for begin in range(span.start + len(first), span.stop, limits.READ_TOGETHER):
+        yield await _part(stream, begin, min(begin + limits.READ_TOGETHER, span.stop))
+
+
+async def _several(stream: IStream, several: Multipart, first: bytes) -> AsyncIterator[bytes]:
+    for number, span in enumerate(several.spans):
+        yield several.before(span)
+        async for piece in _pieces(stream, span, first if number == 0 else b""):
+            yield piece
+    yield several.end
 
 
 def _headers(entry: Entry) -> dict[str, str]:

@@ -49,7 +49,7 @@ def control_resource(
     :param max_file_size: bytes; a larger body is refused unread.
     :param info: what ``/v1/info`` says besides; the key ``counts`` (``files``, ``versions``, ``bytes``) also goes into
         the metrics. It must not give out keys or passwords.
-    :param new_id: makes ids of jobs and of this run.
+    :param new_id: makes ids of jobs and of this run, and words that separate the parts of an answer.
     """
     events = Events(run=new_id(), clock=reactor)
     kinds: dict[str, Work] = {
@@ -70,7 +70,7 @@ def control_resource(
     about = _About(filesystem, info=info, metrics=metrics, max_file_size=max_file_size)
     actions = {
         **about.actions(),
-        **_file_actions(Files(filesystem, max_file_size=max_file_size)),
+        **_file_actions(Files(filesystem, max_file_size=max_file_size, new_boundary=new_id)),
         **_folder_actions(Folder(filesystem)),
         **_job_actions(jobs),
         "events": lambda call, _route: events.stream(call),

@@ -61,7 +61,15 @@ _IF_NONE_MATCH = Parameter(
 _IF_CHANGED = Parameter(
     name="If-None-Match", schema=TEXT, place="header", text="304 when this version is the one that would be sent."
 )
-_RANGE = Parameter(name="Range", schema=TEXT, place="header", text="One range of bytes; several give the whole file.")
+_RANGE = Parameter(
+    name="Range", schema=TEXT, place="header", text="Up to 16 ranges of bytes; several come as `multipart/byteranges`."
+)
+_IF_RANGE = Parameter(
+    name="If-Range",
+    schema=TEXT,
+    place="header",
+    text="The version of which parts are wanted; of another, all is sent.",
+)
 _FILE_HEADERS: Final = (
     Parameter(
         name="Content-Type", schema=TEXT, place="header", text="The media type to be kept; without it, as it was."
@@ -104,6 +112,7 @@ ROUTES: Final[tuple[Route, ...]] = (
             _IF_MATCH,
             _IF_CHANGED,
             _RANGE,
+            _IF_RANGE,
         ),
         answers={200: "bytes", 206: "bytes", 304: None},
     ),

@@ -253,6 +253,8 @@ LINGER_BYTES: Final = 2 * MIB
 LINGER_SECONDS: Final = 5.0
 """How much, and how long, of an unwanted body is read so that its sender sees the answer."""
 ANSWER_PIECE: Final = 64 * KIB
+RANGES: Final = 16
+"""Ranges of one file that one request may ask for."""
 LIST_PIECE: Final = 200
 """Entries turned into JSON between two turns of the reactor."""
 EVENTS_KEPT: Final = 1024
