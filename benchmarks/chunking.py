@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ifap_twisted.core import limits
-from ifap_twisted.core.chunking import Chunker, Cutting
+from ifap_twisted.core.chunking import Chunker
 from ifap_twisted.core.chunks import chunk_name, padded, padded_length
+from ifap_twisted.core.cutting import Cutting
 from ifap_twisted.core.manifests import Piece, grouped
 
 SEED = 2026

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core import chunking, limits
-from ifap_twisted.core.chunking import Chunker, Cutting
+from ifap_twisted.core.chunking import Chunker
+from ifap_twisted.core.cutting import Cutting
 
 KEY: Final = b"k" * 32
 SMALL: Final = Cutting(least=64, most=512, bits=6)

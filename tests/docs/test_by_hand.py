@@ -24,6 +24,9 @@ from ifap_twisted.testing import reference_writer
 from ifap_twisted.testing.reference_writer import Stamp
 from tests.basedir.places import Drawing
 from tests.docs.examples import ROOT
+from tests.filesystem.folders import Folder, result
+from tests.filesystem.uploads import LARGE
+from tests.vectors_own import recipes
 from tests.vectors_own.generate import HERE
 
 PROGRAM: Final = ROOT / "docs" / "examples" / "by_hand.py"
@@ -334,6 +337,35 @@ class FolderTests(Case):
         for entry in manifest["messages"]:
             letters.save((HERE / entry["file"]).read_bytes())
         self.assert_gets("films/x", content, letters.place)
+        one, other = recipes.random("a part", 1000), recipes.random("another part", 65)
+        self.assert_gets("films/large", one + other + one, letters.place)
+        self.assert_gets("films/twice", (one + other + one) * 2, letters.place)
+
+
+class DeviceTests(Case):
+    """What our own devices write."""
+
+    def test_life(self) -> None:
+        """A large file of many chunks, changed, copied and moved, comes out as a device reads it."""
+        folder = Folder()
+        device = folder.device(options=LARGE)
+        content = noise(70_000)
+        result(device.put("films/x", content))
+        result(device.put("films/x", content[:40_000] + b"changed" + content[40_000:]))
+        result(device.copy("films/x", "copy"))
+        result(device.move("copy", "moved"))
+        result(device.put("small", b"small"))
+        result(device.put("gone", content[::-1]))
+        result(device.remove("gone"))
+        self.keys = ["correct horse battery staple"]
+        place = self.base / "Maildir" / "new"
+        place.mkdir(parents=True)
+        for uid, message in folder.shelf.messages.items():
+            (place / f"{uid}.host").write_bytes(message)
+        for path in ("films/x", "moved", "small"):
+            self.assert_gets(path, result(device.get(path)), place)
+        self.output.unlink()
+        self.assertEqual(self.run_program("gone", place), (1, "There is no file gone.\n"))
 
 
 class ProgramTests(SynchronousTestCase):

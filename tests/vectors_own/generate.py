@@ -35,6 +35,7 @@ def files() -> dict[str, bytes]:
         entries.append(entry)
         messages[entry["file"]] = message
     manifest = {"format": 1, "keys": _keys(), "home": HOME, "messages": entries, "histories": _histories()}
+    manifest["boundaries"] = _boundaries()
     text = json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     return {**messages, "manifest.json": text.encode()}
 
@@ -53,13 +54,23 @@ def _keys() -> dict[str, dict[str, str]]:
     return shown
 
 
+def _boundaries() -> dict[str, Any]:
+    content = recipes.random(recipes.LARGE_LABEL, recipes.LARGE_LENGTH)
+    return {
+        "key": recipes.CHUNK_KEY.hex(),
+        "shake256": recipes.LARGE_LABEL,
+        "length": recipes.LARGE_LENGTH,
+        "ends": independent.boundaries(recipes.CHUNK_KEY, content),
+    }
+
+
 # ---------------------------------------------------------------- good messages
 
 
 def _written() -> list[tuple[dict[str, Any], bytes]]:
     found = []
     for dialect in DIALECTS:
-        chosen = {**recipes.drafts(), "snapshot": recipes.snapshot(dialect)}
+        chosen = {**recipes.drafts(), "snapshot": recipes.snapshot(dialect), **recipes.large()}
         for number, (name, (draft, content)) in enumerate(chosen.items()):
             found.append(_sealed(name, dialect, "main", number, draft, content))
         for name in ("file", "empty", "names"):

@@ -163,3 +163,40 @@ def opened(key: str, text: str) -> bytes:
     decryptor = Cipher(AES128(secret[16:]), CBC(raw[9:25])).decryptor()
     plain = decryptor.update(raw[25:-32]) + decryptor.finalize()
     return plain[: -plain[-1]]
+
+
+# ---------------------------------------------------------------- large files
+
+
+def chunk_content(data: bytes) -> bytes:
+    """A part of a file with the NULs of its chunk (FORMAT 7.1)."""
+    unit = 2 ** max(0, len(bin(len(data))) - 2 - 6)
+    while len(data) % unit:
+        data += b"\0"
+    return data
+
+
+def chunk_name(key: bytes, content: bytes) -> str:
+    """The name of a chunk with this content, padding included."""
+    return base64.urlsafe_b64encode(hmac.new(key, content, "sha256").digest()).decode().rstrip("=")
+
+
+def boundaries(key: bytes, data: bytes) -> list[int]:
+    """The ends of the chunks of a file, found byte by byte."""
+    drawn = hashlib.shake_256(b"ifap-twisted/1/boundaries\0" + key).digest(1040)
+    words = [int.from_bytes(drawn[at : at + 4], "little") for at in range(0, 1024, 4)]
+    ends, start, total = list[int](), 0, 0
+    for place, byte in enumerate(data):
+        length = place - start
+        if length >= 524_288 and (
+            length == 2_097_152 or (not total >> 26 and _chosen(drawn, data[place - 32 : place]))
+        ):
+            ends.append(place)
+            start = place
+        total = (2 * total + words[byte]) % 2**32  # what is older than 32 bytes is shifted out
+    return [*ends, len(data)]
+
+
+def _chosen(drawn: bytes, window: bytes) -> bool:
+    code = Cipher(AES128(drawn[1024:]), CBC(bytes(16))).encryptor().update(window)[16:]
+    return int.from_bytes(code, "big") >> (128 - 13) == 0

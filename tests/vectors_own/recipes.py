@@ -95,6 +95,39 @@ def drafts() -> dict[str, tuple[Draft, bytes]]:
     }
 
 
+CHUNK_KEY = random("chunks", 32)
+"""What the vector ``folder-object`` says."""
+
+
+def large() -> dict[str, tuple[Draft, bytes]]:
+    """A file in three pieces, of which two are equal: its manifest, a manifest of manifests, and their chunks."""
+    parts = (random("a part", 1000), random("another part", 65))
+    names = [independent.chunk_name(CHUNK_KEY, independent.chunk_content(part)) for part in parts]
+    rows = [[names[0], 0, 1000], [names[1], 1000, 65], [names[0], 1065, 1000]]
+    below = independent.canonical({"depth": 0, "pieces": rows, "scheme": 1, "size": 2065, "v": 1})
+    name = independent.chunk_name(CHUNK_KEY, independent.chunk_content(below))
+    twice = [[name, 0, 2065], [name, 2065, 2065]]
+    above = independent.canonical({"depth": 1, "pieces": twice, "scheme": 1, "size": 4130, "v": 1})
+    return {
+        "manifest": (draft("manifest", "films/large", size=2065), below),
+        "manifest-of-manifests": (draft("manifest-of-manifests", "films/twice", size=4130), above),
+        "chunk": _chunk(parts[0]),
+        "chunk-padded": _chunk(parts[1]),
+        "chunk-manifest": _chunk(below),
+    }
+
+
+def _chunk(part: bytes) -> tuple[Draft, bytes]:
+    content = independent.chunk_content(part)
+    name = independent.chunk_name(CHUNK_KEY, content)
+    header = {"path": f"IFAP/chunks/{name}", "vid": name[:22], "writer": "chunks", "clock": {"chunks": 1}}
+    return Draft(home=HOME, modified=0.0, **header), content
+
+
+LARGE_LABEL, LARGE_LENGTH = "a large file", 4_000_000
+"""A content to be cut: so many bytes of SHAKE-256 of this text."""
+
+
 def _path_for(rest: int) -> str:
     """A path that makes the metadata text without padding leave that rest modulo 148."""
     values = {"bytes": 14 if rest else 15, "clock": {ALICE: 1}, "home": HOME, "sha256": "A" * 43, "ts": TIME, "v": 1}

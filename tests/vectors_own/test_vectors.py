@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core import envelope, snapshot
+from ifap_twisted.core.chunking import Chunker
+from ifap_twisted.core.chunks import chunk_key, chunk_name, chunk_path, unpadded
 from ifap_twisted.core.dialects import DIALECTS
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.keys import Key
+from ifap_twisted.core.manifests import Manifest, Piece
 from ifap_twisted.core.metadata import decode
 from ifap_twisted.core.mime import head_end
 from ifap_twisted.core.values import Version
 from ifap_twisted.errors import DataError
 from tests.reference_reader import ReferenceReader
-from tests.vectors_own import generate, independent
+from tests.vectors_own import generate, independent, recipes
 
 MANIFEST: dict[str, Any] = json.loads((generate.HERE / "manifest.json").read_text(encoding="utf-8"))
 ENTRIES: dict[str, dict[str, Any]] = {entry["id"]: entry for entry in MANIFEST["messages"]}
@@ -159,6 +162,48 @@ class ReadingTests(SynchronousTestCase):
             reader.synchronize()
             _, content = opened(entry)
             self.assertEqual(reader.contents(), {entry["metadata"]["fn"]: content}, entry["id"])
+
+
+class LargeTests(SynchronousTestCase):
+    """Files in chunks (FORMAT 7.1)."""
+
+    def chunk_key(self, dialect: str) -> bytes:
+        """As the folder object says it."""
+        return chunk_key(json.loads(opened(ENTRIES[f"{dialect}/folder-object"])[1])["chunks"])
+
+    def test_manifests_and_chunks_belong_together(self) -> None:
+        """Each piece is a chunk of that name and length, and they are what the recipe says."""
+        for dialect in DIALECTS:
+            key = self.chunk_key(dialect)
+            chunks = [opened(ENTRIES[f"{dialect}/{name}"]) for name in ("chunk", "chunk-padded", "chunk-manifest")]
+            there = {version.path: content for version, content in chunks}
+            for path, content in there.items():
+                self.assertEqual(path, chunk_path(chunk_name(key, content)))
+            for name, times in (("manifest", 1), ("manifest-of-manifests", 2)):
+                version, content = opened(ENTRIES[f"{dialect}/{name}"])
+                self.assertTrue(version.chunked)
+                pieces = self.pieces(Manifest.decode(content, size=version.size), there)
+                data = b"".join(unpadded(there[chunk_path(piece.name)], piece.length) for piece in pieces)
+                one, other = recipes.random("a part", 1000), recipes.random("another part", 65)
+                self.assertEqual(data, (one + other + one) * times)
+
+    def pieces(self, manifest: Manifest, there: Mapping[str, bytes]) -> Iterator[Piece]:
+        for piece in manifest.pieces:
+            if manifest.depth == 0:
+                yield piece
+            else:
+                text = there[chunk_path(piece.name)]
+                yield from self.pieces(Manifest.decode(text, size=piece.length, depth=manifest.depth - 1), there)
+
+    def test_boundaries(self) -> None:
+        """A content is cut where the manifest of the vectors says."""
+        told = MANIFEST["boundaries"]
+        content = recipes.random(told["shake256"], told["length"])
+        chunker, ends = Chunker(bytes.fromhex(told["key"])), [0]
+        while ends[-1] < len(content):
+            ends.append(ends[-1] + chunker.cut(memoryview(content)[ends[-1] :]))
+        self.assertEqual(ends[1:], told["ends"])
+        self.assertEqual(bytes.fromhex(told["key"]), self.chunk_key("ifap"))
 
 
 class HistoryTests(SynchronousTestCase):
