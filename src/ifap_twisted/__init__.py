@@ -27,6 +27,9 @@ if TYPE_CHECKING:
         Checkup,
         Finding,
     )
+    from ifap_twisted.core.usage import (
+        Usage,
+    )
     from ifap_twisted.core.values import (
         ABSENT,
         Checked,
@@ -134,6 +137,7 @@ _HOMES = {
     "Secret": "secrecy",
     "Settings": "settings",
     "Status": "core.values",
+    "Usage": "core.usage",
     "Verdict": "core.collection",
     "connect": "service",
     "control_resource": "control.resource",
@@ -216,6 +220,7 @@ __all__ = [
     "Unbound",
     "UnknownVersion",
     "UnsupportedDialect",
+    "Usage",
     "Verdict",
     "VidCollision",
     "WeakPassphrase",

@@ -144,6 +144,15 @@ class VersionTests(CommandLineTestCase):
         self.old = self.stored("a", b"old")
         self.new = self.stored("a", b"newer")
 
+    def test_du(self) -> None:
+        """`du` has the size of the files, what is stored for them, what is shared, and the path; the whole is last."""
+        self.assertEqual(3, self.ifap("du", "nope").status)
+        lines = [line.split() for line in self.ifap("du").out.splitlines()]
+        self.assertEqual(["/a", "/"], [line[-1] for line in lines])
+        self.assertEqual(lines[0][:3], lines[1][:3])
+        (told,) = [json.loads(line) for line in self.ifap("--json", "du", "a").out.splitlines()]
+        self.assertEqual([told["size"], told["stored"], told["shared"]], [int(number) for number in lines[0][:3]])
+
     def test_versions(self) -> None:
         """Newest first, with time, size, writer and marks."""
         self.ifap("rm", "a")

@@ -817,6 +817,21 @@ class FilesystemContract:
         self.assertEqual((found.damaged, found.mended), (0, 0))
 
     @promise
+    async def test_how_much_room_files_take(self) -> None:
+        """Of all that is directly in a directory, and last of all of it; of a file only that."""
+        fs = await self.opened()
+        for path, content in (("d/a", b"1"), ("d/a", b"22"), ("d/e/b", b"333")):
+            await fs.put(path, content)
+        found = await fs.usage("d")
+        self.assertEqual(
+            [("d/a", "file", 2, 3), ("d/e", "directory", 3, 3), ("d", "directory", 5, 6)],
+            [(one.path, one.type, one.size, one.stored) for one in found],
+        )
+        self.assertEqual([found[0]], list(await fs.usage("/d/a")))
+        self.assertEqual(list(await fs.usage()), list(await fs.usage("/")))
+        await self.refused(NotFound, fs.usage("d/c"))
+
+    @promise
     async def test_a_check_of_no_percentage_is_refused(self) -> None:
         """0 to 100."""
         fs = await self.opened()

@@ -16,7 +16,9 @@ from tests.control.scripted import Scripted
 from tests.control.wire import PORT, TOKEN, Node, parse, request
 
 ALL_METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "CONNECT")
-READING = frozenset({"stat", "read", "stream", "get", "list", "versions", "conflicts", "locks", "status", "watch"})
+READING = frozenset(
+    {"stat", "read", "stream", "get", "list", "versions", "conflicts", "locks", "status", "usage", "watch"}
+)
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Origin": "http://evil.example"}
 
 

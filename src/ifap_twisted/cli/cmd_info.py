@@ -18,6 +18,9 @@ async def info(session: Session, *, show_key: bool, show_password: bool, setting
     The flags show what is kept in the basedir instead, without opening the account: the key as the text that ifaplib
     takes, the password of the embedded account, each setting and where it came from.
 
+    The counts are of files and versions; ``bytes`` are those of the files as they are now, ``stored`` what is stored
+    for all versions of them, ``shared`` how much of that is stored once for several (see ifap du).
+
     With --json an object is printed: the Status, and key_fingerprint, counts (files, bytes, ...) and what the
     server tells; with the flags an object with key, password, settings (objects with name, value, source).
 

@@ -70,6 +70,8 @@ async def show_account(session: Session) -> None:
         status = await filesystem.status()
         facts = await session.during("Looking", opening.facts(session, filesystem))
         counted = facts.get("counts") or counts(await session.during("Looking", filesystem.list("/", recursive=True)))
+        whole = (await session.during("Counting", filesystem.usage("/")))[-1]
+    counted = {**counted, "stored": whole.stored, "shared": whole.shared}
     told = {**status.to_json(), **facts, "counts": counted}
     if "key_fingerprint" not in told:
         told["key_fingerprint"] = _fingerprint(session)

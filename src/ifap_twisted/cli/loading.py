@@ -20,6 +20,7 @@ VERBS: Final = (
     "logout",
     "info",
     "ls",
+    "du",
     "put",
     "get",
     "cat",

@@ -1,4 +1,4 @@
-"""Tables of entries and locks for people."""
+"""Tables of entries, sizes and locks for people."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ifap_twisted.cli.printing import Console, table
 from ifap_twisted.cli.times import local_time
+from ifap_twisted.core.usage import Usage
 from ifap_twisted.core.values import Entry, Lock
 
 
@@ -25,6 +26,19 @@ def _version(entry: Entry) -> tuple[str, ...]:
     marks = [word for word, holds in told if holds]
     size = "-" if entry.type == "directory" else str(entry.size)
     return entry.version, local_time(entry.modified), size, entry.writer or "-", " ".join(marks)
+
+
+def show_usage(console: Console, found: Sequence[Usage]) -> None:
+    """One line for each, the whole last."""
+    if console.json:
+        for usage in found:
+            console.object(usage.to_json())
+        return
+    rows = [(str(one.size), str(one.stored), str(one.shared), f"/{one.path}") for one in found]
+    for line in table(rows, right=(0, 1, 2)):
+        console.line(line)
+    if not found[-1].complete:
+        console.warning("Lists of chunks could not be read: more is stored than this. See 'ifap check'.")
 
 
 def show_locks(console: Console, locks: Sequence[Lock]) -> None:

@@ -23,6 +23,7 @@ from ifap_twisted.control.pouring import Pouring
 from ifap_twisted.control.problems import RequestProblem
 from ifap_twisted.control.timers import stop_calls
 from ifap_twisted.core import limits
+from ifap_twisted.core.usage import Usage
 from ifap_twisted.core.values import JSON, Entry
 from ifap_twisted.errors import IFAPError
 
@@ -62,6 +63,11 @@ def entries_answer(entries: Sequence[Entry]) -> Answer:
     if len(entries) <= limits.LIST_PIECE:
         return json_answer({"entries": [entry.to_json() for entry in entries]})
     return Answer(headers={"Content-Type": "application/json"}, body=pieces_of('{"entries":[', entries, "]}"))
+
+
+def usage_answer(found: Sequence[Usage]) -> Answer:
+    """``{"usage": [Usage…]}``, turned into JSON while it is sent."""
+    return Answer(headers={"Content-Type": "application/json"}, body=pieces_of('{"usage":[', found, "]}"))
 
 
 class HasJson(Protocol):

@@ -26,6 +26,7 @@ from ifap_twisted.control.client_values import (
     number_from,
     parse_json,
     status_from,
+    usage_from,
 )
 from ifap_twisted.control.paths import encode_path
 from ifap_twisted.control.problems import error_of
@@ -33,6 +34,7 @@ from ifap_twisted.control.schemas import ABSENT_WORD
 from ifap_twisted.core import limits, paths
 from ifap_twisted.core.collection import Collection
 from ifap_twisted.core.findings import Checkup
+from ifap_twisted.core.usage import Usage
 from ifap_twisted.core.values import ABSENT, JSON, Entry, Expect, Lock, Notice, Record, Status
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import IFAPError, InvalidPath, IsADirectory, NotFound, ProtocolViolation
@@ -293,6 +295,13 @@ class HttpFilesystem:
     def conflicts(self, path: RemotePath | None = None) -> Deferred[Sequence[Entry]]:
         """All heads of all files in conflict."""
         return self._entries("/v1/conflicts", "", _query(path=None if path is None else _text(path)))
+
+    @deferred
+    async def usage(self, path: RemotePath = "/") -> Sequence[Usage]:
+        """How much room files take."""
+        await self._settled_batch()
+        question = Question(method="GET", path="/v1/usage/" + encode_path(_text(path)))
+        return usage_from(await self._link.ask(question))
 
     @deferred
     async def locks(self, path: RemotePath | None = None) -> Sequence[Lock]:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ifap_twisted.core.collection import Collection, Verdict
 from ifap_twisted.core.findings import Checkup
+from ifap_twisted.core.usage import Usage
 from ifap_twisted.core.values import JSON, Checked, Entry, Event, Lock, Notice, Status
 from ifap_twisted.errors import ProtocolViolation
 
@@ -39,6 +40,11 @@ def entries_from(found: JSON) -> list[Entry]:
 def lock_from(found: JSON) -> Lock:
     """A Lock of the node."""
     return _understood(Lock.from_json, found)
+
+
+def usage_from(found: JSON) -> list[Usage]:
+    """``{"usage": [Usage…]}``."""
+    return _understood(lambda value: [Usage.from_json(one) for one in value["usage"]], found)
 
 
 def locks_from(found: JSON) -> list[Lock]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from twisted.internet.defer import Deferred
 
-from ifap_twisted.control.answers import Answer, entries_answer, entry_answer, json_answer
+from ifap_twisted.control.answers import Answer, entries_answer, entry_answer, json_answer, usage_answer
 from ifap_twisted.control.call import Call
 from ifap_twisted.control.routes import Route
 from ifap_twisted.core.values import JSON, Entry
@@ -36,6 +36,10 @@ class Folder:
     async def versions(self, call: Call) -> Answer:
         """``GET /v1/versions/PATH``."""
         return entries_answer(await self._filesystem.versions(call.path or "/"))
+
+    async def usage(self, call: Call) -> Answer:
+        """``GET /v1/usage/PATH``."""
+        return usage_answer(await self._filesystem.usage(call.path or "/"))
 
     async def conflicts(self, call: Call) -> Answer:
         """``GET /v1/conflicts``."""

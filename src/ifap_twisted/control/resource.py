@@ -93,6 +93,7 @@ def _folder_actions(folder: Folder) -> dict[str, Action]:
     return {
         "list": lambda call, _route: folder.list(call),
         "versions": lambda call, _route: folder.versions(call),
+        "usage": lambda call, _route: folder.usage(call),
         "conflicts": lambda call, _route: folder.conflicts(call),
         "locks": lambda call, _route: folder.locks(call),
         "lock": folder.lock,

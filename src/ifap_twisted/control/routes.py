@@ -173,6 +173,13 @@ ROUTES: Final[tuple[Route, ...]] = (
         answers={200: "Entries"},
     ),
     Route(
+        name="usage",
+        methods=("GET",),
+        url="/v1/usage/{path}",
+        summary="How much room all that is directly in a directory takes, and last all of it; of a file only that.",
+        answers={200: "Usages"},
+    ),
+    Route(
         name="conflicts",
         methods=("GET",),
         url="/v1/conflicts",

@@ -123,6 +123,19 @@ OBJECTS: Final[Mapping[str, Schema]] = {
         }
     ),
     "Entries": _object({"entries": {"type": "array", "items": {"$ref": "#/components/schemas/Entry"}}}),
+    "Usage": _object(
+        {
+            "path": TEXT,
+            "type": {"enum": ["file", "directory"]},
+            "files": _COUNT,
+            "versions": _COUNT,
+            "size": _COUNT,
+            "stored": _COUNT,
+            "shared": _COUNT,
+            "complete": BOOLEAN,
+        }
+    ),
+    "Usages": _object({"usage": {"type": "array", "items": {"$ref": "#/components/schemas/Usage"}}}),
     "Lock": _object(
         {
             "path": TEXT,

@@ -14,9 +14,10 @@ from zope.interface import implementer
 from ifap_twisted.core import limits, paths
 from ifap_twisted.core.collection import Collection
 from ifap_twisted.core.findings import Checkup
+from ifap_twisted.core.usage import Usage
 from ifap_twisted.core.values import Entry, Event, Expect, Lock, Notice, Record, Status
 from ifap_twisted.deferreds import deferred
-from ifap_twisted.errors import Unavailable
+from ifap_twisted.errors import NotFound, Unavailable
 from ifap_twisted.filesystem import conflicts, keeping, removal, renaming, showing
 from ifap_twisted.filesystem.batches import Batch, present_batch
 from ifap_twisted.filesystem.binding import Binding
@@ -81,6 +82,7 @@ class Filesystem:
         unfinished = _none_unfinished if recovery is None else recovery.paths
         naming = Naming(desk.view)
         manifests = ManifestReading(desk, naming)
+        self._manifests = manifests
         surveyor = Surveyor(desk, manifests, clock=clock, unfinished=unfinished)
         self._collector = Collector(desk, surveyor, self._snapshots.renew)
         self._lasting = Lasting(self._snapshots.note_write)
@@ -279,6 +281,16 @@ class Filesystem:
         """All versions of a path, newest first."""
         await self._up_to_date()
         return showing.versions(self.desk, paths.clean(path))
+
+    @deferred
+    async def usage(self, path: RemotePath = "/") -> Sequence[Usage]:
+        """How much room files take."""
+        await self._up_to_date()
+        name = paths.clean(path)
+        found = await self._manifests.usage(self.desk.view.index.histories(), name)
+        if not found:
+            raise NotFound(f"There is no file or directory /{name}.", path=name)
+        return found
 
     @deferred
     async def conflicts(self, path: RemotePath | None = None) -> Sequence[Entry]:

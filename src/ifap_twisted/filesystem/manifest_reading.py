@@ -15,8 +15,9 @@ from ifap_twisted.core.chunks import CHUNKS, chunk_path, is_chunk_name
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.manifests import Manifest
 from ifap_twisted.core.references import Loss, Losses, Part, Row, named, parts
+from ifap_twisted.core.usage import Usage, measured
 from ifap_twisted.core.values import Notice, Version
-from ifap_twisted.deferreds import deferred, settled
+from ifap_twisted.deferreds import Slots, deferred, settled
 from ifap_twisted.errors import (
     ChunkLost,
     DataError,
@@ -72,6 +73,22 @@ class References:
         return (Notice(code="chunks-kept", text=text),)
 
 
+class _Read(NamedTuple):
+    """What was read.
+
+    :ivar tops: the versions with manifests; ``rows`` these, as far as they can be read.
+    :ivar chunks: the paths of all chunks.
+    :ivar below: the manifests that these name; None: it cannot be read.
+    :ivar obstacles: why it cannot be told what is needed.
+    """
+
+    tops: Sequence[Placed]
+    chunks: Sequence[str]
+    rows: Mapping[_Top, Row]
+    below: Mapping[Part, Row | None]
+    obstacles: Sequence[str]
+
+
 class ManifestReading:
     """Reads the manifests of one folder."""
 
@@ -82,44 +99,48 @@ class ManifestReading:
         self._below: dict[Part, Row] = {}
         self._late: Sequence[Placed] = ()
         self._unseen: set[Part] = set()
+        self._turn = Slots(1)
 
     async def look(self, histories: Mapping[str, History]) -> References:
         """What these histories need, and what was set aside or waits to be sent.
 
         :raises Renumbered: they speak of numbers that mean nothing any more.
         """
-        view = self._desk.view
-        late = [Placed(version, (uid,)) for uid, version in view.late.items()]
+        async with self._turn:
+            read = await self._read(histories)
+        if read is None:
+            return References()
+        view, unseen = self._desk.view, frozenset(self._unseen)
+        damaged = view.damage.keys()
+        bad = view.unusable.keys() | view.rejected.keys()
+        found = await self._desk.worker(lambda: _references(histories, read, unseen, damaged, bad))
+        view.holed = _uids(found.lost)
+        return found
+
+    async def usage(self, histories: Mapping[str, History], root: str) -> list[Usage]:
+        """How much room the files of these histories take that are at a path or below it.
+
+        :raises Renumbered: as :meth:`look`.
+        """
+        async with self._turn:
+            read = await self._read(histories)
+        rows = {} if read is None else read.rows
+        below = {} if read is None else read.below
+        return await self._desk.worker(lambda: measured(histories, root, lambda one: rows.get(_top(one)), below))
+
+    async def _read(self, histories: Mapping[str, History]) -> _Read | None:
+        """All manifests; None where there are none, and no chunks."""
+        late = [Placed(version, (uid,)) for uid, version in self._desk.view.late.items()]
         tops, chunks, odd = await self._desk.worker(lambda: _sorted_out(histories))
         set_aside = [one for one in late if one.version.chunked]
         if not (tops or chunks or set_aside):
-            return References()
+            return None
         self._late = late
         self._unseen = set()
         obstacles = [*self._obstacles(), *odd]
         rows = await self._read_tops([*tops, *set_aside], obstacles)
         below = await self._read_below(rows.values(), obstacles)
-        damaged = view.damage.keys()
-        bad = view.unusable.keys() | view.rejected.keys()
-
-        def work() -> References:
-            whole = _whole(histories, chunks, damaged)
-            needed = named([*rows.values(), *(row for row in below.values() if row is not None)])
-            unneeded = (
-                None if obstacles else frozenset(path for path in chunks if path.removeprefix(CHUNKS) not in needed)
-            )
-            readable = {part: NOTHING if part in self._unseen else row for part, row in below.items()}
-            return References(
-                unneeded,
-                why="".join(obstacles[:1]),
-                lost=tuple(_lost(tops, rows, Losses(readable, whole))),
-                missing=frozenset(needed - whole),
-                doubtful=_uids(_lost(tops, rows, Losses(below, _whole(histories, chunks, bad)))),
-            )
-
-        found = await self._desk.worker(work)
-        view.holed = _uids(found.lost)
-        return found
+        return _Read(tops, chunks, rows, below, obstacles)
 
     def _obstacles(self) -> list[str]:
         """What may be, or bring, a manifest that cannot be read."""
@@ -234,6 +255,32 @@ def _sorted_out(histories: Mapping[str, History]) -> tuple[list[Placed], list[st
             elif placed.version.chunked:
                 tops.append(placed)
     return tops, chunks, odd
+
+
+def _references(
+    histories: Mapping[str, History],
+    read: _Read,
+    unseen: Collection[Part],
+    damaged: Collection[int],
+    bad: Collection[int],
+) -> References:
+    """What follows from all manifests.
+
+    :param unseen: what cannot be read now.
+    :param damaged: the UIDs of messages that are damaged; ``bad`` also of those that could not be read the last time.
+    """
+    whole = _whole(histories, read.chunks, damaged)
+    needed = named([*read.rows.values(), *(row for row in read.below.values() if row is not None)])
+    unneeded = frozenset(path for path in read.chunks if path.removeprefix(CHUNKS) not in needed)
+    readable = {part: NOTHING if part in unseen else row for part, row in read.below.items()}
+    doubtful = Losses(read.below, _whole(histories, read.chunks, bad))
+    return References(
+        unneeded=None if read.obstacles else unneeded,
+        why="".join(read.obstacles[:1]),
+        lost=tuple(_lost(read.tops, read.rows, Losses(readable, whole))),
+        missing=frozenset(needed - whole),
+        doubtful=_uids(_lost(read.tops, read.rows, doubtful)),
+    )
 
 
 def _whole(histories: Mapping[str, History], chunks: Iterable[str], bad: Collection[int]) -> set[str]:

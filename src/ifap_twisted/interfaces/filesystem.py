@@ -11,6 +11,7 @@ from zope.interface import Interface
 
 from ifap_twisted.core.collection import Collection
 from ifap_twisted.core.findings import Checkup
+from ifap_twisted.core.usage import Usage
 from ifap_twisted.core.values import Entry, Event, Expect, Lock, Record, Status
 from ifap_twisted.interfaces.blocks import IBatch, ILeasing, IOpening, IStream
 
@@ -140,6 +141,15 @@ class IFilesystem(Interface):
         """All versions of a path that are there, tombstones included, newest first.
 
         :raises NotFound:
+        """
+
+    def usage(path: RemotePath = "/") -> Deferred[Sequence[Usage]]:
+        """How much room files take: of all that is directly in a directory, by name, and last of all of it.
+
+        Of a file only that. What was removed counts as long as versions of it are there. The first time in the life of
+        a process the lists of chunks of all large files are read for it.
+
+        :raises NotFound: there is nothing at that path, and no version of it.
         """
 
     def keep(path: RemotePath, count: int, *, expect: Expect = None) -> Deferred[Entry]:

@@ -16,6 +16,7 @@ from zope.interface import implementer
 from ifap_twisted.core.collection import Collection
 from ifap_twisted.core.findings import Checkup
 from ifap_twisted.core.limits import CONNECT_SECONDS, LEASE_SECONDS
+from ifap_twisted.core.usage import Usage
 from ifap_twisted.core.values import Entry, Expect, Lock, Record, Status
 from ifap_twisted.deferreds import deferred, within
 from ifap_twisted.errors import IFAPError, StoreError, TimedOut, Unavailable
@@ -288,6 +289,11 @@ class Standby:
     def unlock(self, *args: Any, **kwargs: Any) -> Deferred[Lock]:
         """End the lock on a path."""
         work: Deferred[Lock] = self._call("unlock", args, kwargs)
+        return work
+
+    def usage(self, *args: Any, **kwargs: Any) -> Deferred[Sequence[Usage]]:
+        """How much room files take."""
+        work: Deferred[Sequence[Usage]] = self._call("usage", args, kwargs)
         return work
 
     def locks(self, *args: Any, **kwargs: Any) -> Deferred[Sequence[Lock]]:
