@@ -15,6 +15,7 @@ from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.naming import Naming
 from ifap_twisted.store.memory import MemoryStore
 from tests.filesystem.folders import result
+from tests.filesystem.uploads import written_blindly
 
 
 class CountingStore(MemoryStore):
@@ -87,9 +88,7 @@ class Chunked:
         if size is None:
             assert isinstance(manifest, Manifest)
             size = manifest.size
-        writer = self.filesystem.desk.writer
-        writing = Deferred.fromCoroutine(writer.write(path, content, Change(size=size)))
-        return str(result(writing).version.vid)
+        return written_blindly(self.filesystem, path, content, Change(size=size)).version.vid
 
     def tombstone(self, path: str) -> None:
         """Store a removal of anything, a chunk too."""

@@ -14,6 +14,7 @@ from ifap_twisted.filesystem.drafting import Change
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.naming import Naming
 from tests.filesystem.folders import KEY, Folder, result
+from tests.filesystem.uploads import written_blindly
 
 
 class LargeFiles:
@@ -55,9 +56,7 @@ class LargeFiles:
     def file(self, path: str, pieces: Sequence[Piece], depth: int = 0, **change: Any) -> str:
         """Add a version of a file; its id."""
         manifest = Manifest(tuple(pieces), depth)
-        writing = self.fs.desk.writer.write(path, manifest.encode(), Change(size=manifest.size, **change))
-        vid: str = result(Deferred.fromCoroutine(writing)).version.vid
-        return vid
+        return written_blindly(self.fs, path, manifest.encode(), Change(size=manifest.size, **change)).version.vid
 
     def put(self, path: str, *contents: bytes) -> str:
         """Add chunks and a version of a file of them; its id."""

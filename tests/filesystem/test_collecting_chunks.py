@@ -21,6 +21,7 @@ from ifap_twisted.filesystem.filesystem import Filesystem
 from tests.filesystem.folders import result
 from tests.filesystem.large import LargeFiles
 from tests.filesystem.test_collecting import KEEP_ONE, CollectingCase
+from tests.filesystem.uploads import written_blindly
 from tests.messages import mail
 
 
@@ -312,8 +313,7 @@ class UnknownTests(ChunkCase):
 
     def test_a_manifest_that_is_no_manifest(self) -> None:
         """A body that is sound and says nothing."""
-        writing = self.fs.desk.writer.write("a", b"{}", Change(size=5_000_000))
-        result(Deferred.fromCoroutine(writing))
+        written_blindly(self.fs, "a", b"{}", Change(size=5_000_000))
         self.assert_kept("/a")
 
     def test_a_damaged_lower_manifest(self) -> None:

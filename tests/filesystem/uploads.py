@@ -6,19 +6,39 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from random import Random
 
+from twisted.internet.defer import Deferred
+
 from ifap_twisted.core import envelope
 from ifap_twisted.core.chunks import CHUNKS
 from ifap_twisted.core.cutting import Cutting
 from ifap_twisted.core.dialects import IFAP
+from ifap_twisted.core.history import Placed
 from ifap_twisted.core.manifests import Manifest
 from ifap_twisted.core.values import Version
 from ifap_twisted.filesystem.desk import Options
-from tests.filesystem.folders import KEY, Folder
+from ifap_twisted.filesystem.drafting import Change
+from ifap_twisted.filesystem.filesystem import Filesystem
+from tests.filesystem.folders import KEY, Folder, result
 
 CUTTING = Cutting(least=64, most=512, bits=7)
 """Chunks of about 200 bytes."""
 THRESHOLD = 2000
 LARGE = Options(chunk_threshold=THRESHOLD, cutting=CUTTING)
+
+
+def written_blindly(filesystem: Filesystem, path: str, content: bytes, change: Change) -> Placed:
+    """Write what may be no manifest, or one whose chunks are not there: as a device does that looks after nothing."""
+    writer = filesystem.desk.writer
+    look, writer.look = writer.look, _nothing
+    try:
+        placed: Placed = result(Deferred.fromCoroutine(writer.write(path, content, change)))
+    finally:
+        writer.look = look
+    return placed
+
+
+async def _nothing(content: bytes, size: int, path: str) -> None:
+    """Look at nothing."""
 
 
 def noise(length: int, seed: int = 0) -> bytes:
@@ -41,9 +61,8 @@ def messages(folder: Folder) -> Iterator[tuple[int, Version, bytes]]:
 
 def chunks(folder: Folder) -> Counter[str]:
     """The names of the chunks in a folder, with how many copies there are of each."""
-    return Counter(
-        version.path.removeprefix(CHUNKS) for _uid, version, _ in messages(folder) if version.path.startswith(CHUNKS)
-    )
+    found = (envelope.read_header(one, dialect=IFAP, keys=(KEY,), home=None) for one in folder.shelf.messages.values())
+    return Counter(version.path.removeprefix(CHUNKS) for version in found if version.path.startswith(CHUNKS))
 
 
 def assembled(folder: Folder, path: str) -> bytes:

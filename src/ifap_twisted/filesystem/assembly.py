@@ -21,6 +21,7 @@ from ifap_twisted.filesystem.naming import Naming
 from ifap_twisted.filesystem.objects import Objects
 from ifap_twisted.filesystem.reading import Reader
 from ifap_twisted.filesystem.recovery import Place
+from ifap_twisted.filesystem.second_look import SecondLook
 from ifap_twisted.filesystem.sending import Sending
 from ifap_twisted.filesystem.surroundings import Surroundings
 from ifap_twisted.filesystem.view import View
@@ -56,27 +57,30 @@ def make_desk(
     writer = _writer(view, options, surroundings, watchers, journal, place)
     locking = Locking(view, writer, book, random=surroundings.random, holder=options.holder)
     writer.guard = locking
-    places = ChunkPlaces(view, objects)
+    naming = Naming(view)
+    chunks_read = ChunkReader(naming, view, reader, surroundings.worker)
+    chunks = ChunkWriter(
+        view,
+        ChunkPlaces(view, objects),
+        writer.drafting,
+        writer.sending,
+        naming,
+        cutting=options.cutting,
+        worker=surroundings.worker,
+    )
+    writer.look = SecondLook(view, chunks_read, chunks, writer.drafting.slices).look
     return Desk(
         view=view,
         book=book,
         locking=locking,
         reader=reader,
-        chunks_read=ChunkReader(Naming(view), view, reader, surroundings.worker),
+        chunks_read=chunks_read,
         writer=writer,
         budget=Budget(limits.FILES_IN_FLIGHT * options.held),
         worker=surroundings.worker,
         options=options,
         objects=objects,
-        chunks=ChunkWriter(
-            view,
-            places,
-            writer.drafting,
-            writer.sending,
-            Naming(view),
-            cutting=options.cutting,
-            worker=surroundings.worker,
-        ),
+        chunks=chunks,
     )
 
 

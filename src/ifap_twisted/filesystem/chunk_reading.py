@@ -79,6 +79,10 @@ class ChunkReader:
         assert isinstance(found, bytes)
         return found
 
+    async def stored(self, name: str) -> bytes:
+        """What lies in the folder of a chunk, padding and all, whatever was read before; raises as :meth:`content`."""
+        return await self._read(name, padded_length(limits.CHUNK_MOST))
+
     async def manifest(self, piece: Piece, depth: int) -> Manifest:
         """A piece of a manifest of manifests; raises what :meth:`content` raises.
 

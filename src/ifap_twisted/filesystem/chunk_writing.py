@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from ifap_twisted.core import capacity, limits
 from ifap_twisted.core.chunks import chunk_name, padded_length
 from ifap_twisted.core.cutting import Cutting
-from ifap_twisted.core.values import Sealed
 from ifap_twisted.deferreds import Waiters
 from ifap_twisted.errors import TooLarge
 from ifap_twisted.filesystem.chunk_places import ChunkPlaces
@@ -96,13 +95,10 @@ class ChunkWriter:
         try:
             sealed = await self._drafting.sealed_chunk(name, content)
             del content
-            await self._send(sealed)
+            await self._sending.stored(sealed, None)
         finally:
             del self._storing[name]
             storing.tell()
-
-    async def _send(self, sealed: Sealed) -> None:
-        await self._sending.stored(sealed, None)
 
 
 def _chunker(key: bytes, cutting: Cutting) -> Chunker:

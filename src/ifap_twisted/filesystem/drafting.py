@@ -53,6 +53,7 @@ class Drafting:
 
     :param keep: how many versions a file keeps when nobody said otherwise.
     :param compat: refuse what the reference programs would not see (FORMAT 1.6).
+    :ivar slices: gives the reactor its turn between many small works.
     :ivar unseen: paths written that the reference programs do not see.
     """
 
@@ -78,12 +79,12 @@ class Drafting:
         self._backlog = backlog
         self._keep = keep
         self._compat = compat
-        self._slices = Slices(clock)
+        self.slices = Slices(clock)
         self.unseen: set[str] = set()
 
     def stop(self) -> None:
         """Leave nothing behind, once nobody asks any more."""
-        self._slices.stop()
+        self.slices.stop()
 
     def new_vid(self) -> str:
         """A version's id (:func:`new_vid`)."""
@@ -199,7 +200,7 @@ class Drafting:
         now = date_by(self._clock)
         work = partial(envelope.seal, draft, content, dialect=self._view.dialect, key=key, now=now, random=self.random)
         if len(content) <= limits.INLINE_BYTES:
-            await self._slices.next()
+            await self.slices.next()
             sealed = work()
         else:
             sealed = await self._worker(work)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
+from typing import TypeAlias
 
 from ifap_twisted.core import envelope, planning
 from ifap_twisted.core.copies import same_version
@@ -19,9 +20,15 @@ from ifap_twisted.filesystem.view import View
 from ifap_twisted.interfaces import IWriterIdentity
 from ifap_twisted.workers import Worker
 
+LookAt: TypeAlias = Callable[[bytes, int, str], Awaitable[None]]
+"""Sees to it that the chunks of a manifest are there: its content, the size of the file, and its path."""
+
 
 class Finishing:
-    """Finishes what waits, one message at a time."""
+    """Finishes what waits, one message at a time.
+
+    :param look: at what a manifest names.
+    """
 
     def __init__(
         self,
@@ -32,6 +39,7 @@ class Finishing:
         underway: Underway,
         identity: IWriterIdentity,
         worker: Worker,
+        look: LookAt,
     ) -> None:
         self._view = view
         self._drafting = drafting
@@ -40,6 +48,7 @@ class Finishing:
         self._underway = underway
         self._identity = identity
         self._worker = worker
+        self._look_at = look
 
     async def finish(self, sealed: Sealed, terms: Terms, ended: Callable[[Placed | None], None]) -> None:
         """Find a message, or send it again as it is.
@@ -63,12 +72,25 @@ class Finishing:
         if placed is None and await self._seals_anew(sealed, terms):
             return None
         if placed is None and not self._is_doubtful(sealed.version, terms):
+            await self._look(sealed)
             placed = (await self._sending.stored(sealed, None))[0]
         if placed is None or await is_outlived(self._view, placed):
             await self._number_anew(sealed, terms)
             return None
+        await self._look(sealed)
         self._view.index.acknowledge(placed.version)
         return placed
+
+    async def _look(self, sealed: Sealed) -> None:
+        """Of a large file nothing is sent, or told as done, while a chunk is not there (FORMAT 7.2).
+
+        :raises ChunkLost:
+        """
+        version, view = sealed.version, self._view
+        if version.chunked:
+            reading = partial(envelope.read_message, dialect=view.dialect, keys=view.keys, home=view.home)
+            content = (await self._worker(lambda: reading(sealed.message)))[1]
+            await self._look_at(content, version.size, version.path)
 
     def _sealed_by_others(self, sealed: Sealed) -> Placed | None:
         """The same version, sealed anew since by whoever changed the key (FORMAT 8.5).

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from twisted.internet.defer import CancelledError, Deferred
 
 from ifap_twisted.core import paths, planning
+from ifap_twisted.core.manifests import Manifest
 from ifap_twisted.core.values import Entry, Expect, Sealed
-from ifap_twisted.errors import Unavailable
+from ifap_twisted.errors import IncompleteSource, Unavailable
 from ifap_twisted.filesystem.batches import Batch
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.drafting import Change
@@ -19,6 +20,7 @@ from ifap_twisted.filesystem.equality import equal_entry
 from ifap_twisted.filesystem.lasting import Lasting, closed_error
 from ifap_twisted.filesystem.sources import Input, check_size, known_size
 from ifap_twisted.filesystem.uploading import Upload
+from ifap_twisted.filesystem.writing import Mend
 from ifap_twisted.interfaces import RemotePath, Source
 
 
@@ -73,7 +75,7 @@ class Putting:
         held = length if length is not None and length <= options.whole else options.held
         await desk.budget.acquire(held)
         try:
-            content, change = await self._content(length)
+            content, change, mend = await self._content(length)
             if self.unless_equal and (there := await self._equal(content, change)) is not None:
                 return there
             placed = await desk.writer.write(
@@ -84,6 +86,7 @@ class Putting:
                 check=self._check,
                 sent=self._sent,
                 queue=self.queue and change.size is None,
+                mend=mend,
             )
         finally:
             desk.budget.release(held)
@@ -106,10 +109,10 @@ class Putting:
         if self.batch is not None and self.early is not None:
             self.batch.sent(self.early, sealed)
 
-    async def _content(self, length: int | None) -> tuple[bytes, Change]:
+    async def _content(self, length: int | None) -> tuple[bytes, Change, Mend | None]:
         """Read the source; a stream that has not ended when the filesystem is closed is given up."""
         if isinstance(self.data, bytes) and self.size is None and len(self.data) <= self.desk.options.whole:
-            return self.data, self.change
+            return self.data, self.change, None
         if self.lasting.closed and known_size(self.data, None) is None:
             raise closed_error(self.name)
         gathering = Deferred.fromCoroutine(self._gathered(length))
@@ -123,20 +126,32 @@ class Putting:
         finally:
             self.lasting.streams.discard(gathering)
 
-    async def _gathered(self, length: int | None) -> tuple[bytes, Change]:
-        """The content of the message that is to be written, and what that says: of a large file its manifest."""
+    async def _gathered(self, length: int | None) -> tuple[bytes, Change, Mend | None]:
+        """The content of the message that is to be written, and what that says: of a large file its manifest.
+
+        And what stores its chunks once more.
+        """
         options = self.desk.options
         source = Input(self.data, size=self.size, limit=options.largest, path=self.name, worker=self.desk.worker)
         if length is None or length <= options.whole or not options.chunk_threshold:
             content = await source.small(options.whole)
             if content is not None:
-                return content, self.change
+                return content, self.change, None
         if self.queue and not await self.desk.writer.looks_fresh():
             raise Unavailable(
                 "The mail server is away, and a large file cannot wait in the journal: put it when the server is back.",
                 path=self.name,
             )
+        manifest = await self._uploaded(source)
+
+        async def mend() -> bool:
+            try:
+                return await source.again() and await self._uploaded(source) == manifest
+            except (IncompleteSource, OSError, ValueError):  # it is not there any more as it was
+                return False
+
+        return manifest.encode(), replace(self.change, size=manifest.size), mend
+
+    async def _uploaded(self, source: Input) -> Manifest:
         with self.desk.writer.underway:
-            upload = Upload(self.desk.chunks, self.desk.worker, self.name)
-            manifest = await upload.run(source.pieces())
-        return manifest.encode(), replace(self.change, size=manifest.size)
+            return await Upload(self.desk.chunks, self.desk.worker, self.name).run(source.pieces())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -12,11 +13,13 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ifap_twisted.core import envelope, limits, paths
+from ifap_twisted.core.chunks import CHUNKS
 from ifap_twisted.core.frozen import Frozen
 from ifap_twisted.core.history import Placed
 from ifap_twisted.core.revocations import NOTICES
 from ifap_twisted.core.values import Expect, Sealed
 from ifap_twisted.errors import (
+    ChunkLost,
     Damaged,
     DataError,
     IFAPError,
@@ -50,6 +53,9 @@ NOT_STORED = (CancelledError, Damaged, QuotaExceeded, ReadOnly, Refused, Throttl
 
 AWAY = (OutcomeUnknown, TimedOut, Unavailable)
 """The server cannot be asked now, or says that it shall not be: what was accepted waits for it."""
+
+
+Look: TypeAlias = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,29 +102,41 @@ class Sending:
         self.failing = 0
 
     async def journalled(
-        self, sealed: Sealed, sent: Callable[[Sealed], None] | None, terms: Terms
+        self, sealed: Sealed, sent: Callable[[Sealed], None] | None, terms: Terms, look: Look | None = None
     ) -> tuple[Placed, bool]:
         """As :meth:`stored`; the message is kept until it is known what became of it. No snapshot is worth it (P8).
 
         While the server is away, what may be queued is accepted: it is placed beyond all that is there.
+
+        :param look: sees to it, once the message is there, that what it names is there too (FORMAT 7.2). What it raises
+            as :class:`ChunkLost` is raised, and the message is kept still; otherwise it is kept and looked after later.
         """
         journal = self._journal
         if journal is None or paths.is_reserved(sealed.version.path):
-            return await self.stored(sealed, sent)
+            stored = await self.stored(sealed, sent)
+            await self._looked(sealed, look)
+            return stored
         frozen = await self._kept(journal, sealed, terms)
         with self._backlog.under_way(frozen):
-            return await self._sent(journal, frozen, sealed, sent, terms)
+            stored = await self._sent(frozen, sealed, sent, terms)
+            if stored[0].places[0] < BEYOND:
+                try:
+                    await self._looked(sealed, look)
+                except OutcomeUnknown:
+                    self._waits(frozen, sealed)
+                    raise
+                journal.settle(frozen)
+            return stored
 
     async def _sent(
         self,
-        journal: IJournal,
         frozen: Frozen,
         sealed: Sealed,
         sent: Callable[[Sealed], None] | None,
         terms: Terms,
     ) -> tuple[Placed, bool]:
         try:
-            stored = await self.stored(sealed, sent)
+            return await self.stored(sealed, sent)
         except NOT_STORED as error:
             if terms.queue and isinstance(error, AWAY):
                 return self._waits(frozen, sealed), False
@@ -129,8 +147,23 @@ class Sending:
             if terms.queue and isinstance(error, AWAY):
                 return waiting, False
             raise
-        journal.settle(frozen)
-        return stored
+
+    async def _looked(self, sealed: Sealed, look: Look | None) -> None:
+        """See to it that what a message names is there, now that the message is.
+
+        :raises ChunkLost: something is not. :raises OutcomeUnknown: that cannot be told now.
+        """
+        if look is None:
+            return
+        try:
+            await look()
+        except ChunkLost:
+            raise
+        except Exception as error:
+            raise OutcomeUnknown(
+                f"The file was stored; whether all its parts are there could not be seen: {error}",
+                path=sealed.version.path,
+            ) from error
 
     async def replaced(self, earlier: Sealed, sealed: Sealed, terms: Terms) -> None:
         """Keep another message for later in the place of one that is kept, and that will not be sent again.
@@ -227,7 +260,8 @@ class Sending:
         except Exception as error:
             if not sent_before and isinstance(error, NOT_STORED):
                 raise
-            await self.take_another_name()
+            if not sealed.version.path.startswith(CHUNKS):  # nobody descends from those
+                await self.take_another_name()
             if (
                 sent_before
                 and isinstance(error, (*NOT_STORED, StoreError))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import stat
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
@@ -52,6 +51,7 @@ class Input:
         self._worker = worker
         self._held: list[bytes | memoryview] = []
         self._came = 0
+        self._start: int | None = None
         self._pieces = self._read()
 
     async def small(self, most: int) -> bytes | None:
@@ -71,6 +71,17 @@ class Input:
                 return None
         return b"".join(self._held)
 
+    async def again(self) -> bool:
+        """Begin anew where that can be done: not with a stream."""
+        source = self._source
+        if self._start is None and not isinstance(source, bytes | memoryview):
+            return False
+        if self._start is not None:
+            file, start = cast("IO[bytes]", source), self._start
+            await self._worker(lambda: file.seek(start))
+        self._came, self._held, self._pieces = 0, [], self._read()
+        return True
+
     async def pieces(self) -> AsyncIterator[bytes | memoryview]:
         """All of it, a few bytes at a time, once.
 
@@ -85,7 +96,7 @@ class Input:
             yield piece
 
     async def _read(self) -> AsyncIterator[bytes | memoryview]:
-        before = await self._stat()
+        before = await self._begin()
         async for piece in _pieces(self._source, self._worker):
             self._count(len(piece))
             for start in range(0, len(piece), PIECE):
@@ -93,7 +104,7 @@ class Input:
             if self._size is not None and self._came > self._size:
                 break
         self._check_end()
-        if await self._stat() != before:
+        if before is not None and await self._worker(lambda: _stat(cast("IO[bytes]", self._source))) != before:
             raise IncompleteSource("The file changed while it was read; nothing was stored.", path=self._path)
 
     def _count(self, length: int) -> None:
@@ -107,18 +118,27 @@ class Input:
                 f"{self._size} bytes were announced but {came} came; nothing was stored.", path=self._path
             )
 
-    async def _stat(self) -> tuple[int, ...] | None:
+    async def _begin(self) -> tuple[int, ...] | None:
         """What changes with a file; None of what is none."""
-        source = self._source
-        if not hasattr(source, "fileno"):
+        if not hasattr(self._source, "read"):
             return None
-        return await self._worker(lambda: _stat(cast("IO[bytes]", source)))
+        file = cast("IO[bytes]", self._source)
+        self._start, before = await self._worker(lambda: (_position(file), _stat(file)))
+        return before
+
+
+def _position(file: IO[bytes]) -> int | None:
+    """Where a file is read from; None where it can be read once only."""
+    try:
+        return file.tell() if file.seekable() else None
+    except (AttributeError, OSError, ValueError):  # it has something of the face of a file only
+        return None
 
 
 def _stat(file: IO[bytes]) -> tuple[int, ...] | None:
     try:
         found = os.fstat(file.fileno())
-    except (io.UnsupportedOperation, ValueError):  # it has the face of a file, or is closed: reading says so
+    except (AttributeError, OSError, ValueError):  # it is none of the system, or closed: reading says so
         return None
     if not stat.S_ISREG(found.st_mode):
         return None

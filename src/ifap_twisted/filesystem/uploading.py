@@ -38,7 +38,6 @@ class Upload:
     """Cuts what comes into chunks and stores them; for one file.
 
     :param path: for errors.
-    :ivar lower: the contents of the manifests that were stored as chunks, by name.
     """
 
     def __init__(self, chunks: ChunkWriter, worker: Worker, path: str, *, window: int = limits.UPLOAD_WINDOW) -> None:
@@ -52,7 +51,6 @@ class Upload:
         self._failure: Failure | None = None
         self._feed_work: Coroutine[Any, Any, Manifest] | None = None
         self._feeding: Deferred[Manifest] | None = None
-        self.lower: dict[str, bytes] = {}
 
     async def run(self, pieces: AsyncIterator[bytes | memoryview]) -> Manifest:
         """Store what the pieces are together; gives the highest manifest, which is not stored.
@@ -116,7 +114,6 @@ class Upload:
         self._levels[depth].clear()
         content = padded(manifest.encode())
         name = await self._chunks.name(content)
-        self.lower[name] = content
         await self._add(Chunk(Piece(name, manifest.size), content), depth + 1)
 
     async def _top(self) -> Manifest:

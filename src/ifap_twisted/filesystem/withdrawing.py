@@ -44,9 +44,7 @@ class Withdrawal:
             return
         expected = terms.expect if isinstance(terms.expect, str) else None
         found = winner.version.vid
-        until = began + BEGUN_SECONDS
-        in_time = self._view.elapsed() <= until and await self._sending.forgets(sealed)
-        if not (in_time and await self._took_back(sealed, own, generation, until)):
+        if not await self.took_back(sealed, own, began, generation):
             self._view.index.acknowledge(own.version)  # it stays, and its caller is told so
             raise StoredAsConflict(
                 "Somebody changed the file at the same time; both versions were kept, see 'ifap conflicts'.",
@@ -58,6 +56,16 @@ class Withdrawal:
             await self._sending.take_another_name()
             raise unknown_error(sealed)
         raise Conflict("Somebody changed the file at the same time.", path=path, expected=expected, found=found)
+
+    async def took_back(self, sealed: Sealed, own: Placed, began: float, generation: int) -> bool:
+        """Remove one's own write, unless it is late for that; whether nothing of it stays.
+
+        :param began: as :meth:`check` has it, and ``generation``.
+        :raises OutcomeUnknown:
+        """
+        until = began + BEGUN_SECONDS
+        in_time = self._view.elapsed() <= until and await self._sending.forgets(sealed)
+        return in_time and await self._took_back(sealed, own, generation, until)
 
     async def _took_back(self, sealed: Sealed, own: Placed, generation: int, until: float) -> bool:
         """Remove it, but not after a moment on the elapsed clock; whether it is gone.

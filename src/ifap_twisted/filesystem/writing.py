@@ -5,17 +5,18 @@ A write that has begun is finished whatever becomes of its caller: a cancelled p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Collection
+from typing import NamedTuple, TypeAlias
 
 from twisted.internet.interfaces import IReactorTime
 
 from ifap_twisted.core import paths, planning
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.values import Expect, Lease, Sealed
+from ifap_twisted.errors import ChunkLost
 from ifap_twisted.filesystem.backlog import Backlog
 from ifap_twisted.filesystem.drafting import Change, Drafting, Random, replaced_by
-from ifap_twisted.filesystem.finishing import Finishing, is_outlived
+from ifap_twisted.filesystem.finishing import Finishing, LookAt, is_outlived
 from ifap_twisted.filesystem.guarding import Admission, Guard, Unguarded
 from ifap_twisted.filesystem.sending import AWAY, Sending, Terms, unforgotten_error
 from ifap_twisted.filesystem.underway import Underway
@@ -24,6 +25,9 @@ from ifap_twisted.filesystem.watching import Watchers
 from ifap_twisted.filesystem.withdrawing import Withdrawal
 from ifap_twisted.interfaces import IWriterIdentity
 from ifap_twisted.workers import Worker
+
+Mend: TypeAlias = Callable[[], Awaitable[bool]]
+"""Stores the chunks of a file once more; whether it could."""
 
 
 class Wish(NamedTuple):
@@ -36,6 +40,12 @@ class Wish(NamedTuple):
     check: Callable[[], None] | None
     sent: Callable[[Sealed], None] | None
     queue: bool
+    mend: Mend | None
+
+    @property
+    def chunked(self) -> bool:
+        """The content is a manifest."""
+        return self.change.size is not None
 
 
 class Writer:
@@ -46,8 +56,11 @@ class Writer:
     :ivar backlog: what was accepted and waits: later versions descend from it.
     :ivar drafting: makes sealed messages; ``sending`` brings them to the server; ``finishing`` those of the journal.
     :ivar underway: the writes that have begun and not ended.
+    :ivar look: sees to it that the chunks of a manifest are there (``SecondLook.look``); set before a write.
     :ivar guard: lets writes begin, or not, because of locks.
     """
+
+    look: LookAt
 
     def __init__(
         self,
@@ -77,7 +90,9 @@ class Writer:
             compat=compat,
         )
         self.underway = Underway(watchers, self.backlog.__len__)
-        self.finishing = Finishing(view, self.drafting, sending, self.backlog, self.underway, identity, worker)
+        self.finishing = Finishing(
+            view, self.drafting, sending, self.backlog, self.underway, identity, worker, self._look_at
+        )
         self._withdrawal = Withdrawal(view, sending)
         self.guard: Guard = Unguarded()
 
@@ -100,17 +115,20 @@ class Writer:
         check: Callable[[], None] | None = None,
         sent: Callable[[Sealed], None] | None = None,
         queue: bool = False,
+        mend: Mend | None = None,
     ) -> Placed:
         """Add a version and wait until it was read back, or accepted.
 
         :param check: called when the view is fresh, before anything is sent; may raise.
         :param sent: called when the message is on its way.
         :param queue: while the server is away, or others wait for it at this path, let it wait, too (:meth:`waits`).
+        :param mend: of a large file, for chunks that are lost before all is done.
+        :raises ChunkLost: a chunk of it is not there; the message of the file was removed if that could be done.
         :raises Conflict: it is not what was expected; nothing of it stays.
         :raises StoredAsConflict: the same, but it could not be removed.
         :raises OutcomeUnknown: it may or may not have been stored.
         """
-        wish = Wish(path, content, change, expect, check, sent, queue)
+        wish = Wish(path, content, change, expect, check, sent, queue, mend)
         with self.underway:
             async with self.backlog.turns.turn(path):  # one write to a path at a time on this device
                 there = await self.looks_fresh() if queue else await self._look()
@@ -152,12 +170,14 @@ class Writer:
         planning.check_expectation(history, expect, path, locked=lock is not None)
         replaced = replaced_by(history, wish.change, locked=lock is not None)
         planning.check_understood(replaced, path)
+        if wish.chunked:
+            await self._look_after(wish)
         began = self._view.elapsed()
         sealed = await self.drafting.sealed(path, history, replaced, wish.change, lock, wish.content)
         terms = Terms(expect=expect, replaced=tuple(head.version.vid for head in replaced), queue=wish.queue)
         if not there or (wish.queue and self.backlog.accepted(path)):
             return await self.sending.accepted(sealed, terms)
-        placed, certain = await self.sending.journalled(sealed, wish.sent, terms)
+        placed, certain = await self._sent(sealed, wish, terms, began)
         generation = self._view.generation
         if self.waits(placed):
             return placed
@@ -173,6 +193,38 @@ class Writer:
             await self._withdrawal.check(sealed, placed, terms, began, certain=certain, generation=generation)
         self._view.index.acknowledge(placed.version)
         return placed
+
+    async def _sent(self, sealed: Sealed, wish: Wish, terms: Terms, began: float) -> tuple[Placed, bool]:
+        """Send it; of a large file nothing stays without its chunks (FORMAT 7.2)."""
+        if not wish.chunked:
+            return await self.sending.journalled(sealed, wish.sent, terms)
+        try:
+            return await self.sending.journalled(sealed, wish.sent, terms, lambda: self._look_after(wish))
+        except ChunkLost as error:
+            generation = self._view.generation
+            own = self._view.index.history(wish.path).find(sealed.version.vid)
+            if not own or await self._withdrawal.took_back(sealed, own[0], began, generation):
+                raise
+            self._view.index.acknowledge(own[0].version)  # it stays, and its caller is told so
+            await self.sending.forgets(sealed)
+            text = f"{error} The version {sealed.version.vid}, which was written already, lacks them."
+            raise ChunkLost(text, path=wish.path, offset=error.offset, length=error.length) from error
+
+    async def _look_after(self, wish: Wish) -> None:
+        """See to it that all chunks of a large file are there.
+
+        :raises ChunkLost:
+        """
+        size = wish.change.size or 0
+        try:
+            await self.look(wish.content, size, wish.path)
+        except ChunkLost:
+            if wish.mend is None or not await wish.mend():
+                raise
+            await self.look(wish.content, size, wish.path)
+
+    async def _look_at(self, content: bytes, size: int, path: str) -> None:
+        await self.look(content, size, path)
 
     async def add_lease(self, vid: str, lease: Lease) -> Placed:
         """Add a lock object, and wait until it was read back (FORMAT 10.1)."""
