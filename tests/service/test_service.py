@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from contextlib import closing
 from typing import Any
@@ -101,6 +102,19 @@ class EmbeddedServiceTests(ServiceCase):
         service = self.service(Settings(basedir=self.basedir()))
         await service.filesystem.put("a", b"early")
         self.assertEqual(await service.filesystem.get("a"), b"early")
+
+    @running
+    async def test_a_large_file_is_read_a_part_at_a_time(self) -> None:
+        """Over the embedded server, in chunks, before the service is ready too."""
+        service = self.service(Settings(basedir=self.basedir()))
+        data = random.Random(9).randbytes(5 * 1024 * 1024)
+        await service.filesystem.put("large", data)
+        stream = await service.filesystem.stream("large")
+        self.assertEqual(await stream.read(4_000_000, 4_000_100), data[4_000_000:4_000_100])
+        async with service.filesystem.open("large", "rb") as file:
+            await file.seek(-10, 2)
+            self.assertEqual(await file.read(), data[-10:])
+        self.assertEqual(await service.filesystem.get("large"), data)
 
     @running
     async def test_several_run_in_one_process(self) -> None:

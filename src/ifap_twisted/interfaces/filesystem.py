@@ -74,6 +74,7 @@ class IFilesystem(Interface):
         """The content of the current version, or of the given one (an id, or a unique prefix of 4 or more).
 
         :raises NotFound, IsADirectory, UnknownVersion: and any ``DataError`` when it cannot be trusted.
+        :raises TooLarge: it has more than 256 MiB: :meth:`stream` and :meth:`open` give it a part at a time.
         """
 
     def read(path: RemotePath, *, version: str | None = None) -> Deferred[Record]:
@@ -86,7 +87,10 @@ class IFilesystem(Interface):
         """
 
     def open(path: RemotePath, mode: str = "r", *, expect: Expect = None) -> IOpening:
-        """Open a file: ``r``, ``w``, ``a``, ``x``, ``r+`` as text (UTF-8), with ``b`` as bytes."""
+        """Open a file: ``r``, ``w``, ``a``, ``x``, ``r+`` as text (UTF-8), with ``b`` as bytes.
+
+        With ``rb`` only what is read is fetched, of the version that was opened.
+        """
 
     def stat(path: RemotePath, *, version: str | None = None) -> Deferred[Entry]:
         """The entry of a file, a directory or a version.
