@@ -179,6 +179,14 @@ class LyingTests(LargeFile):
         error = self.failureResultOf(self.reader.get("deep"), ChunkLost).value
         self.assertEqual((error.offset, error.length, error.path), (2000, 2000, "deep"))
 
+    def test_a_chunk_before_a_list_that_is_lost_is_named_first(self) -> None:
+        """What is lost is told in the order of the file."""
+        pieces = [self.chunked.nested(Manifest((self.piece(n), self.piece(n + 1)))) for n in (0, 2)]
+        self.chunked.file("deep", Manifest(tuple(pieces), 1))
+        self.folder.shelf.remove(self.chunked.places(pieces[1]))
+        self.remove(1)
+        self.assertEqual(self.failureResultOf(self.reader.get("deep"), ChunkLost).value.offset, 1000)
+
     def test_a_long_message_in_place_of_a_chunk_is_not_fetched(self) -> None:
         """Its header says that it is longer than any chunk."""
         self.remove(4)
@@ -242,6 +250,23 @@ class SharingTests(LargeFile):
         result(result(self.reader.stream("large")).read(0, 1000))
         result(result(self.reader.stream("large")).read(1000, 2000))
         self.assertEqual(self.fetched(), [self.piece(n).name for n in range(4)])
+
+    def test_what_cannot_be_fetched_ahead_is_told_when_it_is_read(self) -> None:
+        """And not before."""
+        self.remove(2)
+        stream = result(self.reader.stream("large"))
+        self.assertEqual(result(stream.read(0, 900)) + result(stream.read(900, 1000)), DATA[:1000])
+        self.assertEqual(result(stream.read(1000, 2000)), DATA[1000:2000])
+        self.failureResultOf(stream.read(2000, 3000), ChunkLost)
+
+    def test_a_list_that_cannot_be_fetched_ahead_neither(self) -> None:
+        """Of a file with lists below its list."""
+        pieces = [self.chunked.nested(Manifest((self.piece(n), self.piece(n + 1)))) for n in (0, 2)]
+        self.chunked.file("deep", Manifest(tuple(pieces), 1))
+        self.folder.shelf.remove(self.chunked.places(pieces[1]))
+        stream = result(self.reader.stream("deep"))
+        self.assertEqual(result(stream.read(0, 500)) + result(stream.read(500, 1500)), DATA[:1500])
+        self.failureResultOf(stream.read(1500, 2500), ChunkLost)
 
     def test_reading_here_and_there_fetches_nothing_ahead(self) -> None:
         """Only what is needed."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from copy import copy
 from io import BytesIO
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.python.failure import Failure
 
 from ifap_twisted.core import limits
@@ -62,21 +62,29 @@ class ChunkedStream:
 
     async def _parts(self, start: int, stop: int) -> AsyncIterator[memoryview]:
         """What is in a range, in order; some chunks are fetched at a time."""
-        under_way: deque[tuple[Stretch, Deferred[bytes]]] = deque()
+        under_way: deque[Deferred[memoryview]] = deque()
         try:
-            async for stretch in self.stretches(start, stop):
-                under_way.append((stretch, Deferred.fromCoroutine(self._chunks.content(stretch.piece))))
+            async for work in self._begun(start, stop):
+                under_way.append(work)
                 if len(under_way) > limits.CHUNKS_AHEAD:
-                    yield await self._part(*under_way.popleft())
+                    yield await under_way.popleft()
             while under_way:
-                yield await self._part(*under_way.popleft())
+                yield await under_way.popleft()
         finally:
-            for _stretch, work in under_way:
+            for work in under_way:
                 _give_up(work)
 
-    async def _part(self, stretch: Stretch, work: Deferred[bytes]) -> memoryview:
+    async def _begun(self, start: int, stop: int) -> AsyncIterator[Deferred[memoryview]]:
+        """Begin to fetch what is in a range; a list of chunks that fails is the last: what is before it comes first."""
         try:
-            content = await work
+            async for stretch in self.stretches(start, stop):
+                yield Deferred.fromCoroutine(self._part(stretch))
+        except IFAPError as error:
+            yield fail(error)
+
+    async def _part(self, stretch: Stretch) -> memoryview:
+        try:
+            content = await self._chunks.content(stretch.piece)
         except IFAPError as error:
             raise self._about(error, stretch) from None
         return memoryview(content)[stretch.start : stretch.stop]
@@ -118,12 +126,14 @@ class ChunkedStream:
     async def _read_ahead(self, position: int) -> None:
         """Fetch the chunks that begin next; whoever asks for them is told when one cannot be read."""
         begun: list[Deferred[bytes]] = []
-        async for stretch in self.stretches(position, self.entry.size):
-            if not stretch.start:
-                begun.append(Deferred.fromCoroutine(self._chunks.content(stretch.piece)))
-            if len(begun) == limits.CHUNKS_AHEAD:
-                break
-        await settled(begun)
+        try:
+            async for stretch in self.stretches(position, self.entry.size):
+                if not stretch.start:
+                    begun.append(Deferred.fromCoroutine(self._chunks.content(stretch.piece)))
+                if len(begun) == limits.CHUNKS_AHEAD:
+                    break
+        finally:
+            await settled(begun)
 
     def _about(self, error: IFAPError, stretch: Stretch) -> IFAPError:
         """The same failure, of this file; where something is lost, which part of it."""
@@ -164,12 +174,12 @@ def check_length(length: int, path: str) -> None:
         )
 
 
-def _give_up(work: Deferred[bytes]) -> None:
+def _give_up(work: Deferred[memoryview]) -> None:
     """Nobody needs it any more: a part before it could not be read, and its reader was told of that."""
     work.addErrback(_ended_by_that)  # type: ignore[unused-awaitable]
     work.cancel()
 
 
-def _ended_by_that(failure: Failure) -> bytes:
+def _ended_by_that(failure: Failure) -> memoryview:
     failure.trap(IFAPError, CancelledError)  # type: ignore[no-untyped-call]
-    return b""
+    return memoryview(b"")
