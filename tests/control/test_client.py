@@ -380,6 +380,7 @@ class ErrorTests(ClientCase):
             for end in list(self.endpoint.pump.ends):
                 end.move()
         self.assertNoResult(reading)
+        self.endpoint.up = False
         self.endpoint.break_all()
         self.error(reading, errors.Unavailable)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,10 +14,11 @@ from twisted.web.server import Site
 from ifap_twisted import errors
 from ifap_twisted.control.problems import problem
 from ifap_twisted.core import limits
+from ifap_twisted.core.chunks import chunk_path
 from ifap_twisted.core.cutting import Cutting
-from ifap_twisted.core.values import Entry
+from ifap_twisted.core.values import Entry, Record
 from ifap_twisted.filesystem.desk import Options
-from tests.cli.large import CONTENT
+from tests.cli.large import FakeStream
 from tests.control.pipes import PipeEndpoint
 from tests.control.scripted import Held
 from tests.control.test_client import ClientCase
@@ -24,7 +26,7 @@ from tests.control.wire import Node
 from tests.filesystem.folders import Folder
 
 DATA = bytes(range(256)) * 2000
-VARIED = CONTENT[:700_000]
+VARIED = random.Random(5).randbytes(700_000)
 """No two chunks of it are equal."""
 
 
@@ -120,6 +122,39 @@ class StreamTests(ClientCase):
         stream = self.result(self.there.stream("d/a"))
         self.assertEqual(self.result(stream.read(0, 1000)), DATA[:1000])
         self.result(self.there.close())
+
+
+class WholeTests(ClientCase):
+    """``HttpFilesystem.get`` and ``read``."""
+
+    def test_cut(self):
+        """A reading that is cut goes on where it was cut."""
+        entry = self.result(self.here.put("a", DATA))
+        reading = self.there.read("a")
+        for _ in range(3):
+            for end in list(self.endpoint.pump.ends):
+                end.move()
+        self.assertNoResult(reading)
+        self.endpoint.break_all()
+        self.assertEqual(self.result(reading), Record(entry=entry, data=DATA))
+
+    def test_too_long(self):
+        """What is too long to be held in memory is refused, as it is here, before it comes."""
+        entry = Entry(path="a", version="v", size=limits.FILE_IN_MEMORY + 1)
+        stream = FakeStream(b"")
+        stream.entry = entry
+        asked = []
+
+        def read(start, stop):
+            asked.append((start, stop))
+            return succeed(bytes(min(stop, entry.size) - start))
+
+        stream.read = read
+        self.script(stream=lambda *_path, **_version: succeed(stream), stat=lambda *_path, **_version: succeed(entry))
+        error = self.error(self.there.get("a"), errors.TooLarge)
+        self.assertEqual((error.limit, error.size), (limits.FILE_IN_MEMORY, entry.size))
+        self.error(self.result(self.there.stream("a")).read(0, entry.size), errors.TooLarge)
+        self.assertLess(sum(stop - start for start, stop in asked), 32 << 20)
 
 
 class Answers(Resource):
@@ -296,3 +331,20 @@ class ChunkedTests(ClientCase):
         self.assertEqual((again.version, set(self.shelf.messages)), (first.version, before))
         other = self.result(self.there.put("a", iter([DATA[:-1], b"?"]), unless_equal=True))
         self.assertNotEqual(other.version, first.version)
+
+    def test_lost(self):
+        """A chunk that is lost is told with its range, and what comes before and after it is read."""
+        self.result(self.there.put("a", iter([VARIED])))
+        index = self.here.desk.view.index
+        manifest = self.result(self.here.stream("a")).manifest
+        behind = sum(piece.length for piece in manifest.pieces[:3])
+        lost = manifest.pieces[3]
+        for placed in index.history(chunk_path(lost.name)).versions:
+            self.shelf.remove(placed.places)
+        self.result(self.here.refresh())
+        stream = self.result(self.there.stream("a"))
+        error = self.error(stream.read(0, len(VARIED)), errors.ChunkLost)
+        self.assertEqual((error.offset, error.length), (behind, lost.length))
+        self.assertEqual(self.result(stream.read(0, behind)), VARIED[:behind])
+        after = behind + lost.length
+        self.assertEqual(self.result(stream.read(after, len(VARIED))), VARIED[after:])

@@ -1,6 +1,7 @@
 """A filesystem at the other end of a node's control socket: ``IFilesystem`` over HTTP (DESIGN 4.3).
 
-It does what the node does and gives the same errors; it decides nothing, keeps nothing on disk and tries nothing twice.
+It does what the node does and gives the same errors; it decides nothing, keeps nothing on disk and tries nothing twice,
+but for a reading that is cut in the middle, which goes on from there.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from zope.interface import implementer
 
-from ifap_twisted.control.client_content import HttpStream
+from ifap_twisted.control.client_content import HttpStream, read_whole
 from ifap_twisted.control.client_link import Link, Question, Token
 from ifap_twisted.control.client_values import (
     checkup_from,
@@ -256,10 +257,7 @@ class HttpFilesystem:
 
     async def _read(self, path: RemotePath, version: str | None) -> Record:
         await self._settled_batch()
-        question = Question(method="GET", path=_file_url(_text(path)), query=_query(version=version))
-        headers, data = await self._link.fetch(question)
-        (entry,) = headers.getRawHeaders(b"X-IFAP-Entry") or [b""]
-        return Record(entry=entry_from(parse_json(entry)), data=data)
+        return await read_whole(self._link, _file_url(_text(path)), version)
 
     @deferred
     async def stream(self, path: RemotePath, *, version: str | None = None) -> IStream:

@@ -11,9 +11,11 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ifap_twisted.control.client_link import Link, Question
-from ifap_twisted.core.values import Entry
+from ifap_twisted.control.client_values import entry_from, parse_json
+from ifap_twisted.core.values import Entry, Record
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import ProtocolViolation, Unavailable
+from ifap_twisted.filesystem.streams import check_length
 
 if TYPE_CHECKING:
     from twisted.web.iweb import IResponse
@@ -48,11 +50,13 @@ class HttpStream:
     async def read(self, start: int, stop: int) -> bytes:
         """The bytes from ``start`` up to ``stop`` or to the end.
 
+        :raises TooLarge: it is asked for more at once than is held in memory for one file.
         :raises ChunkLost: naming the first range of bytes that is lost.
         """
         start, stop = max(start, 0), min(stop, self.entry.size)
         if start >= stop:
             return b""
+        check_length(stop - start, self.entry.path)
         goes_on, self._read_to = start == self._read_to, stop
         work = self._begun(start, stop)
         if goes_on and stop < self.entry.size:
@@ -88,8 +92,12 @@ class HttpStream:
 
     @deferred
     async def _range(self, start: int, stop: int) -> bytes:
-        """A range; an answer that is cut is asked for again from there, so that the node can say why."""
         data = bytearray()
+        await self.complete(data, start, stop)
+        return bytes(data)
+
+    async def complete(self, data: bytearray, start: int, stop: int) -> None:
+        """Add what is missing of a range; an answer that is cut is asked for again from there: the node says why."""
         while len(data) < stop - start:
             before = len(data)
             try:
@@ -97,7 +105,6 @@ class HttpStream:
             except Unavailable:
                 if len(data) == before:
                     raise
-        return bytes(data)
 
     async def _part(self, start: int, stop: int, data: bytearray) -> None:
         entry = self.entry
@@ -115,3 +122,28 @@ class HttpStream:
             headers={"Range": f"bytes={start}-{stop - 1}"},
         )
         await self._link.body(question, check, data.extend)
+
+
+async def read_whole(link: Link, url: str, version: str | None) -> Record:
+    """The content of a file and its entry, from one answer as long as that is not cut.
+
+    :raises TooLarge: it is longer than any that is given as a whole.
+    """
+    data = bytearray()
+    entries: list[Entry] = []
+
+    def check(response: IResponse) -> None:
+        entry = entry_from(parse_json(response.headers.getRawHeaders("X-IFAP-Entry", [""])[-1]))
+        if response.length != entry.size:
+            raise ProtocolViolation("The node sent another file than it said.", path=entry.path)
+        check_length(entry.size, entry.path)
+        entries.append(entry)
+
+    query = {} if version is None else {"version": version}
+    try:
+        await link.body(Question(method="GET", path=url, query=query), check, data.extend)
+    except Unavailable:
+        if not data:
+            raise
+        await HttpStream(link, url, entries[0]).complete(data, 0, entries[0].size)
+    return Record(entry=entries[0], data=bytes(data))

@@ -22,7 +22,6 @@ from ifap_twisted.errors import Unavailable
 from ifap_twisted.interfaces import Listener, Progress
 
 if TYPE_CHECKING:
-    from twisted.web.http_headers import Headers
     from twisted.web.iweb import IResponse
 
     from ifap_twisted.control.client_events import Following
@@ -74,10 +73,6 @@ class Link:
         :raises IFAPError: as the node answered; Unavailable, OutcomeUnknown, TimedOut: as far as it did not.
         """
         return self._do(lambda requests: requests.json(question))
-
-    def fetch(self, question: Question) -> Deferred[tuple[Headers, bytes]]:
-        """Header and body of the answer."""
-        return self._do(lambda requests: requests.fetch(question))
 
     def body(
         self, question: Question, check: Callable[[IResponse], None], take: Callable[[bytes], None]

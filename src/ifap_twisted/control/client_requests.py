@@ -66,16 +66,10 @@ class Requests:
 
         :raises IFAPError: as the node answered; Unavailable, OutcomeUnknown, TimedOut: as far as it did not.
         """
-        _headers, data = await self.fetch(question)
-        return parse_json(data) if data else None
-
-    @deferred
-    async def fetch(self, question: Question) -> tuple[Headers, bytes]:
-        """Header and body of a good answer."""
         async with self._turns:
             response = await self.begin(question)
             data = await self._collected(question, response)
-        return response.headers, data
+        return parse_json(data) if data else None
 
     @deferred
     async def body(self, question: Question, check: Callable[[IResponse], None], take: Callable[[bytes], None]) -> None:

@@ -1,8 +1,9 @@
-"""``ifap put`` of large files: streamed, noticed when they change, and unchanged when they are equal."""
+"""``ifap put`` and ``get`` of files in chunks: streamed, compared by their content, and salvaged."""
 
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from ifap_twisted.cli.localfiles import BLOCK
+from ifap_twisted.core.chunks import chunk_path
 from ifap_twisted.core.cutting import Cutting
 from ifap_twisted.core.limits import KIB
 from ifap_twisted.core.values import Entry
@@ -18,9 +20,8 @@ from ifap_twisted.filesystem.desk import Options as FolderOptions
 from ifap_twisted.interfaces import IFilesystem
 from ifap_twisted.store.memory import FULL_TRAITS
 from tests.cli.bench import CommandLineTestCase
-from tests.cli.large import CONTENT
 
-DATA = CONTENT[: 900 * KIB]
+DATA = random.Random(5).randbytes(900 * KIB)
 SMALL_CHUNKS = FolderOptions(chunk_threshold=64 * KIB, cutting=Cutting(8 * KIB, 32 * KIB, 13))
 
 
@@ -48,7 +49,7 @@ class Watched:
                 self.then()
 
 
-class LargePutTests(CommandLineTestCase):
+class ChunkedTests(CommandLineTestCase):
     """With a threshold of 64 KiB."""
 
     def setUp(self) -> None:
@@ -78,6 +79,25 @@ class LargePutTests(CommandLineTestCase):
         self.assertTrue(self.read() == DATA)
         self.assertEqual(0, self.ifap("get", "x/big", self.local / "back").status)
         self.assertTrue((self.local / "back").read_bytes() == DATA)
+
+    def test_lost(self) -> None:
+        """Of a file that has lost chunks nothing is written; --salvage writes the rest, and tells what is lost."""
+        self.ifap("put", self.file, "x/big")
+        manifest = self.successResultOf(self.watched.real.stream("x/big")).manifest  # type: ignore[attr-defined]
+        offset = sum(piece.length for piece in manifest.pieces[:3])
+        length = sum(piece.length for piece in manifest.pieces[3:5])
+        for piece in manifest.pieces[3:5]:
+            for placed in self.watched.real.desk.view.index.history(chunk_path(piece.name)).versions:  # type: ignore[attr-defined]
+                self.shelf.remove(placed.places)
+        self.successResultOf(self.filesystem.refresh())
+        out = self.local / "out"
+        shown = self.ifap("get", "x/big", out)
+        self.assertEqual((7, False), (shown.status, out.exists()))
+        self.assertIn(f"{offset} to {offset + manifest.pieces[3].length - 1}", shown.err)
+        shown = self.ifap("get", "--salvage", "x/big", out)
+        self.assertEqual(7, shown.status)
+        self.assertIn(f"{offset} to {offset + length - 1}", shown.err)
+        self.assertTrue(out.read_bytes() == DATA[:offset] + bytes(length) + DATA[offset + length :])
 
     def test_again(self) -> None:
         """In a tree what is equal is unchanged, by its content and never by its time; what differs is stored."""
