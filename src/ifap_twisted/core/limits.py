@@ -54,6 +54,8 @@ FILE_IN_MEMORY: Final = 256 * MIB
 """The longest file that is given as a whole: who takes it that way has to hold all of it."""
 CHUNK_THRESHOLD: Final = 4 * MIB
 """A longer file goes out in chunks unless set otherwise: below this one message is faster, and others can read it."""
+CHANGES_HELD: Final = 64 * MIB
+"""What is written through an open file and cannot be stored before it is closed, as at a node."""
 UPLOAD_WINDOW: Final = 16 * MIB
 """Of a large file so much is being sealed, sent or read back at a time: at 0.2 s for a round trip enough for 20 MB/s.
 Plaintext and sealed it takes 40 MiB at most."""

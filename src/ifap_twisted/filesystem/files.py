@@ -1,6 +1,6 @@
-"""Open files over any ``IFilesystem``: read whole, changed in memory, stored whole at ``close`` (DESIGN 4.4).
+"""Open files over any ``IFilesystem``: changed as it comes, and stored at ``close`` (DESIGN 4.4).
 
-What is only read, as bytes, is not read whole: :mod:`.streamed_files`.
+What is only read, as bytes, is in :mod:`.streamed_files`; how large ones are changed in :mod:`.changing`.
 
 Nothing is stored when the ``async with`` block raises, or after ``abort``. A file that was opened for changing expects,
 when it is stored, the version that it was read from.
@@ -9,19 +9,27 @@ when it is stored, the version that it was read from.
 from __future__ import annotations
 
 import io
-from collections.abc import Generator
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from ifap_twisted.core.values import ABSENT, Entry, Expect, Record
-from ifap_twisted.deferreds import deferred
+from ifap_twisted.core import limits
+from ifap_twisted.core.values import ABSENT, Entry, Expect
+from ifap_twisted.deferreds import Slots, deferred
 from ifap_twisted.errors import CallerError, NotFound
+from ifap_twisted.filesystem.changes import HeldChanges
+from ifap_twisted.filesystem.sources import check_length
 from ifap_twisted.filesystem.streamed_files import StreamedFile
-from ifap_twisted.interfaces import IFile, RemotePath
+from ifap_twisted.interfaces import IFile, IStream, RemotePath
 
 MODES = frozenset("rwax")
+LONGEST = 4
+"""Bytes of a character in UTF-8."""
+SMALL = 256 * limits.KIB
+"""What is no longer is put as it is, and as a stream else."""
 
 
 class Mode:
@@ -44,31 +52,51 @@ class Mode:
 
 
 class File:
-    """An open file: its content in memory.
+    """An open file: one operation after the other, in the order in which they were asked for.
 
     Positions are bytes, in text files too, and mean something only as ``seek(0)`` or what ``seek`` gave.
+
+    :param changes: its content.
+    :param changed: it is to be stored, though nothing be written.
     """
 
-    def __init__(self, filesystem: Any, path: RemotePath, mode: Mode, record: Record | None, expect: Expect) -> None:
+    def __init__(
+        self, filesystem: Any, path: RemotePath, mode: Mode, changes: HeldChanges, expect: Expect, *, changed: bool
+    ) -> None:
         self._filesystem = filesystem
         self._path = path
         self._mode = mode
         self._expect = expect
-        self._buffer = io.BytesIO(record.data if record is not None else b"")
-        self._changed = mode.writable and (record is None or mode.kind == "w")
+        self._changes = changes
+        self._changed = changed
+        self._position = 0
+        self._turn = Slots(1)
         self._open = True
 
     @deferred
-    async def read(self, size: int = -1) -> Any:
-        """Read up to ``size`` bytes or characters, or to the end."""
+    async def read(self, size: int | None = -1) -> Any:
+        """Read up to ``size`` bytes or characters, or to the end.
+
+        :raises TooLarge: that is more than is held in memory of one file.
+        """
         self._check(self._mode.readable, "reading")
-        if self._mode.binary or size < 0:
-            data = self._buffer.read(size)
-            return data if self._mode.binary else data.decode("utf-8")
-        start = self._buffer.tell()
-        text = self._buffer.read().decode("utf-8")[:size]
-        self._buffer.seek(start + len(text.encode("utf-8")))
-        return text
+        async with self._turn:
+            whole = size is None or size < 0
+            if self._mode.binary:
+                return await self._read(self._changes.size if whole else self._position + (size or 0))
+            start = self._position
+            data = await self._read(self._changes.size if whole else start + LONGEST * (size or 0))
+            text = getincrementaldecoder("utf-8")().decode(data, final=self._position >= self._changes.size)
+            text = text if whole else text[:size]
+            self._position = start + len(text.encode("utf-8"))
+            return text
+
+    async def _read(self, stop: int) -> bytes:
+        stop = min(stop, self._changes.size)
+        check_length(stop - self._position, str(self._path))
+        data = await self._changes.read(self._position, stop)
+        self._position += len(data)
+        return data
 
     @deferred
     async def write(self, data: Any) -> int:
@@ -76,33 +104,37 @@ class File:
         self._check(self._mode.writable, "writing")
         if self._mode.binary == isinstance(data, str):
             raise TypeError("a binary file takes bytes, a text file str")
-        if self._mode.kind == "a":
-            self._buffer.seek(0, io.SEEK_END)
-        self._buffer.write(data if self._mode.binary else data.encode("utf-8"))
-        self._changed = True
+        written = bytes(data) if self._mode.binary else data.encode("utf-8")
+        async with self._turn:
+            offset = self._changes.size if self._mode.kind == "a" else self._position
+            await self._changes.write(offset, written)
+            self._position = offset + len(written)
+            self._changed = True
         return len(data)
 
     @deferred
-    async def seek(self, offset: int, whence: int = 0) -> int:
-        """Move the position; fires with the new one."""
+    async def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move the position, also behind the end; fires with the new one."""
         self._check(True, "seeking")
-        return self._buffer.seek(offset, whence)
+        if whence not in (io.SEEK_SET, io.SEEK_CUR, io.SEEK_END):
+            raise ValueError(f"invalid whence ({whence}, should be 0, 1 or 2)")
+        if whence == io.SEEK_SET and offset < 0:
+            raise ValueError(f"negative seek value {offset}")
+        async with self._turn:
+            self._position = max(0, offset + (0, self._position, self._changes.size)[whence])
+            return self._position
 
     @deferred
     async def truncate(self, size: int | None = None) -> int:
         """Cut or extend with NULs to a size, by default to the position; the position stays."""
         self._check(self._mode.writable, "writing")
-        size = self._buffer.tell() if size is None else size
-        length = self._buffer.getbuffer().nbytes
-        if size > length:
-            position = self._buffer.tell()
-            self._buffer.seek(length)
-            self._buffer.write(bytes(size - length))
-            self._buffer.seek(position)
-        else:
-            self._buffer.truncate(size)
-        self._changed = True
-        return size
+        async with self._turn:
+            size = self._position if size is None else size
+            if size < 0:
+                raise ValueError(f"negative size value {size}")
+            self._changes.truncate(size)
+            self._changed = True
+            return size
 
     @deferred
     async def close(self) -> Entry | None:
@@ -110,10 +142,13 @@ class File:
         if not self._open:
             return None
         self._open = False
-        if not self._changed:
-            return None
-        entry: Entry = await self._filesystem.put(self._path, self._buffer.getvalue(), expect=self._expect)
-        return entry
+        async with self._turn:
+            if not self._changed:
+                return None
+            size = self._changes.size
+            data = await self._changes.read(0, size) if size <= SMALL else self._changes
+            entry: Entry = await self._filesystem.put(self._path, data, size=size, expect=self._expect)
+            return entry
 
     @deferred
     async def abort(self) -> None:
@@ -130,11 +165,19 @@ class File:
 class Opening:
     """What ``open`` returns: awaitable for the file, and an ``async with`` around it."""
 
-    def __init__(self, filesystem: Any, path: RemotePath, mode: str, expect: Expect) -> None:
+    def __init__(
+        self,
+        filesystem: Any,
+        path: RemotePath,
+        mode: str,
+        expect: Expect,
+        changes: Callable[[IStream | None], HeldChanges] = HeldChanges,
+    ) -> None:
         self._filesystem = filesystem
         self._path = path
         self._mode = Mode(mode)
         self._expect = expect
+        self._changes = changes
         self._file: IFile | None = None
 
     def __await__(self) -> Generator[Any, Any, IFile]:
@@ -161,21 +204,18 @@ class Opening:
         mode = self._mode
         if mode.streams:
             return StreamedFile(await self._filesystem.stream(self._path))
-        if mode.kind == "x":
-            return File(self._filesystem, self._path, mode, None, ABSENT)
-        if not mode.loads:
-            return File(self._filesystem, self._path, mode, None, self._expect)
-        record = await self._record()
-        expect = self._expect
-        if expect is None and mode.writable:
-            expect = ABSENT if record is None else record.entry.version
-        return File(self._filesystem, self._path, mode, record, expect)
+        stream = await self._stream() if mode.loads else None
+        expect = ABSENT if mode.kind == "x" else self._expect
+        if expect is None and mode.loads:
+            expect = ABSENT if stream is None else stream.entry.version
+        changed = mode.writable and stream is None
+        return File(self._filesystem, self._path, mode, self._changes(stream), expect, changed=changed)
 
-    async def _record(self) -> Record | None:
+    async def _stream(self) -> IStream | None:
         """The present content; None when a file that is appended to is not there yet."""
-        reading: Deferred[Record] = self._filesystem.read(self._path)
+        opening: Deferred[IStream] = self._filesystem.stream(self._path)
         try:
-            return await reading
+            return await opening
         except NotFound:
             if self._mode.kind != "a":
                 raise

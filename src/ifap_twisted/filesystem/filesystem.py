@@ -21,6 +21,7 @@ from ifap_twisted.errors import NotFound, Unavailable
 from ifap_twisted.filesystem import conflicts, keeping, removal, renaming, showing
 from ifap_twisted.filesystem.batches import Batch, present_batch
 from ifap_twisted.filesystem.binding import Binding
+from ifap_twisted.filesystem.changing import StoredChanges
 from ifap_twisted.filesystem.checking import Checker
 from ifap_twisted.filesystem.checkpointing import Checkpointing
 from ifap_twisted.filesystem.collecting import Collector
@@ -152,7 +153,11 @@ class Filesystem:
 
     def open(self, path: RemotePath, mode: str = "r", *, expect: Expect = None) -> Opening:
         """Open a file like Python's ``open``; see :mod:`ifap_twisted.filesystem.files`."""
-        return Opening(self, path, mode, expect)
+        return Opening(self, path, mode, expect, lambda base: self.changes(path, base))
+
+    def changes(self, path: RemotePath, base: IStream | None) -> StoredChanges:
+        """What a content becomes that is changed through an open file; for who opens one over this filesystem."""
+        return StoredChanges(self.desk, base, str(path))
 
     def remove(self, path: RemotePath, *, recursive: bool = False, expect: Expect = None) -> Deferred[None]:
         """Remove a file or a tree."""

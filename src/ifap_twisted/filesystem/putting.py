@@ -14,6 +14,7 @@ from ifap_twisted.core.manifests import Manifest
 from ifap_twisted.core.values import Entry, Expect, Sealed
 from ifap_twisted.errors import IncompleteSource, Unavailable
 from ifap_twisted.filesystem.batches import Batch
+from ifap_twisted.filesystem.changing import StoredChanges
 from ifap_twisted.filesystem.desk import Desk
 from ifap_twisted.filesystem.drafting import Change
 from ifap_twisted.filesystem.equality import equal_entry
@@ -131,7 +132,12 @@ class Putting:
 
         And what stores its chunks once more.
         """
-        options = self.desk.options
+        options, changes = self.desk.options, self.data
+        large = options.chunk_threshold and isinstance(changes, StoredChanges) and changes.size > options.whole
+        if isinstance(changes, StoredChanges) and large and changes.is_of(self.desk):
+            with self.desk.writer.underway:
+                manifest = await changes.upload()
+            return manifest.encode(), replace(self.change, size=manifest.size), None
         source = Input(self.data, size=self.size, limit=options.largest, path=self.name, worker=self.desk.worker)
         if length is None or length <= options.whole or not options.chunk_threshold:
             content = await source.small(options.whole)

@@ -12,6 +12,7 @@ from ifap_twisted.core.values import Entry, Record
 from ifap_twisted.errors import CallerError, NotFound, Renumbered
 from ifap_twisted.filesystem import entries, streams
 from ifap_twisted.filesystem.desk import Desk, Found
+from ifap_twisted.filesystem.sources import check_length
 from ifap_twisted.interfaces import IStream, RemotePath
 
 T = TypeVar("T")
@@ -49,7 +50,7 @@ async def _record(desk: Desk, path: RemotePath, version: str | None) -> Record:
     if not found.placed.version.chunked:
         async with desk.admitted(size):
             return Record(entry=desk.entry_of(found), data=await desk.reader.content(found.placed))
-    streams.check_length(size, found.path)
+    check_length(size, found.path)
     large = await streams.open_chunked(desk, found)
     async with desk.admitted(size):
         return Record(entry=large.entry, data=await large.read(0, size))

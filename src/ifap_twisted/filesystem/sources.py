@@ -7,6 +7,7 @@ import stat
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import IO, cast
 
+from ifap_twisted.core import limits
 from ifap_twisted.core.limits import KIB
 from ifap_twisted.errors import IncompleteSource, TooLarge
 from ifap_twisted.interfaces import Source
@@ -30,6 +31,21 @@ def check_size(size: int | None, limit: int, path: str) -> None:
     if size is not None and size > limit:
         raise TooLarge(
             f"The file has {size} bytes; at most {limit} can be stored here.", path=path, limit=limit, size=size
+        )
+
+
+def check_length(length: int, path: str) -> None:
+    """So much of a file can be given as a whole.
+
+    :raises TooLarge:
+    """
+    if length > limits.FILE_IN_MEMORY:
+        raise TooLarge(
+            f"These are {length} bytes of /{path}; at most {limits.FILE_IN_MEMORY} are given as a whole. "
+            "Read a part at a time ('ifap get', or 'open' and 'stream' in a program).",
+            path=path,
+            limit=limits.FILE_IN_MEMORY,
+            size=length,
         )
 
 

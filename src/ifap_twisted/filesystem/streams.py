@@ -14,9 +14,10 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.manifests import Manifest, Stretch
 from ifap_twisted.core.values import Entry
 from ifap_twisted.deferreds import deferred, settled
-from ifap_twisted.errors import ChunkLost, IFAPError, TooLarge
+from ifap_twisted.errors import ChunkLost, IFAPError
 from ifap_twisted.filesystem.chunk_reading import ChunkReader
 from ifap_twisted.filesystem.desk import Desk, Found
+from ifap_twisted.filesystem.sources import check_length
 
 
 class WholeStream:
@@ -157,21 +158,6 @@ async def open_chunked(desk: Desk, found: Found) -> ChunkedStream:
         content = await desk.reader.content(found.placed)
     manifest = Manifest.decode(content, size=version.size, path=version.path)
     return ChunkedStream(desk.entry_of(found), manifest, desk.chunks_read)
-
-
-def check_length(length: int, path: str) -> None:
-    """So much of a file can be given as a whole.
-
-    :raises TooLarge:
-    """
-    if length > limits.FILE_IN_MEMORY:
-        raise TooLarge(
-            f"These are {length} bytes of /{path}; at most {limits.FILE_IN_MEMORY} are given as a whole. "
-            "Read a part at a time ('ifap get', or 'open' and 'stream' in a program).",
-            path=path,
-            limit=limits.FILE_IN_MEMORY,
-            size=length,
-        )
 
 
 def _give_up(work: Deferred[memoryview]) -> None:

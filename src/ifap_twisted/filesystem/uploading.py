@@ -6,7 +6,8 @@ source is not asked for more while the window is full. One failure stops it, and
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -15,10 +16,12 @@ from twisted.python.failure import Failure
 from ifap_twisted.core import limits
 from ifap_twisted.core.chunks import chunk_name, padded
 from ifap_twisted.core.manifests import Manifest, Piece
+from ifap_twisted.core.rows import Row
 from ifap_twisted.deferreds import Waiters
 from ifap_twisted.errors import TooLarge
 from ifap_twisted.filesystem.admission import Budget
 from ifap_twisted.filesystem.chunk_writing import ChunkWriter
+from ifap_twisted.filesystem.splicing import Splicing
 from ifap_twisted.workers import Worker
 
 if TYPE_CHECKING:
@@ -51,6 +54,7 @@ class Upload:
         self._failure: Failure | None = None
         self._feed_work: Coroutine[Any, Any, Manifest] | None = None
         self._feeding: Deferred[Manifest] | None = None
+        self._row: Row | None = None
 
     async def run(self, pieces: AsyncIterator[bytes | memoryview]) -> Manifest:
         """Store what the pieces are together; gives the highest manifest, which is not stored.
@@ -58,9 +62,20 @@ class Upload:
         :raises TooLarge: it has more chunks than manifests can name.
         :raises StoreError: what the first chunk met with that could not be stored; and what the source raises.
         """
+        return await self._store(lambda key, chunker: self._cut(pieces, key, chunker))
+
+    async def splice(self, splicing: Splicing, *, whole: bool) -> tuple[Manifest, Row]:
+        """Store what changed of a file; gives the highest manifest, and the row of all chunks.
+
+        :param whole: as for :meth:`Splicing.chunks`. :raises TooLarge, StoreError: as :meth:`run`.
+        """
+        self._row = row = Row()
+        manifest = await self._store(lambda key, chunker: self._changed(splicing, key, chunker, whole=whole))
+        return manifest, row
+
+    async def _store(self, chunks: Callable[[bytes, Chunker], AsyncIterator[Chunk | Piece]]) -> Manifest:
         await self._chunks.places.look()
-        key, chunker = await self._chunks.chunker(self._path)
-        self._feed_work = self._feed(pieces, key, chunker)
+        self._feed_work = self._feed(chunks(*await self._chunks.chunker(self._path)))
         self._feeding = Deferred.fromCoroutine(self._feed_work)
         try:
             manifest = await self._feeding
@@ -72,30 +87,53 @@ class Upload:
         self._check()
         return manifest
 
-    async def _feed(self, pieces: AsyncIterator[bytes | memoryview], key: bytes, chunker: Chunker) -> Manifest:
+    async def _feed(self, chunks: AsyncIterator[Chunk | Piece]) -> Manifest:
+        async for chunk in chunks:
+            piece = chunk.piece if isinstance(chunk, Chunk) else chunk
+            if self._row is not None:
+                self._row.add(piece)
+            if isinstance(chunk, Chunk):
+                await self._add(chunk)
+            else:
+                await self._name(piece)
+        return await self._top()
+
+    async def _cut(
+        self, pieces: AsyncIterator[bytes | memoryview], key: bytes, chunker: Chunker
+    ) -> AsyncIterator[Chunk]:
+        """The chunks of what comes."""
         buffer = bytearray()
 
         def cut() -> Chunk:
-            length = chunker.cut(buffer)
-            content = padded(bytes(memoryview(buffer)[:length]))
-            del buffer[:length]
-            return Chunk(Piece(chunk_name(key, content), length), content)
+            data = bytes(memoryview(buffer)[: chunker.cut(buffer)])
+            del buffer[: len(data)]
+            return _chunk(key, data)
 
         async for piece in pieces:
             buffer += piece
             while len(buffer) >= chunker.cutting.most:
-                await self._add(await self._worker(cut))
+                yield await self._worker(cut)
         while buffer:
-            await self._add(await self._worker(cut))
-        return await self._top()
+            yield await self._worker(cut)
 
-    async def _add(self, chunk: Chunk, depth: int = 0) -> None:
-        """Store a chunk, as the next piece of the manifests of a depth."""
+    async def _changed(
+        self, splicing: Splicing, key: bytes, chunker: Chunker, *, whole: bool
+    ) -> AsyncIterator[Chunk | Piece]:
+        """The chunks of a changed file; of those that stay the names."""
+        async for one in splicing.chunks(chunker, self._worker, whole=whole):
+            yield one if isinstance(one, Piece) else await self._worker(partial(_chunk, key, one))
+
+    async def _name(self, piece: Piece, depth: int = 0) -> None:
+        """The next piece of the manifests of a depth."""
         if depth == len(self._levels):
             self._levels.append([])
         if len(self._levels[depth]) == limits.MANIFEST_PIECES:
             await self._pack(depth)
-        self._levels[depth].append(chunk.piece)
+        self._levels[depth].append(piece)
+
+    async def _add(self, chunk: Chunk, depth: int = 0) -> None:
+        """Store a chunk, as the next piece of the manifests of a depth."""
+        await self._name(chunk.piece, depth)
         name, size = chunk.piece.name, len(chunk.content)
         if self._chunks.places.is_there(name):
             return
@@ -151,3 +189,8 @@ class Upload:
                 given_up = error
         if given_up is not None:
             raise given_up
+
+
+def _chunk(key: bytes, data: bytes) -> Chunk:
+    content = padded(data)
+    return Chunk(Piece(chunk_name(key, content), len(data)), content)

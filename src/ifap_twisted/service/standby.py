@@ -21,6 +21,7 @@ from ifap_twisted.core.values import Entry, Expect, Lock, Record, Status
 from ifap_twisted.deferreds import deferred, within
 from ifap_twisted.errors import IFAPError, StoreError, TimedOut, Unavailable
 from ifap_twisted.filesystem.batches import Batch
+from ifap_twisted.filesystem.changes import HeldChanges
 from ifap_twisted.filesystem.files import Opening
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.filesystem.leasing import Leasing
@@ -128,7 +129,11 @@ class Standby:
 
     def open(self, path: RemotePath, mode: str = "r", *, expect: Expect = None) -> Opening:
         """Open a file."""
-        return Opening(self, path, mode, expect)
+        return Opening(self, path, mode, expect, lambda base: self._changes(path, base))
+
+    def _changes(self, path: RemotePath, base: IStream | None) -> HeldChanges:
+        opened = self._opener.opened
+        return HeldChanges(base) if opened is None else opened.changes(path, base)
 
     def lock(
         self,
