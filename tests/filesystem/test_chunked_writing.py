@@ -338,6 +338,17 @@ class FlowTests(LargeFileCase):
         self.failureResultOf(putting, Unavailable)
         self.failureResultOf(self.device().stat("a"), NotFound)
 
+    def test_closing_waits_for_what_is_all_here(self) -> None:
+        """Bytes need nobody who goes on sending."""
+        self.store.gate = gate = Turnstile("append")
+        putting = self.fs.put("a", noise(10_000))
+        closing = self.fs.close()
+        self.assertNoResult(closing)
+        gate.release()
+        result(putting)
+        result(closing)
+        self.assertEqual(assembled(self.folder, "a"), noise(10_000))
+
     def test_it_counts_as_pending_meanwhile(self) -> None:
         """Who looks at the status sees that something is not uploaded yet."""
         self.store.gate = gate = Turnstile("append")
@@ -395,3 +406,48 @@ class ResumingTests(LargeFileCase):
             result(self.fs.put("a", self.data))
             self.assertEqual(assembled(self.folder, "a"), self.data)
             self.assertEqual(set(chunks(self.folder).values()), {1})
+
+    def test_new_numbers_in_the_middle(self) -> None:
+        """The server renumbers the folder while chunks are on their way: the file is whole, or the put fails."""
+        self.store.gate = gate = Turnstile("append")
+        putting = self.fs.put("a", self.data)
+        gate.release(8)
+        self.folder.shelf.renumber(list(reversed(self.folder.shelf.messages)))
+        gate.release()
+        self.folder.clock.pump([1.0] * 90)
+        result(putting)
+        self.assertEqual(result(self.device().get("a")), self.data)
+
+    def test_two_devices_at_once(self) -> None:
+        """Neither waits for the other: what both send has two places, and both files are whole."""
+        store = self.folder.store()
+        other = self.device(store=store)
+        gates = []
+        for one in (self.store, store):
+            one.gate = Turnstile("append")
+            gates.append(one.gate)
+        puts = [self.fs.put("a", self.data), other.put("b", self.data)]
+        for _ in range(20):
+            for gate in gates:
+                gate.release(1)
+        for gate in gates:
+            gate.release()
+        for put in puts:
+            result(put)
+        self.assertLessEqual(max(chunks(self.folder).values()), 2)
+        for path in "ab":
+            self.assertEqual(result(self.device().get(path)), self.data)
+
+    def test_chunks_that_arrive_when_their_sender_is_dead(self) -> None:
+        """No more than was on its way is there twice, and both are places of one chunk."""
+        window = 5
+        self.store.gate = gate = Turnstile("append")
+        self.fs.put("a", self.data).addErrback(lambda _gone: None)
+        gate.release(5)
+        self.store.doom_next(Fate.CUT_LATE, window)
+        gate.release(window)
+        self.folder.shelf.detach(self.store)
+        result(self.device().put("a", self.data))
+        self.folder.shelf.deliver_late()
+        self.assertLessEqual(sum(chunks(self.folder).values()) - len(chunks(self.folder)), window)
+        self.assertEqual(result(self.device().get("a")), self.data)

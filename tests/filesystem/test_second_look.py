@@ -9,14 +9,14 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.core.chunks import chunk_path
+from ifap_twisted.core.chunks import CHUNKS, chunk_path
 from ifap_twisted.core.plans import PLANS, RESEALED, Plan, Planned
 from ifap_twisted.errors import ChunkLost, NotFound, OutcomeUnknown, Unavailable
 from ifap_twisted.filesystem.drafting import Change
 from ifap_twisted.store.memory import Turnstile
 from tests.filesystem.folders import Folder, result
 from tests.filesystem.test_recovery import Recovering
-from tests.filesystem.uploads import LARGE, assembled, chunks, noise, stream
+from tests.filesystem.uploads import LARGE, assembled, chunks, messages, noise, stream
 
 DATA = noise(6000)
 
@@ -27,6 +27,7 @@ class Others:
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
         self.fs = folder.device(options=LARGE)
+        self.planned: set[int] = set()
 
     def places(self, names: Collection[str] | None = None) -> dict[int, str]:
         """The UIDs at which chunks lie, with their vids."""
@@ -39,6 +40,7 @@ class Others:
     def plan(self, names: Collection[str] | None = None, reason: str = "unneeded", *, kept: bool = False) -> None:
         """Plan the chunks of these names; None: all."""
         named = tuple(Planned(uid, vid, reason) for uid, vid in self.places(names).items())
+        self.planned |= {one.uid for one in named}
         validity = self.fs.desk.view.uidvalidity
         plan = Plan(uidvalidity=validity, keep=named) if kept else Plan(uidvalidity=validity, collect=named)
         self.add(plan.encode())
@@ -50,6 +52,26 @@ class Others:
     def remove(self, names: Collection[str] | None = None) -> None:
         """Remove chunks as a collection does."""
         self.folder.shelf.remove(self.places(names))
+
+    def lists(self) -> list[str]:
+        """The names of the chunks that are manifests."""
+        return [
+            version.path.removeprefix(CHUNKS)
+            for _uid, version, content in messages(self.folder)
+            if version.path.startswith(CHUNKS) and content.startswith(b'{"depth":')
+        ]
+
+    def plan_lists(self) -> None:
+        """Plan these only."""
+        self.plan(self.lists())
+
+    def remove_lists(self) -> None:
+        """Remove these only."""
+        self.remove(self.lists())
+
+    def remove_planned(self) -> None:
+        """Remove what was planned, as its collection does in the end."""
+        self.folder.shelf.remove(self.planned)
 
     def nothing(self) -> None:
         """Leave it as it is."""
@@ -133,6 +155,18 @@ class ReuseTests(SecondLookCase):
 
         self.assertEqual(self.copies(work), {1, 2})
 
+    def test_those_in_whose_place_is_something_else(self) -> None:
+        """Such as a tombstone."""
+        result(self.fs.put("a", DATA))
+        names = set(chunks(self.folder))
+        self.others.remove()
+        for name in names:
+            writing = self.others.fs.desk.writer.write(chunk_path(name), b"", Change(deleted=True))
+            result(Deferred.fromCoroutine(writing))
+        result(self.fs.refresh())
+        result(self.fs.put("b", DATA))
+        self.assertEqual(result(self.folder.device().get("b")), DATA)
+
     def test_a_place_that_is_planned_and_one_that_is_not(self) -> None:
         """One of them is enough."""
         result(self.fs.put("a", DATA))
@@ -193,6 +227,31 @@ class BeforeSuccessTests(SecondLookCase):
         self.failureResultOf(self.folder.device().stat("b"), NotFound)
         result(self.fs.put("b", stream(DATA)))
         self.assert_whole()
+
+    def test_manifests_of_manifests(self) -> None:
+        """What is missing or planned may be a list of chunks itself."""
+        data = noise(100_000)
+        for work, source in (
+            (Others.remove, data),
+            (Others.remove_lists, data),
+            (Others.plan, stream(data, 5000)),
+            (Others.plan_lists, stream(data, 5000)),
+        ):
+            self.setUp()
+            result(self.fs.put("a", data))
+            self.assertGreater(len(self.others.lists()), 1)
+            result(self.meanwhile(lambda work=work: work(self.others), lambda source=source: self.fs.put("b", source)))
+            self.others.remove_planned()
+            self.assertEqual(result(self.folder.device().get("b")), data)
+
+    def test_a_lost_list_of_chunks(self) -> None:
+        """It is told with all the bytes that it tells of; nothing of the file stays."""
+        data = noise(100_000)
+        result(self.fs.put("a", data))
+        putting = self.meanwhile(self.others.remove_lists, lambda: self.fs.put("b", stream(data, 5000)))
+        error = self.failureResultOf(putting, ChunkLost).value
+        self.assertGreater(error.length, 10_000)
+        self.failureResultOf(self.folder.device().stat("b"), NotFound)
 
     def test_a_source_that_is_another_meanwhile(self) -> None:
         """Nothing is mixed: the put fails."""

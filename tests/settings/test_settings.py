@@ -184,6 +184,11 @@ class DefaultTests(SettingsTestCase):
 class FileTests(SettingsTestCase):
     """ifap.toml."""
 
+    def test_the_largest_file(self) -> None:
+        """One message bounds it only where nothing goes out in chunks."""
+        self.assertEqual(Settings().largest_file, 2**44)
+        self.assertEqual(Settings(chunk_threshold=0, max_file_size=1000).largest_file, 1000)
+
     def test_everything(self) -> None:
         """Every setting can be said in the file, and is known to come from there."""
         settings = self.load(EVERYTHING)

@@ -38,8 +38,15 @@ class ChunkPlaces:
 
     def copies(self, name: str) -> list[Placed]:
         """The versions that hold a chunk, planned or not, and are there."""
-        there = self._view.index.history(chunk_path(name)).versions
-        return [one for one in there if one.places and one.version.understood and one.version.home == self._view.home]
+        home = self._view.home
+        return [
+            one
+            for one in self._view.index.history(chunk_path(name)).versions
+            if one.places
+            and one.version.home == home
+            and one.version.understood
+            and not (one.version.deleted or one.version.directory or one.version.chunked)
+        ]
 
     def is_there(self, name: str) -> bool:
         """Whether a chunk has a place that no plan names, and of which nothing bad is known."""

@@ -114,7 +114,9 @@ class Putting:
         """Read the source; a stream that has not ended when the filesystem is closed is given up."""
         if isinstance(self.data, bytes) and self.size is None and len(self.data) <= self.desk.options.whole:
             return self.data, self.change, None
-        if self.lasting.closed and known_size(self.data, None) is None:
+        if known_size(self.data, None) is not None:
+            return await self._gathered(length)
+        if self.lasting.closed:
             raise closed_error(self.name)
         gathering = Deferred.fromCoroutine(self._gathered(length))
         self.lasting.streams.add(gathering)
