@@ -108,23 +108,29 @@ class Collector:
         first = await self._surveyor.survey(None)
         told = first.references.notices()
         if dry_run or not first.has_work:
-            return collection.Collection(verdicts=_verdicts(first, (), None), messages=told, dry_run=dry_run)
-        planned = [one for one in first.to_plan() if one.reason not in _BY_AGE]
-        now = await self._plan(first, planned, first.needed_again())
+            return collection.Collection(verdicts=await self._verdicts(first, (), None), messages=told, dry_run=dry_run)
+        planned = [one for one in first.to_plan if one.reason not in _BY_AGE]
+        now = await self._plan(first, planned, first.needed_again)
         if now is None:
-            return collection.Collection(verdicts=_verdicts(first, planned, ()), messages=(*told, _NO_DATES))
+            return collection.Collection(verdicts=await self._verdicts(first, planned, ()), messages=(*told, _NO_DATES))
         second = await self._surveyor.survey(now)
         told = second.references.notices()
-        if rest := second.to_plan():
+        if rest := second.to_plan:
             await self._plan(second, rest, [])
         removed: list[Placed] = []
-        refusal = await self._carry_out(second, progress, removed) if second.due() else None
-        verdicts = _verdicts(second, [*planned, *rest], removed)
+        refusal = await self._carry_out(second, progress, removed) if second.due else None
+        verdicts = await self._verdicts(second, [*planned, *rest], removed)
         if refusal is None and second.spares():
             spared: list[Spare] = []
             refusal = await self._spare(second.spares(), second.generation, spared)
             verdicts = (*verdicts, *_spared(spared))
         return collection.Collection(verdicts=verdicts, messages=told if refusal is None else (*told, refusal))
+
+    def _verdicts(
+        self, found: Survey, planned: Iterable[Planned], removed: Iterable[Placed] | None
+    ) -> Deferred[tuple[Verdict, ...]]:
+        """As :func:`_verdicts`: there may be a hundred thousand."""
+        return self._desk.worker(lambda: _verdicts(found, planned, removed))
 
     async def _unmark(self) -> None:
         try:
@@ -171,8 +177,8 @@ class Collector:
         plans += [replace(empty, collect=some) for some in _sliced(collect)]
         *some, last = plans or [empty]
         for plan in some:
-            await self._desk.writer.add_object(PLANS, plan.encode())
-        written = await self._desk.writer.add_object(PLANS, last.encode())
+            await self._desk.writer.add_object(PLANS, await self._desk.worker(plan.encode))
+        written = await self._desk.writer.add_object(PLANS, await self._desk.worker(last.encode))
         return date_of(written, await self._desk.view.store.dates(written.places))
 
     # Removing
@@ -183,8 +189,7 @@ class Collector:
         if (refusal := await self._look()) is not None:
             return refusal
         again = await self._surveyor.survey(found.known.now)
-        recorded = {_key(placed) for disposal in found.due() for placed in disposal.going}
-        disposals = [_only(disposal, recorded) for disposal in again.due()]
+        disposals = await self._desk.worker(lambda: _recorded(again, found))
         plainly = self._desk.options.expunges_plainly
         expunging = Expunging(self._desk, disposals, again.generation, progress, highest=again.highest, plainly=plainly)
         try:
@@ -220,7 +225,7 @@ class Collector:
         now = found.known.now
         gone = [
             Gone.of(placed.version, time=now, end=disposal.end)
-            for disposal in found.due()
+            for disposal in found.due
             if not paths.is_reserved(disposal.path)
             for placed in disposal.going
         ]
@@ -250,6 +255,12 @@ def _spared(spared: Iterable[Spare]) -> Iterator[Verdict]:
     for one in spared:
         version = one.placed.version
         yield Verdict(version.path, version.vid, version.length, one.places, COLLECTED, RESEALED, REASONS[RESEALED])
+
+
+def _recorded(again: Survey, found: Survey) -> list[Disposal]:
+    """What both surveys let go."""
+    recorded = {_key(placed) for disposal in found.due for placed in disposal.going}
+    return [_only(disposal, recorded) for disposal in again.due]
 
 
 def _only(disposal: Disposal, recorded: Collection[_Key]) -> Disposal:

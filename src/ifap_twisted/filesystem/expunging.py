@@ -57,7 +57,8 @@ class Expunging:
         :raises Renumbered: the numbers mean nothing any more, or a place holds something else.
         :raises NotSupported, MarkedByOthers, StoreError: the rest stays.
         """
-        self._expected = {path: _state(histories[path]) for path in self._disposals}
+        names = list(self._disposals)
+        self._expected = await self._desk.worker(lambda: {path: _state(histories[path]) for path in names})
         for portion in _portions(self._disposals.values()):
             still = await self._checked(self._as_seen(portion))
             # From here to the call nothing comes between: what was checked is so while it is sent.

@@ -37,6 +37,8 @@ class Survey:
     """What was found, and of which numbers it speaks.
 
     :ivar resealed: what plans say of places that others are to take over, by UID (FORMAT 8.5).
+    :ivar to_plan: the places that no plan names yet; ``needed_again`` those that one names and the policy keeps.
+    :ivar due: the paths of which something may go now.
     :ivar references: what is known of the chunks; of messages up to the UID ``highest``.
     """
 
@@ -48,36 +50,13 @@ class Survey:
     resealed: Mapping[int, Standing]
     references: References
     highest: int
+    to_plan: Sequence[Planned]
+    needed_again: Sequence[Planned]
+    due: Sequence[Disposal]
 
     def cases(self) -> Iterator[tuple[str, Case]]:
         """All cases with their paths."""
         return ((disposal.path, case) for disposal in self.disposals for case in disposal.cases)
-
-    def to_plan(self) -> list[Planned]:
-        """The places that no plan names yet."""
-        found = [
-            (path, Planned(uid, case.placed.version.vid, str(case.reason)))
-            for path, case in self.cases()
-            if case.fate == PLANNED
-            for uid in self.known.unplanned(case.placed)
-        ]
-        objects = sum(paths.is_reserved(path) and not path.startswith(CHUNKS) for path, _planned in found)
-        enough = objects < len(found) or objects >= MANY_OBJECTS
-        return [planned for _path, planned in found] if enough else []
-
-    def needed_again(self) -> list[Planned]:
-        """The places that a plan names and the policy keeps."""
-        return [
-            Planned(uid, case.placed.version.vid, str(case.reason))
-            for _path, case in self.cases()
-            if case.fate == KEPT and case.reason in {*Reason, REFERENCED}
-            for uid in case.placed.places
-            if uid in self.known.standing and self.known.standing[uid].vid == case.placed.version.vid
-        ]
-
-    def due(self) -> list[Disposal]:
-        """The paths of which something may go now."""
-        return [disposal for disposal in self.disposals if disposal.going]
 
     def spares(self) -> frozenset[int]:
         """The places whose grace is over, and that others are to take over."""
@@ -86,7 +65,7 @@ class Survey:
     @property
     def has_work(self) -> bool:
         """Something would have to be written or removed."""
-        return bool(self.due() or self.to_plan() or self.needed_again() or self.spares())
+        return bool(self.due or self.to_plan or self.needed_again or self.spares())
 
 
 class Surveyor:
@@ -143,10 +122,27 @@ class Surveyor:
             objects=self._of_no_use(plans, records, now, uidvalidity),
             unneeded=references.unneeded,
         )
-        disposals = await self._desk.worker(lambda: tuple(survey(histories, known)))
-        view.check_generation(generation)
         resealed = await self._resealed(dated, uidvalidity)
-        return Survey(histories, known, disposals, generation, uidvalidity, resealed, references, highest)
+
+        def work() -> Survey:
+            disposals = tuple(survey(histories, known))
+            return Survey(
+                histories,
+                known,
+                disposals,
+                generation,
+                uidvalidity,
+                resealed,
+                references,
+                highest,
+                to_plan=_to_plan(disposals, known),
+                needed_again=_needed_again(disposals, known),
+                due=[disposal for disposal in disposals if disposal.going],
+            )
+
+        found = await self._desk.worker(work)
+        view.check_generation(generation)
+        return found
 
     async def _resealed(
         self, dated: Iterable[tuple[int, float, Plan | None]], uidvalidity: int
@@ -183,6 +179,31 @@ class Surveyor:
             raise Renumbered
         self._dates = {uid: date for uid, date in {**self._dates, **found}.items() if uid in wanted}
         return self._dates
+
+
+def _to_plan(disposals: Sequence[Disposal], known: Knowledge) -> list[Planned]:
+    found = [
+        (disposal.path, Planned(uid, case.placed.version.vid, str(case.reason)))
+        for disposal in disposals
+        for case in disposal.cases
+        if case.fate == PLANNED
+        for uid in known.unplanned(case.placed)
+    ]
+    objects = sum(paths.is_reserved(path) and not path.startswith(CHUNKS) for path, _planned in found)
+    enough = objects < len(found) or objects >= MANY_OBJECTS
+    return [planned for _path, planned in found] if enough else []
+
+
+def _needed_again(disposals: Sequence[Disposal], known: Knowledge) -> list[Planned]:
+    wanted = {*Reason, REFERENCED}
+    return [
+        Planned(uid, case.placed.version.vid, str(case.reason))
+        for disposal in disposals
+        for case in disposal.cases
+        if case.fate == KEPT and case.reason in wanted
+        for uid in case.placed.places
+        if uid in known.standing and known.standing[uid].vid == case.placed.version.vid
+    ]
 
 
 def _dated_plans(plans: Plans, dates: Mapping[int, float], now: float) -> list[tuple[int, float, Plan | None]]:
