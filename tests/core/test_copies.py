@@ -66,6 +66,7 @@ class UnderstandingTests(SynchronousTestCase):
             {"clock": {"wwwwww": 8}},
             {"needs": ("chunks", "later")},
             {"path": "b"},
+            {"extra": {"kept": False}},
         ):
             self.assertFalse(same_version(version, as_before(version)._replace(**changes)), changes)
             self.assertFalse(same_version(version, version._replace(**changes)), changes)

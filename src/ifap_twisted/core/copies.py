@@ -8,7 +8,7 @@ from typing import Final
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.history import Placed
-from ifap_twisted.core.values import Version
+from ifap_twisted.core.values import JSON, Version
 
 
 class Copies:
@@ -95,4 +95,11 @@ def _agree(one: Version, other: Version) -> bool:
     differing = _OF_PLACES if one.ours or (one.bound and other.bound) else _OF_BOUND_PLACES
     if one.understood != other.understood:
         differing |= _OF_READERS
+        if _carried(one) != _carried(other):
+            return False
     return all(getattr(one, name) == getattr(other, name) for name in Version._fields if name not in differing)
+
+
+def _carried(version: Version) -> dict[str, JSON]:
+    """The foreign keys that are kept of what is not understood, too."""
+    return {name: value for name, value in version.extra.items() if len(name) > 1}
