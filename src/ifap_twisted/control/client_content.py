@@ -15,7 +15,7 @@ from ifap_twisted.control.client_values import entry_from, parse_json
 from ifap_twisted.core.values import Entry, Record
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import ProtocolViolation, Unavailable
-from ifap_twisted.filesystem.streams import check_length
+from ifap_twisted.filesystem.sources import check_length
 
 if TYPE_CHECKING:
     from twisted.web.iweb import IResponse
