@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from ifap_twisted.core.values import ABSENT, Entry
@@ -9,7 +10,7 @@ from ifap_twisted.deferreds import deferred
 from ifap_twisted.errors import Unavailable
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.service.accepting import Accepting
-from ifap_twisted.testing.scenario import LEASES
+from ifap_twisted.testing.scenario import LEASES, STRETCHES
 from ifap_twisted.testing.trace import Call
 
 
@@ -104,6 +105,9 @@ def _seconds(call: Call, number: int) -> int:
     return seconds
 
 
+_STRETCHES = [hashlib.shake_256(b"stretch %d" % number).digest(1000) for number in range(STRETCHES)]
+
+
 async def _append(filesystem: Filesystem, call: Call) -> Entry:
     """Read, add a line of one's own, and write back if nobody was faster."""
     before = await filesystem.read(call.path)
@@ -113,8 +117,13 @@ async def _append(filesystem: Filesystem, call: Call) -> Entry:
 
 
 def _content(call: Call, number: int) -> bytes:
-    """Unlike that of every other call; sometimes longer than a block, or than what a transport takes at once."""
+    """Unlike that of every other call; sometimes longer than a block, or than what a transport takes at once.
+
+    Some have a stretch in common.
+    """
     call.content = b"call %d of device %d" % (call.number, call.device)
+    if number % 3 == 0:
+        call.content = _STRETCHES[number // 3 % STRETCHES] + call.content
     if number % 7 == 0:
         call.content += b"." * 3000
     if number % 50 == 1:

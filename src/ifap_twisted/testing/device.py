@@ -16,6 +16,7 @@ from ifap_twisted.basedir.journal import FileJournal
 from ifap_twisted.basedir.locks import FileLocks
 from ifap_twisted.basedir.writer import FileWriter
 from ifap_twisted.core import limits
+from ifap_twisted.core.cutting import Cutting
 from ifap_twisted.core.dialects import Dialect
 from ifap_twisted.core.keys import Key
 from ifap_twisted.core.retention import Policy
@@ -37,6 +38,9 @@ KEY = Key.from_text("a key for simulations")
 OPTIONS = Options(keep=2, grace=limits.LEAST_GRACE_SECONDS, checkpoint_every=20.0)
 SPARSELY = replace(OPTIONS, retention=Policy(daily=2, weekly=2, monthly=1))
 """With holes in the middle of a history."""
+IN_CHUNKS = Cutting(least=32, most=512, bits=6)
+CHUNKED_FROM = 200
+"""Bytes of a file that goes out in chunks, where that is wanted."""
 Plant = Callable[[Any], None]
 """Breaks a filesystem that was just opened, so that the judgement can be seen to find it."""
 

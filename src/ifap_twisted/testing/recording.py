@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from ifap_twisted.core import paths
+from ifap_twisted.core.chunks import CHUNKS
 from ifap_twisted.core.plans import Plan
 from ifap_twisted.core.values import Version
 from ifap_twisted.testing.process import CALL
@@ -32,6 +33,7 @@ class Notebook:
             self.old_writer = None
             self._trace.situations["a new writer after an old copy"] += 1
         place = (version.path, version.vid)
+        self._trace.situations["a file went out in chunks"] += version.chunked
         self._trace.sent.setdefault(place, Sent(version, self._now(), CALL.get(), known, content))
 
     def saved(self, version: Version, content: bytes) -> None:
@@ -45,6 +47,7 @@ class Notebook:
         if number is None or self._trace.calls[number].verb != "collect":
             return
         places = {(version.path, version.vid) for version in versions if not paths.is_reserved(version.path)}
+        self._trace.situations["chunks were collected"] += any(one.path.startswith(CHUNKS) for one in versions)
         if places and any(call.ended is None and call.verb != "collect" for call in self._trace.calls):
             self._trace.situations["collected while somebody did something else"] += 1
         self._compare_with_writes({path for path, _vid in places})

@@ -45,6 +45,10 @@ PROFILE: Final = ("literal-", "synchronising", "multiappend", "slow-search", "sh
 """Quirks of a server, or of a network, that is right."""
 SPARSE: Final = "sparse"
 """A quirk of the devices: they keep the newest version of some days, weeks and months besides the last ones."""
+CHUNKED: Final = "chunked"
+"""A quirk of the devices: what has more than some bytes goes out in chunks, and those are small."""
+STRETCHES: Final = 4
+"""So many stretches are in the contents of several files."""
 ACTIONS: Final = frozenset(READING + WRITING + PLACING + LOCKING + LIVING + ("open", *REPLACING))
 FAULTS: Final = frozenset(NETWORK + SERVER + REFERENCE + WIRE + WIRE_SERVER)
 
@@ -85,7 +89,8 @@ class Scenario:
     """A run: the devices, the steps in their order, and the seed of all else (secrets, latencies).
 
     :ivar quirks: ``drops-known``: the server drops a message whose Message-ID it has seen; ``no-key``: nobody has a key
-        yet, the first device makes one; :data:`SPARSE`; in the world of wires also words of :data:`PROFILE`.
+        yet, the first device makes one; :data:`SPARSE`; :data:`CHUNKED`; in the world of wires also words of
+        :data:`PROFILE`.
     """
 
     seed: int
@@ -149,6 +154,10 @@ def draw(seed: int, worlds: Sequence[str] = ("memory",)) -> Scenario:
     if random.random() < 0.2:
         quirks += (SPARSE,)
         steps += _history(random, count, paths)
+    drawn = Random(f"chunks {seed}")  # noqa: S311 -- its own, so that it changes nothing else
+    if drawn.random() < 0.4:
+        quirks += (CHUNKED,)
+        steps += _sharing(drawn, count, paths, calm=calm)
     return Scenario(seed, world, places, tuple(sorted([*openings, *steps], key=_at)), quirks)
 
 
@@ -228,6 +237,25 @@ def _history(random: Random, count: int, paths: Sequence[str]) -> list[Step]:
     return [
         Step(round(at + 4.0 * number, 3), who, verb, path, path, 2 * random.randrange(9))
         for number, verb in enumerate(verbs)
+    ]
+
+
+def _sharing(random: Random, count: int, paths: Sequence[str], *, calm: bool) -> list[Step]:
+    """Files with the same stretches come and go while others collect; sometimes a device is away with one half sent."""
+    at, shared = random.uniform(5, 30), 3 * random.randrange(STRETCHES)
+    verbs = [(0.0, "put", shared), (2.0, random.choice(("put", "remove")), 1), (4.0, "put", 1), (6.0, "collect", 0)]
+    if not calm:
+        verbs += [(6.5 + random.uniform(0, 0.5), "put", shared), (7.0 + random.choice((0.01, 0.05, 0.3)), "crash", 13)]
+    for day in range(random.choice((1, 2, 2))):
+        start = 8.0 + 9.0 * day
+        verbs += [(start, "days", 0), (start + 1.0, "collect", 0)]
+        around = ("put", "put", "copy", "move", "restore", "undelete", "remove", "collect")
+        verbs += [(start + 1.0 + random.uniform(-0.2, 0.5), random.choice(around), shared) for _ in range(4)]
+        verbs += [(start + 4.0, "collect", 0)]
+    return [
+        Step(round(at + moment, 4), 0 if verb == "days" else random.randrange(count), verb, path, other, number)
+        for moment, verb, number in verbs
+        for path, other in [(random.choice(paths), random.choice(paths))]
     ]
 
 

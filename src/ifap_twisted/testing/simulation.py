@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import copy_context
+from dataclasses import replace
 from random import Random
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from ifap_twisted.core.values import Entry, Record
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.testing import actions
 from ifap_twisted.testing.collecting import holes
-from ifap_twisted.testing.device import KEY, OPTIONS, SPARSELY, Device, Keyring, Plant
+from ifap_twisted.testing.device import CHUNKED_FROM, IN_CHUNKS, KEY, OPTIONS, SPARSELY, Device, Keyring, Plant
 from ifap_twisted.testing.disk import Disk
 from ifap_twisted.testing.exclusion import was_taken_over
 from ifap_twisted.testing.memory_world import DAYS
@@ -28,7 +29,7 @@ from ifap_twisted.testing.observing import leases_in, observe, recorded_in
 from ifap_twisted.testing.process import CALL, MOVING, code_of
 from ifap_twisted.testing.recording import Notebook
 from ifap_twisted.testing.reference_program import ReferenceProgram
-from ifap_twisted.testing.scenario import FAULTS, REFERENCE, REPLACING, SPARSE, WRITING, Place, Scenario, Step
+from ifap_twisted.testing.scenario import CHUNKED, FAULTS, REFERENCE, REPLACING, SPARSE, WRITING, Place, Scenario, Step
 from ifap_twisted.testing.trace import CANCELLED, CRASHED, DONE, Call, Observation, Trace
 from ifap_twisted.testing.worlds import WORLDS
 
@@ -71,6 +72,8 @@ class Simulation:
         self._over = False
         self._days = 0.0
         self._options = SPARSELY if SPARSE in scenario.quirks else OPTIONS
+        if CHUNKED in scenario.quirks:
+            self._options = replace(self._options, chunk_threshold=CHUNKED_FROM, cutting=IN_CHUNKS)
         self.devices = [self._device(number, place) for number, place in enumerate(scenario.places)]
         self._compare_clocks()
         self._notes = [Notebook(self.trace, device.number, self._now) for device in self.devices]

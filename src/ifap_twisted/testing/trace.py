@@ -23,6 +23,7 @@ UNENDED = "unended"
 
 SITUATIONS: Final = (
     "a collected version came back",
+    "a file went out in chunks",
     "a file was locked for others",
     "a known Message-ID was dropped",
     "a lease was lost",
@@ -32,6 +33,7 @@ SITUATIONS: Final = (
     "a write was accepted with the server away",
     "an incomplete listing",
     "checkpoints were published",
+    "chunks were collected",
     "clocks ten minutes apart",
     "collected in the middle of a history",
     "collected while somebody did something else",
