@@ -8,8 +8,9 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.chunks import chunk_path
 from ifap_twisted.core.manifests import Manifest
 from ifap_twisted.core.values import Traits
-from ifap_twisted.errors import ChunkLost, Malformed, MessageGone, TimedOut, Unavailable
+from ifap_twisted.errors import ChunkLost, Damaged, Malformed, MessageGone, ProtocolViolation, TimedOut, Unavailable
 from ifap_twisted.filesystem.chunk_reading import ChunkReader
+from ifap_twisted.filesystem.folder import folder_objects
 from ifap_twisted.filesystem.naming import Naming
 from ifap_twisted.store.memory import Turnstile
 from tests.filesystem.folders import result
@@ -109,6 +110,30 @@ class UnknownTests(LargeFile):
         work = stream.read(4000, 4001)
         self.folder.clock.advance(limits.CONNECT_SECONDS)
         self.failureResultOf(work, Unavailable)
+
+    def test_a_server_that_breaks_the_protocol_tells_of_no_loss(self) -> None:
+        """What it has nobody knows."""
+        stream = result(self.reader.stream("large"))
+        self.store.fail_next("message", ProtocolViolation())
+        self.failureResultOf(stream.read(4000, 4001), ProtocolViolation)
+
+    def test_a_damaged_chunk_is_not_lost_while_not_everything_is_listed(self) -> None:
+        """A good copy of it may be there."""
+        self.damage(4)
+        stream = result(self.reader.stream("large"))
+        self.store.hide(self.folder.shelf.uidnext)
+        self.chunked.chunk(DATA[4000:5000])
+        self.failureResultOf(stream.read(4000, 4001), MessageGone)
+        self.store.reveal()
+        result(self.reader.refresh())
+        self.assertEqual(result(stream.read(4000, 4001)), DATA[4000:4001])
+
+    def test_a_folder_without_its_object_tells_of_no_loss(self) -> None:
+        """Without its secret no chunk can be told from another."""
+        stream = result(self.reader.stream("large"))
+        gone = [uid for placed in folder_objects(self.reader.desk.view.index) for uid in placed.places]
+        self.folder.shelf.remove(gone)
+        self.failureResultOf(stream.read(4000, 4001), Damaged)
 
     def test_a_message_that_is_gone_in_one_answer_is_looked_for_again(self) -> None:
         """The listing says that it is there."""
