@@ -176,7 +176,7 @@ class RefilledTests(SynchronousTestCase):
     def test_yes(self) -> None:
         """What was stored again is listed as mended."""
         out, err, status = self.run_it(answer=True)
-        self.assertIn(f"Before that, lost chunks are looked for in {self.local}.", out)
+        self.assertIn(f"Before anything else, lost chunks are looked for in {self.local}.", out)
         self.assertEqual(["mended", "chunk-lost", "/a"], out.splitlines()[-1].split()[:3])
         self.assertEqual(("1 mended, no damage left" in err, status), (True, DONE))
 

@@ -69,11 +69,14 @@ async def repaired(
         return
     if not console.json:
         show_findings(console, found)
-        show_plan(console, planned)
+        if planned:
+            show_plan(console, planned)
         if lost:
-            console.line(f"Before that, lost chunks are looked for in {sources}.")
+            console.line(f"Before anything else, lost chunks are looked for in {sources}.")
         console.flush()
-    if has_person() and not ask_yes(f"Mend {len(planned)} of {len(found.findings)} findings?"):
+    if has_person() and not ask_yes(
+        f"Mend {len(planned)} of {len(found.findings)} findings?" if planned else "Look for lost chunks?"
+    ):
         if console.json:
             show_findings(console, found)
         conclude(console, found)

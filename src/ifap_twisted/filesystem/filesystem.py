@@ -95,7 +95,7 @@ class Filesystem:
             desk,
             Binding(desk, random=random),
             mending,
-            Refilling(desk, manifests, naming, random=random, clock=clock),
+            Refilling(desk, manifests),
             manifests,
             naming,
             self._checkpointing,

@@ -288,8 +288,13 @@ def _whole(histories: Mapping[str, History], chunks: Iterable[str], bad: Collect
     return {
         path.removeprefix(CHUNKS)
         for path in chunks
-        if any(uid not in bad for placed in histories[path].versions for uid in placed.places)
+        if any(uid not in bad for placed in histories[path].versions if _may_be(placed) for uid in placed.places)
     }
+
+
+def _may_be(placed: Placed) -> bool:
+    """Whether a version at the path of a chunk can be one."""
+    return not (placed.version.deleted or placed.version.directory or placed.version.chunked)
 
 
 def _lost(tops: Iterable[Placed], rows: Mapping[_Top, Row], losses: Losses) -> Iterator[Lost]:

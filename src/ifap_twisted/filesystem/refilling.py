@@ -10,24 +10,21 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ifap_twisted.clocks import date_by
-from ifap_twisted.core import envelope, limits
-from ifap_twisted.core.chunking import Chunker
-from ifap_twisted.core.chunks import chunk_draft, chunk_name, padded
+from ifap_twisted.core import limits
+from ifap_twisted.core.chunks import CHUNKS, chunk_name, padded
 from ifap_twisted.core.findings import WARNING, Finding
 from ifap_twisted.core.manifests import Piece, grouped
 from ifap_twisted.errors import CallerError
 from ifap_twisted.filesystem.desk import Desk
-from ifap_twisted.filesystem.drafting import Random
 from ifap_twisted.filesystem.manifest_reading import ManifestReading
-from ifap_twisted.filesystem.naming import Naming
+
+if TYPE_CHECKING:
+    from ifap_twisted.core.chunking import Chunker
 
 STEP: Final = 8 * limits.MIB
 """Bytes of a local file that are cut at a time."""
@@ -44,6 +41,7 @@ class _Source:
         self._chunker = chunker
         self._wanted = wanted
         self._buffer = bytearray()
+        self._position = 0
         self._pieces: list[Piece] = []
         # Not through a link that was put in its place, and without waiting for the other end of a pipe.
         self._file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -56,8 +54,10 @@ class _Source:
     def found(self) -> list[tuple[str, bytes]]:
         """Wanted chunks in what comes next: names and padded contents; and of all lists of chunks, at the end."""
         found: list[tuple[str, bytes]] = []
-        while len(self._buffer) < STEP and (data := os.read(self._file, STEP)):
+        # By position: should the file be closed meanwhile, nothing is taken out of what its number stands for then.
+        while len(self._buffer) < STEP and (data := os.pread(self._file, STEP, self._position)):
             self._buffer += data
+            self._position += len(data)
         last = len(self._buffer) < STEP
         at = 0
         with memoryview(self._buffer) as view:
@@ -88,21 +88,13 @@ class _Source:
 
 
 class Refilling:
-    """Stores lost chunks of one folder again.
-
-    :param random: gives that many random bytes.
-    """
+    """Stores lost chunks of one folder again."""
 
     _log = Logger()
 
-    def __init__(
-        self, desk: Desk, manifests: ManifestReading, naming: Naming, *, random: Random, clock: IReactorTime
-    ) -> None:
+    def __init__(self, desk: Desk, manifests: ManifestReading) -> None:
         self._desk = desk
         self._manifests = manifests
-        self._naming = naming
-        self._random = random
-        self._clock = clock
 
     async def run(self, sources: Path) -> list[Finding]:
         """Look through a local file, or all in a directory and below it; what else is to be told.
@@ -110,7 +102,7 @@ class Refilling:
         Where a list of chunks is found, those that it names are looked for after it.
 
         :raises CallerError: there is no such directory.
-        :raises DataError, StoreError: nothing can be stored now; what was found is stored.
+        :raises TooLarge, DataError, StoreError: nothing can be stored, or not now; what was found before is stored.
         """
         files = await self._desk.worker(lambda: list(_files(sources)))
         unread = 0
@@ -127,8 +119,8 @@ class Refilling:
 
     async def _pass(self, files: Sequence[Path], wanted: set[str]) -> int:
         """Through all files, or until nothing is wanted any more; how many could not be read."""
-        key = await self._naming.key()
-        chunker, unread = Chunker(key, self._desk.options.cutting), 0
+        key, chunker = await self._desk.chunks.chunker(CHUNKS)
+        unread = 0
         for path in files:
             if not wanted:
                 break
@@ -142,27 +134,13 @@ class Refilling:
     async def _file(self, path: Path, key: bytes, chunker: Chunker, wanted: set[str]) -> None:
         source = await self._desk.worker(lambda: _Source(path, key, chunker, wanted))
         try:
-            while not source.ended:
+            while wanted and not source.ended:
                 async with self._desk.admitted(2 * STEP):
                     for name, content in await self._desk.worker(source.found):
-                        await self._store(name, content)
+                        with self._desk.writer.underway:
+                            await self._desk.chunks.store(name, content)
         finally:
             source.close()
-
-    async def _store(self, name: str, content: bytes) -> None:
-        """Append it, and read its header back."""
-        view = self._desk.view
-        sealing = partial(
-            envelope.seal,
-            chunk_draft(name, view.home or ""),
-            content,
-            dialect=view.dialect,
-            key=view.keys[0] if view.keys else None,
-            now=date_by(self._clock),
-            random=self._random,
-        )
-        with self._desk.writer.underway:
-            await self._desk.writer.sending.stored(await self._desk.worker(sealing), None)
 
 
 def _files(sources: Path) -> Iterator[Path]:
