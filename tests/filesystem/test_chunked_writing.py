@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from ifap_twisted.core.cutting import Cutting
 from ifap_twisted.core.values import ABSENT, Traits
 from ifap_twisted.errors import (
     Conflict,
@@ -27,7 +28,7 @@ from ifap_twisted.errors import (
 from ifap_twisted.filesystem.filesystem import Filesystem
 from ifap_twisted.store.memory import Fate, Turnstile
 from tests.filesystem.folders import Folder, result
-from tests.filesystem.uploads import CUTTING, LARGE, THRESHOLD, assembled, chunks, messages, noise, stream
+from tests.filesystem.uploads import LARGE, THRESHOLD, assembled, chunks, messages, noise, stream
 
 
 class LargeFileCase(SynchronousTestCase):
@@ -105,6 +106,20 @@ class PuttingTests(LargeFileCase):
             result(self.fs.put("a", source))
             self.assertEqual(assembled(self.folder, "a"), data)
         self.assertEqual(chunks(self.folder), before)
+
+    def test_a_buffer_that_is_changed_meanwhile(self) -> None:
+        """What it held when it was put is stored, however long the window is full."""
+        data = noise(18 * 1024 * 1024)
+        for readonly in (False, True):
+            self.setUp()
+            fs = self.device(store=self.store, options=replace(LARGE, cutting=Cutting()))
+            buffer = bytearray(data)
+            self.store.gate = gate = Turnstile("append")
+            putting = fs.put("a", memoryview(buffer).toreadonly() if readonly else buffer)
+            buffer[-5:] = b"other"
+            gate.release()
+            result(putting)
+            self.assertEqual(assembled(self.folder, "a"), data)
 
     def test_more_chunks_than_one_manifest_names(self) -> None:
         """Manifests of manifests: all content comes back, and the list that is the file stays short."""
@@ -288,7 +303,7 @@ class FlowTests(LargeFileCase):
     def test_the_source_waits_while_the_window_is_full(self) -> None:
         """A stream is not pulled while chunks wait for the server; it is when they are there."""
         data = noise(40 * 1024 * 1024)
-        fs = self.device(store=self.store, options=replace(LARGE, cutting=type(CUTTING)()))
+        fs = self.device(store=self.store, options=replace(LARGE, cutting=Cutting()))
         self.store.gate = gate = Turnstile("append")
         given = 0
 

@@ -122,7 +122,7 @@ class Sending:
             if stored[0].places[0] < BEYOND:
                 try:
                     await self._looked(sealed, look)
-                except OutcomeUnknown:
+                except (KeyChanged, OutcomeUnknown):
                     self._waits(frozen, sealed)
                     raise
                 journal.settle(frozen)
@@ -151,13 +151,13 @@ class Sending:
     async def _looked(self, sealed: Sealed, look: Look | None) -> None:
         """See to it that what a message names is there, now that the message is.
 
-        :raises ChunkLost: something is not. :raises OutcomeUnknown: that cannot be told now.
+        :raises ChunkLost: something is not. :raises KeyChanged, OutcomeUnknown: that cannot be told now.
         """
         if look is None:
             return
         try:
             await look()
-        except ChunkLost:
+        except (ChunkLost, KeyChanged):
             raise
         except Exception as error:
             raise OutcomeUnknown(

@@ -58,7 +58,7 @@ class Input:
     """
 
     def __init__(self, source: Source, *, size: int | None, limit: int, path: str, worker: Worker) -> None:
-        if isinstance(source, bytearray) or (isinstance(source, memoryview) and not source.readonly):
+        if isinstance(source, bytearray) or (isinstance(source, memoryview) and not _is_fixed(source)):
             source = bytes(source)  # somebody may change it before it is stored
         self._source = source
         self._size = size
@@ -141,6 +141,10 @@ class Input:
         file = cast("IO[bytes]", self._source)
         self._start, before = await self._worker(lambda: (_position(file), _stat(file)))
         return before
+
+
+def _is_fixed(view: memoryview) -> bool:
+    return isinstance(view.obj, bytes) and view.c_contiguous
 
 
 def _position(file: IO[bytes]) -> int | None:

@@ -203,10 +203,10 @@ class Writer:
         except ChunkLost as error:
             generation = self._view.generation
             own = self._view.index.history(wish.path).find(sealed.version.vid)
-            if not own or await self._withdrawal.took_back(sealed, own[0], began, generation):
+            if own and await self._withdrawal.took_back(sealed, own[0], began, generation):
                 raise
-            self._view.index.acknowledge(own[0].version)  # it stays, and its caller is told so
             await self.sending.forgets(sealed)
+            self._view.index.acknowledge(sealed.version)  # it stays, and its caller is told so
             text = f"{error} The version {sealed.version.vid}, which was written already, lacks them."
             raise ChunkLost(text, path=wish.path, offset=error.offset, length=error.length) from error
 
