@@ -53,28 +53,32 @@ def undisputed(trace: Trace) -> Iterator[tuple[str, bytes]]:
     """Files without conflict of whose current version the newest message is a place: the reference goes by that.
 
     And by what it sees of a header, which a clock of more than thirty writers exceeds: a status tells of these
-    (FORMAT 1.6).
+    (FORMAT 1.6). A file in chunks it reads as its manifest.
     """
     seen = trace.observations[-1]
     conflicts = {path for path, _vid in seen.conflicts}
     newest = newest_versions(trace.messages, trace.key)
     for path, kind, vid in seen.listing:
         versions = {one.vid: one for one in seen.versions.get(path, ())}
-        if kind == "file" and path not in conflicts and newest.get(path) == vid:
-            yield path, versions[vid].content or b""
+        if kind == "file" and path not in conflicts and path in newest and newest[path][0] == vid:
+            manifest = newest[path][1]
+            yield path, (versions[vid].content or b"") if manifest is None else manifest
 
 
-def newest_versions(messages: Mapping[int, bytes], key: str) -> dict[str, str]:
+def newest_versions(messages: Mapping[int, bytes], key: str) -> dict[str, tuple[str, bytes | None]]:
     """The version of each path whose message has the highest UID: an older one may be stored once more above it.
 
-    It is empty where the reference cannot see it.
+    It is empty where the reference cannot see it. And its manifest, where it has one.
     """
     keys = (Key.from_text(key),)
     found = {}
     for _uid, message in sorted(messages.items()):
         with suppress(DataError):
             version = envelope.read_header(metadata_fields(message), dialect=IFAP, keys=keys, home=None)
-            found[version.path] = version.vid if _metadata_end(message) <= WINDOW else ""
+            manifest = None
+            if version.chunked:
+                manifest = envelope.read_message(message, dialect=IFAP, keys=keys, home=None)[1]
+            found[version.path] = (version.vid if _metadata_end(message) <= WINDOW else "", manifest)
     return found
 
 

@@ -103,7 +103,7 @@ class RenumberingTests(Ground):
     def newest(self) -> dict[str, bytes]:
         """The content of the newest message of each path."""
         found = {}
-        for path, vid in newest_versions(self.folder.shelf.messages, KEY.text).items():
+        for path, (vid, _manifest) in newest_versions(self.folder.shelf.messages, KEY.text).items():
             if not path.startswith("IFAP/"):
                 entry = next(one for one in result(self.device.versions(path)) if one.version == vid)
                 if not entry.deleted:

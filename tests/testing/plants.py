@@ -167,8 +167,8 @@ def _surveying(filesystem: Any, change: Any) -> None:
 
     async def surveying(now: float | None) -> Any:
         found = await survey(now)
-        disposals = (one if one.path.startswith("IFAP/") else change(found, one) for one in found.disposals)
-        return replace(found, disposals=tuple(disposals))
+        disposals = tuple(one if one.path.startswith("IFAP/") else change(found, one) for one in found.disposals)
+        return replace(found, disposals=disposals, due=[one for one in disposals if one.going])
 
     surveyor.survey = surveying
 
