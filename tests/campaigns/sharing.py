@@ -35,6 +35,7 @@ from tests.live.servers import fresh_folder, server
 HASTE = 100_000.0
 """Seconds that seem to go by in one of ours: the least grace is less than one."""
 STRETCHES = 6
+OWN = 700 * KIB
 NAMES = 5
 WRITERS = 2
 
@@ -45,8 +46,8 @@ def stretch(number: int) -> bytes:
 
 
 def content_of(numbers: list[int], mark: bytes) -> bytes:
-    """A file: stretches, and at its end what tells which."""
-    data = b"".join(map(stretch, numbers))
+    """A file: stretches, one that no other has, and at its end what tells which."""
+    data = b"".join([*map(stretch, numbers), random.Random(mark).randbytes(OWN)])
     tail = json.dumps([numbers, mark.decode(), zlib.crc32(data)]).encode()
     return data + tail + len(tail).to_bytes(4)
 
@@ -105,7 +106,10 @@ class Writer:
     async def _put(self) -> None:
         self._marks += 1
         numbers = self._random.choices(range(STRETCHES), k=self._random.randint(2, 3))
-        path, content = self._own(there=False), content_of(numbers, b"%d" % self._marks)
+        path, content = (
+            self._own(there=self._random.random() < 0.7),
+            content_of(numbers, f"{self.name} {self._marks}".encode()),
+        )
         self.known.pop(path, None)
         await self._filesystem.put(path, content)
         self.known[path] = content

@@ -212,6 +212,20 @@ def collects_what_hides_an_older_one(filesystem: Any) -> None:
     _surveying(filesystem, newest_first)
 
 
+def collects_needed_chunks(filesystem: Any) -> None:
+    """No manifest is asked which chunks it names (FORMAT 7.2)."""
+    surveyor = filesystem._collector._surveyor
+    manifests = surveyor._manifests
+    look = manifests.look
+
+    async def looking(histories: Any) -> Any:
+        found = await look(histories)
+        chunks = frozenset(path for path in histories if path.startswith("IFAP/chunks/"))
+        return replace(found, unneeded=chunks)
+
+    manifests.look = looking
+
+
 def writes_through_locks(filesystem: Any) -> None:
     """No lock is asked for."""
     filesystem.desk.writer.guard = Unguarded()

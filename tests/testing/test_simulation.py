@@ -32,6 +32,7 @@ from tests.campaigns.reference import unread_by_reference
 from tests.testing.plants import (
     ABOVE_THE_SHELF,
     PLANTS,
+    collects_needed_chunks,
     collects_what_hides_an_older_one,
     gives_a_lock_to_two,
     lets_no_lock_end,
@@ -336,10 +337,18 @@ class JudgementTests(SynchronousTestCase):
 class ScriptedTests(SynchronousTestCase):
     """Planted bugs that need more than one thing to go wrong, each with the script that meets it."""
 
-    def assertFound(self, plant: Plant, promise: str, steps: Sequence[Step], *places: Place) -> None:
-        scenario = Scenario(0, "memory", (*places, Place(), Place())[:2], tuple(steps))
+    def assertFound(
+        self, plant: Plant, promise: str, steps: Sequence[Step], *places: Place, quirks: tuple[str, ...] = ()
+    ) -> None:
+        scenario = Scenario(0, "memory", (*places, Place(), Place())[:2], tuple(steps), quirks)
         self.assertEqual(judge(simulate(scenario)), [], "it is the plant that is found")
         self.assertIn(promise, {violation.promise for violation in judge(simulate(scenario, plant))})
+
+    def test_one_that_collects_needed_chunks(self) -> None:
+        """They are planned when they are old enough, and gone a grace later."""
+        verbs = ("open", "put", "days", "collect", "days", "collect")
+        steps = [Step(4.0 * number, 0, verb, "a") for number, verb in enumerate(verbs)]
+        self.assertFound(collects_needed_chunks, "every version can be read", steps, quirks=(scenario.CHUNKED,))
 
     def test_one_that_collects_what_hides_an_older_one(self) -> None:
         """Of what the reference wrote the newest went first."""
