@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import random
+from itertools import count
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.chunks import CHUNKS
 from ifap_twisted.core.cutting import Cutting
+from ifap_twisted.core.manifests import Piece
 from ifap_twisted.errors import Conflict, TooLarge, Unavailable
 from ifap_twisted.filesystem.changes import HeldChanges
 from ifap_twisted.filesystem.desk import Options
@@ -182,6 +185,43 @@ class GrowingTests(ChangingTestCase):
         self.failureResultOf(file.write(random.Random(6).randbytes(30_000)), Unavailable)
         self.store.pardon()
         self.assertEqual(CONTENT, self.content())
+
+    def test_a_write_that_failed_is_tried_again(self) -> None:
+        """Whichever chunk cannot be read while a write stores others: when it is tried again nothing is missing."""
+        model = bytearray(CONTENT + b"!")
+        model[10_000:19_000] = data = random.Random(7).randbytes(9_000)
+        failed = 0
+        for turn in range(1, 30):
+            file = self.open("r+b")
+            result(file.seek(len(CONTENT)))
+            result(file.write(b"!"))
+            result(file.seek(10_000))
+            failed += self.fails(file, data, turn)
+            result(file.seek(10_000))
+            result(file.write(data))
+            result(file.close())
+            self.assertEqual(bytes(model), self.content())
+            result(self.filesystem.put("large", CONTENT))
+        self.assertGreater(failed, 2)
+
+    def fails(self, file: Any, data: bytes, turn: int) -> bool:
+        """Whether a write fails when a certain reading of a chunk does."""
+        reader, turns = self.filesystem.desk.chunks_read, count(1)
+        content = reader.content
+
+        async def read(piece: Piece) -> bytes:
+            if next(turns) == turn:
+                raise Unavailable("away")
+            return await content(piece)
+
+        reader.content = read
+        try:
+            result(file.write(data))
+        except Unavailable:
+            return True
+        finally:
+            del reader.content
+        return False
 
 
 class HeldTests(SynchronousTestCase):

@@ -56,12 +56,11 @@ class StoredChanges(HeldChanges):
 
     async def _store(self) -> None:
         """Store the chunks that are certain, and keep the rest."""
-        row = await self._known_row()
-        before = self._splicing(row)
-        _manifest, self._row = await self._upload().splice(before, whole=False)
-        rest = await before.content(self._row.size, self.size)
-        self._overlay = Overlay(self._row.size)
-        self._overlay.write(self._row.size, rest)
+        before = self._splicing(await self._known_row())
+        _manifest, row = await self._upload().splice(before, whole=False)
+        rest = await before.content(row.size, self.size)
+        self._row, self._overlay = row, Overlay(row.size)  # both or none: what is not in one is in the other
+        self._overlay.write(row.size, rest)
 
     async def _known_row(self) -> Row:
         """The chunks of before; what was no large file counts as written now."""
