@@ -13,7 +13,9 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.chunks import CHUNKS
 from ifap_twisted.core.cutting import Cutting
 from ifap_twisted.core.manifests import Piece
+from ifap_twisted.core.overlay import Overlay
 from ifap_twisted.errors import Conflict, TooLarge, Unavailable
+from ifap_twisted.filesystem import files
 from ifap_twisted.filesystem.changes import HeldChanges
 from ifap_twisted.filesystem.desk import Options
 from tests.filesystem.folders import Folder, result
@@ -222,6 +224,37 @@ class GrowingTests(ChangingTestCase):
         finally:
             del reader.content
         return False
+
+    def test_extended_by_far(self) -> None:
+        """A small file that is made much longer is in memory a part at a time, too."""
+        self.patch(files, "SMALL", 100)
+        for mode in ("r+b", "wb"):
+            result(self.filesystem.put("small", b"small"))
+            file = self.open(mode, "small")
+            result(file.truncate(100_000))
+            held = []
+            write = Overlay.write
+
+            def noted(overlay: Overlay, offset: int, data: bytes) -> None:
+                write(overlay, offset, data)
+                held.append(overlay.held)
+
+            self.patch(Overlay, "write", noted)
+            result(file.close())
+            self.patch(Overlay, "write", write)
+            self.assertLess(max(held, default=0), 10_000)
+            content = (b"small" if mode == "r+b" else b"").ljust(100_000, b"\0")
+            self.assertEqual(content, self.content("small"))
+
+    def test_too_far(self) -> None:
+        """What is longer than any file that can be stored is refused when it is asked for."""
+        file = self.open("r+b")
+        self.failureResultOf(file.truncate(limits.CHUNKED_SIZE + 1), TooLarge)
+        result(file.seek(limits.CHUNKED_SIZE))
+        self.failureResultOf(file.write(b"x"), TooLarge)
+        result(file.seek(0))
+        self.assertEqual(CONTENT, result(file.read()))
+        self.assertIsNone(result(file.close()))
 
 
 class HeldTests(SynchronousTestCase):

@@ -10,8 +10,9 @@ from ifap_twisted.core import limits
 from ifap_twisted.core.manifests import Manifest
 from ifap_twisted.core.overlay import Overlay
 from ifap_twisted.core.rows import Row
-from ifap_twisted.filesystem.changes import HeldChanges
+from ifap_twisted.filesystem.changes import PIECE, HeldChanges
 from ifap_twisted.filesystem.desk import Desk
+from ifap_twisted.filesystem.sources import check_size
 from ifap_twisted.filesystem.splicing import Splicing
 from ifap_twisted.filesystem.streams import ChunkedStream
 from ifap_twisted.filesystem.uploading import Upload
@@ -37,11 +38,26 @@ class StoredChanges(HeldChanges):
         )
 
     async def write(self, offset: int, data: bytes) -> None:
-        """Put bytes somewhere; may wait until others were stored."""
+        """Put bytes somewhere; may wait until others were stored.
+
+        :raises TooLarge: no file can be as long as it would be.
+        """
+        self._check(offset + len(data))
         for start in range(0, len(data), limits.UPLOAD_WINDOW):
             self._overlay.write(offset + start, data[start : start + limits.UPLOAD_WINDOW])
             if self._overlay.held > limits.UPLOAD_WINDOW and self._desk.options.chunk_threshold:
                 await self._store()
+
+    def truncate(self, size: int) -> None:
+        """Cut the content, or extend it with NULs.
+
+        :raises TooLarge: no file can be that long.
+        """
+        self._check(size)
+        super().truncate(size)
+
+    def _check(self, size: int) -> None:
+        check_size(size, self._desk.options.largest, self._path)
 
     def is_of(self, desk: Desk) -> bool:
         """Whether what is stored already lies in that folder, as it is open now."""
@@ -67,11 +83,10 @@ class StoredChanges(HeldChanges):
         if self._row is None and isinstance(self._base, ChunkedStream):
             self._row = Row([one.piece async for one in self._base.stretches(0, self._base.entry.size)])
         elif self._row is None:
-            overlay, position = Overlay(0), 0
-            async for piece in self:
-                overlay.write(position, piece)
-                position += len(piece)
-            self._row, self._overlay = Row(), overlay
+            overlay = self._overlay
+            for start in range(0, overlay.intact, PIECE):
+                overlay.write(start, await self.read(start, min(start + PIECE, overlay.intact)))
+            self._row, overlay.intact = Row(), 0
         return self._row
 
     def _upload(self) -> Upload:
