@@ -261,6 +261,27 @@ class RaceTests(ChunkCase):
         self.collect(self.collector)
         self.assertEqual([True, False], self.is_there(self.piece, self.rest))
 
+    def test_a_manifest_that_is_shown_after_a_later_message(self) -> None:
+        """A server that shows what came later first: once the manifest is seen, no chunk goes in this collection."""
+        surveyor, store = self.collector._collector._surveyor, self.collector.desk.view.store
+        survey, surveys = surveyor.survey, list[int]()
+
+        async def late(now: float | None) -> Any:
+            surveys.append(1)
+            if len(surveys) < 3:
+                return await survey(now)
+            store.hide(self.folder.shelf.uidnext)
+            self.large.file("a", [self.piece])
+            result(self.collector.put("b", b"later"))
+            found = await survey(now)
+            store.reveal()
+            return found
+
+        surveyor.survey = late
+        self.collect(self.collector)
+        self.assertEqual(3, len(surveys))
+        self.assertEqual([True, True], self.is_there(self.piece, self.rest))
+
     def test_a_chunk_that_is_uploaded_again(self) -> None:
         """Its writer takes a planned place for absent; the new one stays, whatever becomes of the old one."""
         self.large.chunk(b"of nobody")

@@ -191,9 +191,9 @@ class Collector:
         again = await self._surveyor.survey(found.known.now)
         disposals = await self._desk.worker(lambda: _recorded(again, found))
         plainly = self._desk.options.expunges_plainly
-        expunging = Expunging(self._desk, disposals, again.generation, progress, highest=again.highest, plainly=plainly)
+        expunging = Expunging(self._desk, disposals, again, progress, plainly=plainly)
         try:
-            await expunging.run(again.histories)
+            await expunging.run()
         except MarkedByOthers as marked:
             return Notice(code="marked-by-others", text=marked.detail)
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from ifap_twisted.core.chunks import CHUNKS
@@ -10,6 +10,7 @@ from ifap_twisted.core.disposal import Disposal
 from ifap_twisted.core.history import History, Placed
 from ifap_twisted.core.values import Version
 from ifap_twisted.filesystem.desk import Desk
+from ifap_twisted.filesystem.surveying import Survey
 from ifap_twisted.interfaces import Progress
 
 TRIES = 5
@@ -23,8 +24,7 @@ _State: TypeAlias = tuple[frozenset[tuple[str, tuple[int, ...]]], frozenset[str]
 class Expunging:
     """One removal.
 
-    :param generation: of the numbers that the disposals speak of.
-    :param highest: the greatest UID of which it is known which chunks it needs.
+    :param seen: what the disposals were made of.
     :param plainly: where there is no UIDPLUS, a plain EXPUNGE may be sent (FORMAT 5.4).
     :ivar removed: what was removed, in its order.
     """
@@ -33,31 +33,29 @@ class Expunging:
         self,
         desk: Desk,
         disposals: Iterable[Disposal],
-        generation: int,
+        seen: Survey,
         progress: Progress,
         *,
-        highest: int,
         plainly: bool,
     ) -> None:
         self._desk = desk
-        self._highest = highest
+        self._seen = seen
         self._plainly = plainly
         self._disposals = {one.path: one for one in disposals if one.going}
-        self._generation = generation
+        self._generation = seen.generation
         self._progress = progress
         self._expected: dict[str, _State] = {}
         self._left_out: set[str] = set()
         self._total = sum(len(one.going) for one in self._disposals.values())
         self.removed: list[Placed] = []
 
-    async def run(self, histories: Mapping[str, History]) -> None:
+    async def run(self) -> None:
         """Remove them.
 
-        :param histories: those that the disposals were made of.
         :raises Renumbered: the numbers mean nothing any more, or a place holds something else.
         :raises NotSupported, MarkedByOthers, StoreError: the rest stays.
         """
-        names = list(self._disposals)
+        names, histories = list(self._disposals), self._seen.histories
         self._expected = await self._desk.worker(lambda: {path: _state(histories[path]) for path in names})
         for portion in _portions(self._disposals.values()):
             still = await self._checked(self._as_seen(portion))
@@ -111,12 +109,15 @@ class Expunging:
         return [one for one in placed if one.version.path in same]
 
     def _may_be_needed(self) -> bool:
-        """Whether a manifest came, or what may be one."""
-        index = self._desk.view.index
-        late = self._desk.view.late
-        new = [uid for uid in index.uids() if uid > self._highest] if index.highest > self._highest else []
-        there = ((uid, late.get(uid) or index.at(uid)) for uid in new)
+        """Whether a manifest came, or what may be one.
+
+        What a server shows late, or garbled for a while, may be below what was seen.
+        """
+        index, late, seen = self._desk.view.index, self._desk.view.late, self._seen
+        new = [uid for uid in index.uids() if uid not in seen.seen]
+        new += [uid for uid in seen.useless if index.at(uid) is not None]
         rejected = index.rejected() if new else {}
+        there = ((uid, late.get(uid) or index.at(uid)) for uid in new)
         return any(uid in rejected if version is None else _may_name_chunks(version) for uid, version in there)
 
 

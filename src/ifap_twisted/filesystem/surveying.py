@@ -39,7 +39,7 @@ class Survey:
     :ivar resealed: what plans say of places that others are to take over, by UID (FORMAT 8.5).
     :ivar to_plan: the places that no plan names yet; ``needed_again`` those that one names and the policy keeps.
     :ivar due: the paths of which something may go now.
-    :ivar references: what is known of the chunks; of messages up to the UID ``highest``.
+    :ivar references: what is known of the chunks, going by the messages ``seen``, without those that were ``useless``.
     """
 
     histories: Mapping[str, History]
@@ -49,7 +49,8 @@ class Survey:
     uidvalidity: int
     resealed: Mapping[int, Standing]
     references: References
-    highest: int
+    seen: frozenset[int]
+    useless: frozenset[int]
     to_plan: Sequence[Planned]
     needed_again: Sequence[Planned]
     due: Sequence[Disposal]
@@ -102,7 +103,7 @@ class Surveyor:
         records = await self._desk.objects.records()
         await self._desk.objects.read_checkpoints()
         unfinished = await self._unfinished()
-        histories, highest = view.index.histories(), view.index.highest
+        histories, seen, useless = view.index.histories(), frozenset(view.index.uids()), frozenset(view.index.useless)
         references = await self._manifests.look(histories)
         dates = await self._dated(histories, references.unneeded or ())
         if now is None:
@@ -134,7 +135,8 @@ class Surveyor:
                 uidvalidity,
                 resealed,
                 references,
-                highest,
+                seen,
+                useless,
                 to_plan=_to_plan(disposals, known),
                 needed_again=_needed_again(disposals, known),
                 due=[disposal for disposal in disposals if disposal.going],
