@@ -122,6 +122,27 @@ class StreamTests(SynchronousTestCase):
         self.wire.lose()
         self.assertTrue(self.taker.cancelled)
 
+    def test_silent_source(self):
+        """Our own client may read from a pipe that says nothing for most of an hour; then it is idle as anybody."""
+        self.node.site.private = True
+        wire = self.node.connect()
+        wire.send(self.header(10) + b"abc")
+        self.node.clock.advance(limits.CONTROL_ANSWER_SECONDS)
+        self.assertFalse(wire.disconnecting)
+        wire.send(b"d")
+        self.node.clock.advance(limits.CONTROL_SOURCE_SECONDS + 1)
+        self.assertTrue(wire.disconnecting)
+
+    def test_used_again_after_a_slow_source(self):
+        """When all has come, our own client's connection is an ordinary one again."""
+        self.node.site.private = True
+        wire = self.node.connect()
+        wire.send(self.header(3) + b"abc")
+        self.taker.take()
+        self.assertEqual(parse(wire.value()).status, 201)
+        self.node.clock.advance(limits.CONTROL_IDLE_SECONDS + 1)
+        self.assertTrue(wire.disconnecting)
+
     def test_cut(self):
         """A client that goes away in the middle of a body cancels the put; its source never ends well."""
         self.wire.send(self.header(10) + b"abc")

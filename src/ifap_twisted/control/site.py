@@ -43,6 +43,18 @@ class Channel(HTTPChannel):
         if not self.line_mode:
             super().resetTimeout()
 
+    def allHeadersReceived(self) -> None:
+        """What our own client stores may come from a pipe that says nothing for long; its end is heard of at once."""
+        if self.site.private and self.length != 0:
+            self.setTimeout(limits.CONTROL_SOURCE_SECONDS)
+        super().allHeadersReceived()
+
+    def allContentReceived(self) -> None:
+        """What comes next on this connection has to come in time again."""
+        if self.site.private:
+            self.setTimeout(self.site.timeOut)
+        super().allContentReceived()
+
     def retire(self) -> None:
         """Take no more requests."""
         self.persistent = False

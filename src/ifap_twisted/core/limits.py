@@ -247,6 +247,8 @@ CONTROL_STALL_SECONDS: Final = 120.0
 """How long a client may take none of an answer before it is cut off."""
 CONTROL_ANSWER_SECONDS: Final = 3600.0
 """How long our client waits for an answer while no byte moves: a part of a file over a slow line takes most of it."""
+CONTROL_SOURCE_SECONDS: Final = CONTROL_ANSWER_SECONDS + CONTROL_IDLE_SECONDS
+"""How long a node waits for what our client reads from a pipe: the client gives up first, and says why."""
 BODY_AHEAD: Final = 128 * KIB
 """Of a body that nobody takes this much is held before the sender has to wait."""
 DRAIN_BYTES: Final = 64 * KIB
