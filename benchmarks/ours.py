@@ -1,0 +1,70 @@
+"""Ours: each measurement in a process of its own, so that memory and imports of one do not count for another."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ground import Account, Ground, environment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a process is to measure.
+
+    :ivar work: a method of ``benchmarks.measure.Measurement``.
+    :ivar count: files that are put, read or expected.
+    :ivar tree: a local directory.
+    :ivar control: the port of the line's control socket, where there is a line.
+    """
+
+    work: str
+    account: Account
+    folder: str
+    count: int
+    tree: str = ""
+    basedir: str | None = None
+    control: int | None = None
+    profile: bool = False
+
+    @classmethod
+    def from_json(cls, text: str) -> Task:
+        """What :meth:`to_json` made."""
+        values = json.loads(text)
+        return cls(**{**values, "account": Account(**values["account"])})
+
+    def to_json(self) -> str:
+        """For a command line."""
+        return json.dumps(asdict(self))
+
+
+def run(
+    ground: Ground,
+    work: str,
+    folder: str,
+    count: int,
+    *,
+    account: Account | None = None,
+    tree: Path | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """Run one measurement in a new process and give what it found."""
+    wanted = Task(
+        work=work,
+        account=account or ground.memory,
+        folder=folder,
+        count=count,
+        tree=str(tree or ""),
+        profile=ground.profile,
+        **more,
+    )
+    command = [sys.executable, "-m", "benchmarks.measure", wanted.to_json()]
+    printed = subprocess.run(command, env=environment(), check=False, capture_output=True, text=True)
+    if printed.returncode:
+        raise RuntimeError(f"{work} failed:\n{printed.stderr}{printed.stdout}")
+    found: dict[str, Any] = json.loads(printed.stdout.splitlines()[-1])
+    return found
