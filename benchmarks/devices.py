@@ -16,6 +16,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from benchmarks.ground import KEY, Account, environment
+from benchmarks.ours import Failed
 from benchmarks.watchdog import memory
 
 PROGRAM = "import sys; from ifap_twisted.cli.main import run; sys.exit(run())"
@@ -137,7 +138,7 @@ class Device:
     def _run(self, command: list[str]) -> None:
         done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RuntimeError(f"{command[2:]} failed with {done.returncode}:\n{done.stderr[-2000:]}")
+            raise Failed(" ".join(command[3:]), done.stderr)
 
     def _environment(self) -> dict[str, str]:
         return environment(HOME=str(self._home), IFAP_BASEDIR=str(self.basedir))

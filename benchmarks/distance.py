@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.live.servers import fresh_folder
 
 from benchmarks import ours
-from benchmarks.ground import SIZE, Ground, filled, tree
+from benchmarks.ground import SIZE, Ground, tree
 from benchmarks.link import line_to
 from benchmarks.report import Row
 from benchmarks.samples import Samples
@@ -27,8 +27,8 @@ def w5(ground: Ground, samples: Samples) -> Iterator[Row]:
         tree(Path(base), [SIZE] * few)
         works = (
             (f"put {few} files", "put_tree", fresh_folder(), few, Path(base)),
-            (f"read {few} files", "get", filled(ground.memory, few), few, None),
-            (f"cold open of {many} files", "open", filled(ground.memory, many), many, None),
+            (f"read {few} files", "get", ours.filled(ground, few), few, None),
+            (f"cold open of {many} files", "open", ours.filled(ground, many), many, None),
         )
         for told, work, folder, count, source in works:
             with line_to(ground.memory, ground.rtt) as (account, control):

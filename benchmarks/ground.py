@@ -108,14 +108,17 @@ def environment(**more: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | more
 
 
-def seal(key: Key, number: int, content: bytes) -> bytes:
-    """The message of one file, as a device writes it; the folder object is made by whoever opens the folder first."""
+def seal(key: Key, number: int, content: bytes, home: str = HOME) -> bytes:
+    """The message of one file, as a device writes it.
+
+    :param home: of the folder, as its folder object says.
+    """
     draft = Draft(
         path=path_of(number),
         vid=f"{number:022d}",
         writer="bench1",
         clock={"bench1": number + 1},
-        home=HOME,
+        home=home,
         modified=WRITTEN,
     )
     return envelope.seal(draft, content, dialect=IFAP, key=key, now=WRITTEN, random=os.urandom).message
@@ -126,15 +129,17 @@ def path_of(number: int) -> str:
     return f"dir{number // 100}/file{number}"
 
 
-def filled(account: Account, count: int, size: int = SIZE) -> str:
-    """A new folder with so many files; in portions, so that a large one needs little memory here."""
-    key, folder = Key.from_text(KEY), servers.fresh_folder()
+def fill(account: Account, folder: str, count: int, size: int = SIZE) -> None:
+    """Put so many files into a folder that one of ours has opened; in portions, so that it needs little memory here."""
+    key = Key.from_text(KEY)
     with raw.Session(account) as session:
-        session.create(folder)
+        session.select(folder)
+        _seconds, (folder_object,) = session.bodies([1])
+        home = envelope.read_message(folder_object, dialect=IFAP, keys=(key,), home=None)[0].home
+        assert home is not None
         for start in range(0, count, 2000):
             numbers = range(start, min(start + 2000, count))
-            session.upload(folder, [seal(key, number, os.urandom(size)) for number in numbers])
-    return folder
+            session.upload(folder, [seal(key, number, os.urandom(size), home) for number in numbers])
 
 
 def tree(directory: Path, sizes: list[int], seed: int = 6) -> None:

@@ -36,16 +36,17 @@ class Timed:
         self._watch = watch
         self._control = control
         self._before: dict[str, int] = {}
-        self._began = 0.0
+        self._began = self._cpu = 0.0
 
     def __enter__(self) -> Self:
         self._before = self._control.ask() if self._control else {}
         self._watch.begin()
-        self._began = time.perf_counter()
+        self._began, self._cpu = time.perf_counter(), time.process_time()
         return self
 
     def __exit__(self, *_error: object) -> None:
         self.found["seconds"] = time.perf_counter() - self._began
+        self.found["cpu"] = time.process_time() - self._cpu
         self.found |= self._watch.end()
         if self._control:
             counts = self._control.ask()

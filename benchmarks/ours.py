@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ground import Account, Ground, environment
+from tests.live.servers import fresh_folder
+
+from benchmarks.ground import SIZE, Account, Ground, environment, fill
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,22 @@ class Task:
         return json.dumps(asdict(self))
 
 
+class Failed(Exception):
+    """A work of ours did not come to its end; ``told`` is all that its process said."""
+
+    def __init__(self, work: str, told: str) -> None:
+        super().__init__(f"{work}: {told.strip().splitlines()[-1] if told.strip() else 'it says nothing'}")
+        self.told = told
+
+
+def filled(ground: Ground, count: int, size: int = SIZE, account: Account | None = None) -> str:
+    """A new folder with so many files, and with the folder object that its first device writes: its first message."""
+    folder = fresh_folder()
+    run(ground, "open", folder, 0, account=account)
+    fill(account or ground.memory, folder, count, size)
+    return folder
+
+
 def run(
     ground: Ground,
     work: str,
@@ -65,6 +83,6 @@ def run(
     command = [sys.executable, "-m", "benchmarks.measure", wanted.to_json()]
     printed = subprocess.run(command, env=environment(), check=False, capture_output=True, text=True)
     if printed.returncode:
-        raise RuntimeError(f"{work} failed:\n{printed.stderr}{printed.stdout}")
+        raise Failed(work, printed.stderr)
     found: dict[str, Any] = json.loads(printed.stdout.splitlines()[-1])
     return found

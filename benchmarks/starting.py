@@ -5,8 +5,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 
+from benchmarks import ours
 from benchmarks.devices import Device
-from benchmarks.ground import Ground, filled
+from benchmarks.ground import Ground
 from benchmarks.report import Row
 from benchmarks.samples import Samples
 
@@ -17,7 +18,7 @@ LIST_SECONDS = 0.5
 def w11(ground: Ground, samples: Samples) -> Iterator[Row]:
     """``ifap --version``, and ``ifap ls`` of 100 files through a running node: whole processes."""
     rounds = 2 if ground.quick else 7
-    with Device(ground.memory, filled(ground.memory, 100), profile=ground.profile) as device:
+    with Device(ground.memory, ours.filled(ground, 100), profile=ground.profile) as device:
         version = statistics.median(device.seconds("--version") for _ in range(rounds))
         yield Row(bar="W11", work="ifap --version", ours=version, limit=VERSION_SECONDS)
         device.start()

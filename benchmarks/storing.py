@@ -13,7 +13,7 @@ from tests.live.servers import fresh_folder
 
 from benchmarks import cipher, ours, raw
 from benchmarks.devices import Device
-from benchmarks.ground import SIZE, Account, Ground, filled, tree
+from benchmarks.ground import SIZE, Account, Ground, tree
 from benchmarks.report import Row, times
 from benchmarks.samples import Samples
 
@@ -32,7 +32,7 @@ def w1(ground: Ground, samples: Samples) -> Iterator[Row]:
         tree(source, [SIZE] * count)
         parts = upload_parts(ground, ground.memory, count)
         row = _row("W1", f"put -r of {count} x 4 KB", samples.of(_put(ground, source, count)), parts)
-        yield replace(row, note=f"two bare Fernet tokens a file: {cipher.bare(count):.4f} s")
+        yield replace(row, note=f"{row.note}; two bare Fernet tokens a file: {cipher.bare(count):.4f} s")
         yield Row(
             bar="W1",
             work="  the same with a basedir (journal on disk)",
@@ -88,26 +88,34 @@ def w3(ground: Ground, samples: Samples) -> Iterator[Row]:
     Against 1.5 times one FETCH a message, all sent at once, and opening the messages on one core.
     """
     count = ground.count(1000)
-    folder = filled(ground.memory, count)
+    folder = ours.filled(ground, count)
     found = samples.of(lambda: ours.run(ground, "get", folder, count))
     yield _row("W3", f"read {count} x 4 KB", found, read_parts(ground, ground.memory, folder, count))
     disk = ground.disk()
-    folder = filled(disk, count)
+    folder = ours.filled(ground, count, account=disk)
     found = samples.of(lambda: ours.run(ground, "get", folder, count, account=disk))
     yield _row("W3", "  from a Maildir on disk", found, read_parts(ground, disk, folder, count))
 
 
 def read_parts(ground: Ground, account: Account, folder: str, count: int) -> Mapping[str, float]:
-    """Raw FETCH and opening of the newest messages of a folder: medians."""
+    """Raw FETCH and opening of the files of a folder: medians."""
     found = []
     for _ in range(1 if ground.quick else 3):
         with raw.Session(account) as session:
             session.select(folder)
-            seconds, messages = session.bodies(range(1, count + 1))
+            seconds, messages = session.bodies(range(2, count + 2))
         found.append((seconds, cipher.opening(messages)))
     return {name: statistics.median(one[place] for one in found) for place, name in enumerate(("raw FETCH", "opening"))}
 
 
 def _row(bar: str, work: str, found: Any, parts: Mapping[str, float]) -> Row:
     ours_ = found.median("seconds")
-    return Row(bar=bar, work=work, ours=ours_, limit=times(FACTOR, parts), parts=parts, profile=found.profile)
+    return Row(
+        bar=bar,
+        work=work,
+        ours=ours_,
+        limit=times(FACTOR, parts),
+        parts=parts,
+        profile=found.profile,
+        note=f"CPU {found.median('cpu'):.3f} s",
+    )
