@@ -41,14 +41,14 @@ BARS: dict[str, Bar] = {
 
 def w10(samples: Samples) -> Iterator[Row]:
     """The longest time for which a reactor of ours did not look at its connections, in each bar that was measured."""
-    for bar, (longest, many) in samples.longest.items():
+    for bar, (longest, busiest, many) in samples.longest.items():
         yield Row(
             bar="W10",
             work=f"longest stretch without the reactor in {bar}",
             ours=longest,
             unit="ms",
             limit=LONG * 1000,
-            note=f"{many} above {LONG * 1000:.0f} ms",
+            note=f"{many} above {LONG * 1000:.0f} ms; CPU of one at most {busiest:.0f} ms",
             profile=samples.where.get(bar, []),
         )
 

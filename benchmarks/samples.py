@@ -34,13 +34,14 @@ class Samples:
     """All measurements of a run.
 
     :ivar bar: the one that is measured now.
-    :ivar longest: for each bar the longest stretch in milliseconds, and how many were too long.
+    :ivar longest: for each bar the longest stretch in milliseconds, the most processor's time in one, and how many were
+        too long.
     """
 
     def __init__(self, rounds: int) -> None:
         self._rounds = rounds
         self.bar = ""
-        self.longest: dict[str, tuple[float, int]] = {}
+        self.longest: dict[str, tuple[float, float, int]] = {}
         self.where: dict[str, list[str]] = {}
 
     def of(self, work: Callable[[], Found], rounds: int | None = None) -> Rounds:
@@ -49,8 +50,9 @@ class Samples:
 
     def one(self, found: Found) -> Found:
         """Note what one process told."""
-        longest, many = self.longest.get(self.bar, (0.0, 0))
-        self.longest[self.bar] = max(longest, found["longest_ms"]), many + found["long_stretches"]
+        longest, busiest, many = self.longest.get(self.bar, (0.0, 0.0, 0))
+        longest, busiest = max(longest, found["longest_ms"]), max(busiest, found["busiest_ms"])
+        self.longest[self.bar] = longest, busiest, many + found["long_stretches"]
         lines = [line for line in found["profile"] if line.startswith("in a stretch")]
         self.where.setdefault(self.bar, []).extend(lines)
         return found

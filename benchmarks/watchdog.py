@@ -1,7 +1,8 @@
 """Watches a process: how long its reactor was away, how much memory it had, where the time went.
 
 A stretch is the time between two looks of the reactor at what can be read and written: as long as that, nobody else is
-served. Pauses of the garbage collector and threads that hold the interpreter's lock are in it.
+served. Pauses of the garbage collector, threads that hold the interpreter's lock, and other processes that have the
+processor are in it. The last two are not in the processor's time of the reactor's thread, which is noted besides.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ class Watch:
     """
 
     def __init__(self, reactor: Any, *, profile: bool = False) -> None:
-        self.longest = 0.0
-        self.collecting = 0.0
+        self.longest = self.busiest = self.collecting = 0.0
         self.long_stretches = 0
         self._left: float | None = None
+        self._left_cpu = 0.0
         self._main = threading.get_ident()
         self._profile = cProfile.Profile() if profile else None
         self._seen: dict[str, int] = {}
@@ -44,11 +45,11 @@ class Watch:
 
     def begin(self) -> None:
         """Forget what was before."""
-        self.longest = self.collecting = 0.0
+        self.longest = self.busiest = self.collecting = 0.0
         self.long_stretches = 0
         self._seen.clear()
         if self._left is not None:
-            self._left = time.perf_counter()
+            self.left()
         if self._profile is not None:
             self._profile.enable()
 
@@ -60,6 +61,7 @@ class Watch:
         self.left()
         return {
             "longest_ms": self.longest * 1000,
+            "busiest_ms": self.busiest * 1000,
             "long_stretches": self.long_stretches,
             "collector_ms": self.collecting * 1000,
             "peak_mib": memory("VmHWM"),
@@ -76,12 +78,13 @@ class Watch:
         if self._left is not None:
             stretch = time.perf_counter() - self._left
             self.longest = max(self.longest, stretch)
+            self.busiest = max(self.busiest, time.thread_time() - self._left_cpu)
             self.long_stretches += stretch > LONG
         self._left = None
 
     def left(self) -> None:
         """It has looked, and works on what it found."""
-        self._left = time.perf_counter()
+        self._left, self._left_cpu = time.perf_counter(), time.thread_time()
 
     def _collected(self, phase: str, _info: dict[str, int]) -> None:
         if phase == "start":

@@ -21,7 +21,7 @@ def main() -> None:
     watch = Watch(reactor, profile=mode == "profile")
     sys.argv = [name, *arguments]
     reactor.addSystemEventTrigger("after", "shutdown", lambda: Path(report).write_text(json.dumps(watch.end())))
-    watch.begin()
+    reactor.callWhenRunning(watch.begin)
     sys.exit(_program(name)())
 
 
