@@ -103,9 +103,10 @@ def server_on_disk() -> Iterator[Account]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """For a process that imports the same as this one, wherever it is started."""
+    """For a process that imports the same as this one, wherever it is started; compiled, as what is installed is."""
     paths = [str(SOURCE), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | more
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPATH": os.pathsep.join(paths)} | more
 
 
 def seal(key: Key, number: int, content: bytes, home: str = HOME) -> bytes:
