@@ -9,6 +9,7 @@ measured with a Maildir on disk, too. docs/development/performance.rst says what
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -67,6 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows: list[Row] = []
     more: dict[str, Any] = {"machine": report.machine(), "rtt_ms": options.rtt, "quick": options.quick}
     print(report.HEADING, flush=True)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # what was started is ended then, too
     with ExitStack() as servers:
         ground = Ground(
             memory=servers.enter_context(server_in_memory()),

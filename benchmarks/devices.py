@@ -53,7 +53,7 @@ class Device:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self.stop()
+        self._end()
         shutil.rmtree(self._home)
 
     def seconds(self, *arguments: str | Path) -> float:
@@ -85,12 +85,15 @@ class Device:
             threading.Event().wait(0.02)
 
     def stop(self) -> None:
-        """End the node, and take its report."""
+        """End the running node, and take its report."""
+        self._end()
+        self._reported(self._home / "node.json")
+
+    def _end(self) -> None:
         if self._node is not None:
             node, self._node = self._node, None
             node.send_signal(signal.SIGTERM)
             node.wait(60)
-            self._reported(self._home / "node.json")
 
     @property
     def pid(self) -> int:
