@@ -1,94 +1,117 @@
-"""Measures ifap-twisted beside the standard library's imaplib, in one run against one Dovecot.
+"""Measures ifap-twisted beside what the server and the cipher allow, in one run against one Dovecot.
 
-    python -m benchmarks [--json FILE] [--files N] [--large N]
+    python -m benchmarks [--only W1,W3] [--rtt MS] [--json FILE] [--profile] [--plot DIR] [--quick]
 
-The server keeps its mail in memory (sdbox, mail_fsync=never), so that the figures tell of the client. Each figure is
-the median of three rounds; the ratio is ours to imaplib's, below 1 is faster.
+The server keeps its mail in memory (sdbox, mail_fsync=never), so that the figures tell of the client; some bars are
+measured with a Maildir on disk, too. docs/development/performance.rst says what each bar means.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import statistics
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.live import servers
+from benchmarks import distance, opening, plots, report, starting, storing, trees, web
+from benchmarks.ground import Ground, server_in_memory, server_on_disk
+from benchmarks.ours import Failed
+from benchmarks.report import Row
+from benchmarks.samples import Samples
+from benchmarks.watchdog import LONG
 
-from benchmarks import plain, probes
+Bar = Callable[[Ground, Samples], Iterator[Row]]
 
-ROUNDS = 3
+BARS: dict[str, Bar] = {
+    "W1": storing.w1,
+    "W2": opening.w2,
+    "W3": storing.w3,
+    "W4": opening.w4,
+    "W5": distance.w5,
+    # W6, one large file, is a command of its own: benchmarks.large.
+    "W7": opening.w7,
+    "W8": trees.w8,
+    "W9": web.w9,
+    "W11": starting.w11,
+}
 
 
-def median(work: Callable[[], float]) -> float:
-    """Of a few rounds."""
-    return statistics.median(work() for _ in range(ROUNDS))
-
-
-def main() -> int:
-    """Run everything and print a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
-    parser.add_argument("--files", type=int, default=1000, help="files that are put and read (1000)")
-    parser.add_argument("--large", type=int, default=10_000, help="files of the large folder (10000)")
-    arguments = parser.parse_args()
-    server = servers.server("dovecot")
-    figures: dict[str, dict[str, Any]] = {}
-
-    def row(name: str, ours: float, theirs: float | None = None, **more: Any) -> None:
-        ratio = None if theirs is None else ours / theirs
-        figures[name] = {"ours": ours, "imaplib": theirs, "ratio": ratio, **more}
-        beside = "" if theirs is None else f"imaplib {theirs:8.3f} s   ratio {ours / theirs:5.2f}"
-        told = "  ".join(f"{key} {value}" for key, value in more.items())
-        print(f"{name:44} {ours:8.3f} s   {beside}   {told}".rstrip(), flush=True)
-
-    files = arguments.files
-    messages = probes.sealed_messages(files)
-    row(
-        f"{files} puts of 4 KB (API)",
-        median(lambda: probes.run("put", server, files)["seconds"]),
-        median(lambda: plain.append(server, messages)),
-    )
-    row(
-        f"{files} files by `ifap put -r`, start included",
-        median(lambda: probes.put_tree(server, files)),
-        figures[f"{files} puts of 4 KB (API)"]["imaplib"],
-    )
-    folder = servers.fresh_folder()
-    probes.run("put", server, files, folder=folder)
-    for count in (files, arguments.large):
-        if count != files:
-            folder = servers.fresh_folder()
-            plain.append(server, probes.sealed_messages(count), folder=folder)
-        opened = [probes.run("open", server, count, folder=folder) for _ in range(ROUNDS)]
-        row(
-            f"cold open of {count} files",
-            statistics.median(one["seconds"] for one in opened),
-            median(lambda folder=folder: plain.fetch_headers(server, folder)),
-            round_trips=opened[0]["round_trips"],
-            memory_mib=round(max(one["memory_mib"] for one in opened)),
+def w10(samples: Samples) -> Iterator[Row]:
+    """The longest time for which a reactor of ours did not look at its connections, in each bar that was measured."""
+    for bar, (longest, busiest, many) in samples.longest.items():
+        yield Row(
+            bar="W10",
+            work=f"longest stretch without the reactor in {bar}",
+            ours=longest,
+            unit="ms",
+            limit=LONG * 1000,
+            note=f"{many} above {LONG * 1000:.0f} ms; CPU of one at most {busiest:.0f} ms",
+            profile=samples.where.get(bar, []),
         )
-        if count == files:
-            row(
-                f"reading {files} files",
-                median(lambda folder=folder: probes.run("get", server, files, folder=folder)["seconds"]),
-                median(lambda folder=folder: plain.fetch_bodies(server, folder)),
-            )
-        refreshed = probes.run("refresh", server, count, folder=folder)
-        row(f"refresh of {count} files, nothing changed", refreshed["seconds"], round_trips=refreshed["round_trips"])
-    folder = servers.fresh_folder()
-    for verb in ("put", "get"):
-        found = probes.run(f"{verb}-large", server, 20, folder=folder)
-        row(f"{verb} of a 20 MiB file", found["seconds"], peak_mib=round(found["peak_mib"]))
-    servers.stop_all()
-    if arguments.json:
-        figures["machine"] = {"cores": os.cpu_count(), "python": sys.version.split()[0]}
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
-    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what is asked for, and print a table."""
+    options = _options(arguments)
+    wanted = options.only.split(",") if options.only else [*BARS, "W10"]
+    unknown = set(wanted) - {*BARS, "W10"}
+    if unknown:
+        print(f"There is no bar {', '.join(sorted(unknown))}: {', '.join([*BARS, 'W10'])}", file=sys.stderr)
+        return 2
+    if options.plot and not plots.can_draw():
+        print("--plot needs matplotlib: pip install 'ifap-twisted[plots]'", file=sys.stderr)
+        return 2
+    rows: list[Row] = []
+    more: dict[str, Any] = {"machine": report.machine(), "rtt_ms": options.rtt, "quick": options.quick}
+    print(report.HEADING, flush=True)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # what was started is ended then, too
+    with ExitStack() as servers:
+        ground = Ground(
+            memory=servers.enter_context(server_in_memory()),
+            disk=cache(lambda: servers.enter_context(server_on_disk())),
+            rtt=options.rtt,
+            profile=options.profile,
+            quick=options.quick,
+        )
+        samples = Samples(1 if options.quick else 3)
+        for row in _rows(ground, samples, wanted):
+            rows.append(row)
+            print(row.line(), *(f"       {line}" for line in row.profile), sep="\n", flush=True)
+        if options.plot:
+            more["curves"] = plots.measured(ground, samples)
+            for picture in plots.drawn(more["curves"], options.plot):
+                print(picture)
+    if options.json:
+        report.write(options.json, rows, **more)
+    return int(any(row.work.startswith("failed") for row in rows))
+
+
+def _rows(ground: Ground, samples: Samples, wanted: list[str]) -> Iterator[Row]:
+    for name, bar in BARS.items():
+        if name in wanted:
+            samples.bar = name
+            try:
+                yield from bar(ground, samples)
+            except Failed as failed:
+                print(failed.told, file=sys.stderr)
+                yield Row(bar=name, work="failed, and what comes after it is not measured", ours=None, note=str(failed))
+    if "W10" in wanted:
+        yield from w10(samples)
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", metavar="W1,W3", help="the bars to measure; W10 is about the others (all)")
+    parser.add_argument("--rtt", type=float, default=50.0, metavar="MS", help="the round trip of W5 (50)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, too")
+    parser.add_argument("--profile", action="store_true", help="tell where the time goes; all figures become worse")
+    parser.add_argument("--plot", type=Path, metavar="DIR", help="measure and draw cost against size, too")
+    parser.add_argument("--quick", action="store_true", help="everything small: only to see that it runs")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
