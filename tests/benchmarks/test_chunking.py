@@ -6,8 +6,9 @@ import contextlib
 import io
 import random
 
-from benchmarks import chunking
 from twisted.trial.unittest import SynchronousTestCase
+
+from benchmarks import chunking
 
 DATA = random.Random(1).randbytes(3 * chunking.MIB)
 
