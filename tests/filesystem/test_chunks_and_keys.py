@@ -74,3 +74,17 @@ class RevokedTests(KeyCase):
             self.later()
             self.over()
         self.assertTrue(fs.desk.view.index.history(f"IFAP/chunks/{piece.name}"))
+
+    def test_what_came_late_can_be_taken_over(self) -> None:
+        """A file that was set aside is shown by its version and taken over, though its chunks came late as well."""
+        late = LargeFiles(self.folder, deaf(self.folder.device()))
+        result(self.first.filesystem.refresh())
+        self.revoke()
+        fs = self.first.filesystem
+        result(fs.refresh())
+        pieces = late.chunks([b"all of ", b"this is late"])
+        version = late.file("late", [late.below([piece]) for piece in pieces], depth=1)
+        result(fs.refresh())
+        self.assertEqual(b"all of this is late", result(fs.get("late", version=version)))
+        result(fs.restore("late", version=version))
+        self.assertEqual(b"all of this is late", result(self.alone().get("late")))

@@ -171,12 +171,18 @@ class ChunkReader:
 
     def _there(self, name: str, most: int) -> list[Placed]:
         """The versions at its name that may be it, by what their headers say."""
-        found = self._view.index.history(chunk_path(name)).versions
+        path = chunk_path(name)
         return [
             one
-            for one in found
+            for one in (*self._view.index.history(path).versions, *self._late(path))
             if not (one.missing or one.version.deleted or one.version.chunked) and one.version.length <= most
         ]
+
+    def _late(self, path: str) -> list[Placed]:
+        """What came under a revoked key (FORMAT 8.5): whoever sealed it, only one content can have the name."""
+        if not self._view.revocation.keys:
+            return []
+        return [Placed(version, (uid,)) for uid, version in self._view.late.items() if version.path == path]
 
     async def _any_copy(self, name: str, there: Iterable[Placed]) -> bytes:
         """The first that is what its name says (FORMAT 2.3).
