@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from ifap_twisted.core import limits
 from ifap_twisted.core.cutting import Cutting
 from ifap_twisted.core.values import ABSENT, Traits
 from ifap_twisted.errors import (
@@ -51,6 +52,12 @@ class LargeFileCase(SynchronousTestCase):
         """Nothing is seen of a file, by anybody."""
         self.failureResultOf(self.fs.stat(path), NotFound)
         self.failureResultOf(self.device().stat(path), NotFound)
+
+
+async def _silent() -> AsyncIterator[bytes]:
+    """A source that says something, and then nothing more."""
+    yield noise(5000)
+    await Deferred()
 
 
 class PuttingTests(LargeFileCase):
@@ -256,6 +263,40 @@ class RefusalTests(LargeFileCase):
         self.store.fail_next("append", QuotaExceeded("full"))
         gate.release()
         self.failureResultOf(putting, QuotaExceeded)
+
+    def test_sources_that_say_nothing_keep_nobody_waiting(self) -> None:
+        """A small file is stored while several pipes are silent; what they say later is stored, too."""
+        going: list[Deferred[None]] = []
+
+        async def pausing() -> AsyncIterator[bytes]:
+            yield noise(5000)
+            going.append(Deferred())
+            await going[-1]
+            yield noise(5000, 1)
+
+        paused = [self.fs.put(name, pausing()) for name in "bcde"]
+        small = self.fs.put("a", noise(500))
+        for _ in range(3):
+            self.folder.clock.advance(limits.SILENCE_SECONDS)
+        result(small)
+        for one in going:
+            one.callback(None)
+        for putting in paused:
+            result(putting)
+        self.assertEqual(assembled(self.folder, "e"), noise(5000) + noise(5000, 1))
+
+    def test_what_was_lent_is_given_back_once(self) -> None:
+        """Puts that are given up while they are silent change nothing for those that come later."""
+        for _ in range(5):
+            putting = self.fs.put("b", _silent())
+            self.folder.clock.advance(limits.SILENCE_SECONDS)
+            putting.cancel()
+            self.failureResultOf(putting, CancelledError)
+        budget, lenders = self.fs.desk.budget, self.fs.desk.lenders
+        whole = limits.FILES_IN_FLIGHT * self.fs.desk.options.held
+        result(lenders.acquire(limits.SILENT_SOURCES))
+        result(budget.acquire(whole))
+        self.assertNoResult(budget.acquire(1))
 
     def test_a_server_that_takes_no_message_of_that_length(self) -> None:
         """Said at once, before anything is sent."""

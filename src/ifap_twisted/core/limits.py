@@ -203,6 +203,9 @@ FAULTS: Final = 10_000
 MAX_FILE_SIZE: Final = 24 * MIB
 FILES_IN_FLIGHT: Final = 2
 """Plaintext held in memory at a time, in files of the greatest size; the rest waits."""
+SILENCE_SECONDS: Final = 2.0
+SILENT_SOURCES: Final = 8
+"""A put whose source says nothing for so long lets others have its room; so many do, with 8 MiB each at most."""
 JSON_BODY: Final = 64 * KIB
 """The largest JSON body of a control request."""
 INLINE_BYTES: Final = 64 * KIB

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+
+from ifap_twisted.core import limits
 
 
 class Budget:
@@ -49,3 +55,66 @@ class Budget:
     def _abandon(self, waiter: Deferred[None]) -> None:
         self._waiting = deque(entry for entry in self._waiting if entry[1] is not waiter)
         self._serve()
+
+
+class Share:
+    """What one transfer has of a budget; others have it while its source says nothing, which may be long.
+
+    What the transfer holds meanwhile (a beginning, a chunk) is not counted: only a few may lend at a time.
+
+    :param lenders: a place for each that lends.
+    """
+
+    def __init__(self, budget: Budget, amount: int, lenders: Budget, clock: IReactorTime) -> None:
+        self._budget = budget
+        self._amount = amount
+        self._lenders = lenders
+        self._clock = clock
+        self._taken = False
+
+    async def take(self) -> None:
+        """Have it, when it is free."""
+        await self._budget.acquire(self._amount)
+        self._taken = True
+
+    def give_back(self) -> None:
+        """Have it no more; harmless when it is lent."""
+        taken, self._taken = self._taken, False
+        if taken:
+            self._budget.release(self._amount)
+
+    async def pieces(self, source: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        """What a source gives, with the share at hand."""
+        coming = aiter(source)
+
+        async def following() -> bytes | None:
+            return await anext(coming, None)
+
+        while (piece := await self._while_silent(Deferred.fromCoroutine(following()))) is not None:
+            yield piece
+
+    async def _while_silent(self, coming: Deferred[bytes | None]) -> bytes | None:
+        if coming.called:
+            return await coming
+        lending = Deferred.fromCoroutine(self._lend()).addErrback(_given_up)
+        try:
+            piece = await coming
+        finally:
+            lending.cancel()
+        if not self._taken:
+            await self.take()
+        return piece
+
+    async def _lend(self) -> None:
+        """Lend it when the source has been silent for a while, until this is cancelled."""
+        await deferLater(self._clock, limits.SILENCE_SECONDS)
+        await self._lenders.acquire(1)
+        try:
+            self.give_back()
+            await Deferred()
+        finally:
+            self._lenders.release(1)
+
+
+def _given_up(failure: Failure) -> None:
+    failure.trap(CancelledError)  # type: ignore[no-untyped-call]

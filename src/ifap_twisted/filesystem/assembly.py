@@ -77,6 +77,8 @@ def make_desk(
         chunks_read=chunks_read,
         writer=writer,
         budget=Budget(limits.FILES_IN_FLIGHT * options.held),
+        lenders=Budget(limits.SILENT_SOURCES),
+        clock=surroundings.clock,
         worker=surroundings.worker,
         options=options,
         objects=objects,

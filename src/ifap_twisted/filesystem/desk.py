@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from twisted.internet.interfaces import IReactorTime
+
 from ifap_twisted.core import limits, paths
 from ifap_twisted.core.cutting import Cutting
 from ifap_twisted.core.history import History, Placed
@@ -104,6 +106,7 @@ class Desk:
 
     :ivar chunks_read: reads the chunks of large files.
     :ivar chunks: stores those of large files.
+    :ivar lenders: places for those whose source says nothing, and who let others have their part of the budget.
     :ivar leaving: for each directory what is on its way out of it, by each that is at it.
     """
 
@@ -114,6 +117,8 @@ class Desk:
     book: LockBook
     locking: Locking
     budget: Budget
+    lenders: Budget
+    clock: IReactorTime
     worker: Worker
     options: Options
     objects: Objects

@@ -5,7 +5,9 @@ A thousand of them may be on their way at once, so that each is few objects.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable
 from dataclasses import dataclass, replace
+from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
 
@@ -13,6 +15,7 @@ from ifap_twisted.core import paths, planning
 from ifap_twisted.core.manifests import Manifest
 from ifap_twisted.core.values import Entry, Expect, Sealed
 from ifap_twisted.errors import IncompleteSource, Unavailable
+from ifap_twisted.filesystem.admission import Share
 from ifap_twisted.filesystem.batches import Batch
 from ifap_twisted.filesystem.changing import StoredChanges
 from ifap_twisted.filesystem.desk import Desk
@@ -74,9 +77,10 @@ class Putting:
         planning.check_expectation(desk.writer.history(name), self.expect, name, locked=desk.locking.holds(name))
         options = desk.options
         held = length if length is not None and length <= options.whole else options.held
-        await desk.budget.acquire(held)
+        share = Share(desk.budget, held, desk.lenders, desk.clock)
+        await share.take()
         try:
-            content, change, mend = await self._content(length)
+            content, change, mend = await self._content(length, share)
             if self.unless_equal and (there := await self._equal(content, change)) is not None:
                 return there
             placed = await desk.writer.write(
@@ -90,7 +94,7 @@ class Putting:
                 mend=mend,
             )
         finally:
-            desk.budget.release(held)
+            share.give_back()
         return desk.entry(name, placed)
 
     async def _equal(self, content: bytes, change: Change) -> Entry | None:
@@ -110,14 +114,19 @@ class Putting:
         if self.batch is not None and self.early is not None:
             self.batch.sent(self.early, sealed)
 
-    async def _content(self, length: int | None) -> tuple[bytes, Change, Mend | None]:
-        """Read the source; a stream that has not ended when the filesystem is closed is given up."""
+    async def _content(self, length: int | None, share: Share) -> tuple[bytes, Change, Mend | None]:
+        """Read the source; a stream that has not ended when the filesystem is closed is given up.
+
+        One that says nothing for long keeps nobody else waiting.
+        """
         if isinstance(self.data, bytes) and self.size is None and len(self.data) <= self.desk.options.whole:
             return self.data, self.change, None
         if known_size(self.data, None) is not None:
             return await self._gathered(length)
         if self.lasting.closed:
             raise closed_error(self.name)
+        if hasattr(self.data, "__aiter__") and not hasattr(self.data, "read"):
+            self.data = share.pieces(cast("AsyncIterable[bytes]", self.data))
         gathering = Deferred.fromCoroutine(self._gathered(length))
         self.lasting.streams.add(gathering)
         try:
