@@ -26,6 +26,7 @@ from ifap_twisted.testing import reference_writer
 from tests.filesystem.folders import result
 from tests.filesystem.machines import Machine
 from tests.filesystem.test_checking import CheckCase, Unreadable
+from tests.filesystem.uploads import LARGE, noise
 
 OTHER = "yyyyyy"
 
@@ -136,6 +137,19 @@ class RemedyTests(MendingCase):
         self.repaired()
         self.assertEqual({one.severity for one in self.check().findings}, {NOTE})
         self.assertEqual(result(self.folder.device().get("a")), b"newer")
+
+    def test_folder_object_while_it_is_known(self) -> None:
+        """A device that knew the names of chunks by the old one goes by the new one: others can read what it stores."""
+        other, content = self.folder.device(options=LARGE), noise(5000)
+        result(other.put("large", content))
+        (uid,) = (uid for uid in self.folder.shelf.messages if self.version(uid).path.startswith("IFAP/keys/folder-"))
+        shelf = self.folder.shelf
+        shelf.remove([uid for uid in shelf.messages if self.version(uid).path.startswith(("IFAP/chunks/", "large"))])
+        self.spoil(uid)
+        self.repaired(self.folder.device())
+        result(other.refresh())
+        result(other.put("new", content))
+        self.assertEqual(result(self.folder.device().get("new")), content)
 
     def test_folder_object_with_chunks(self) -> None:
         """What later releases keep in chunks could not be checked under another one."""
