@@ -345,6 +345,24 @@ class RewritingTests(SecondLookCase):
 
         self.each(prepare, lambda: self.fs.resolve("a", version=version), "a")
 
+    def test_a_chunk_that_is_needed_again_and_again(self) -> None:
+        """It is fetched and stored anew with the first of its places in the file, not with each."""
+        content = bytes(20_000)
+        result(self.fs.put("a", content))
+        self.others.plan()
+        result(self.fs.refresh())
+        asked = list[int]()
+        message = self.store.message
+
+        def fetched(uid: int) -> Deferred[bytes]:
+            asked.append(uid)
+            return message(uid)
+
+        self.patch(self.store, "message", fetched)
+        result(self.fs.copy("a", "b"))
+        self.assertLess(len([uid for uid in asked if uid in self.others.planned]), 10)
+        self.assertEqual(set(chunks(self.folder).values()), {2})
+
     def test_a_copy_of_what_is_lost(self) -> None:
         """It is refused, before anything is sent."""
         self.put()

@@ -74,6 +74,8 @@ class SecondLook:
     @deferred
     async def _renew(self, part: Part, path: str) -> None:
         name = part.piece.name
+        if self._write.places.is_there(name):  # another part of the file needed it as well
+            return
         try:
             content = await self._read.stored(name)
         except ChunkLost as error:
