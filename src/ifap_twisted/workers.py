@@ -23,6 +23,7 @@ class ThreadWorker:
     """Runs work in threads of its own, at most ``threads`` at a time.
 
     :param reactor: the result comes back through its ``callFromThread``, and the threads end with it.
+    :ivar done: how many works have ended, however they did.
     """
 
     def __init__(self, reactor: Any, threads: int = 2, name: str = "ifap") -> None:
@@ -30,6 +31,7 @@ class ThreadWorker:
         self._pool = ThreadPool(minthreads=0, maxthreads=threads, name=name)
         self._started = False
         self._trigger: Any = None
+        self.done = 0
 
     def __call__(self, work: Callable[[], T]) -> Deferred[T]:
         """Run ``work`` in a thread."""
@@ -39,7 +41,11 @@ class ThreadWorker:
             # A reactor that is stopped without us must not leave threads that keep the process from ending.
             self._trigger = self._reactor.addSystemEventTrigger("after", "shutdown", self._pool.stop)
         result: Deferred[T] = deferToThreadPool(self._reactor, self._pool, work)
-        return result
+        return result.addBoth(self._count)
+
+    def _count(self, outcome: Any) -> Any:
+        self.done += 1
+        return outcome
 
     def stop(self) -> None:
         """End the threads, after the work in them."""

@@ -29,6 +29,7 @@ from ifap_twisted.errors import (
 from ifap_twisted.secrecy import Credentials, Secret
 from ifap_twisted.service import IFAPService, connect
 from ifap_twisted.service.facts import facts
+from ifap_twisted.service.shelves import heard_from
 from ifap_twisted.settings import Settings
 from tests.live import servers
 from tests.service.basedirs import Basedirs, free_port
@@ -102,6 +103,16 @@ class EmbeddedServiceTests(ServiceCase):
         service = self.service(Settings(basedir=self.basedir()))
         await service.filesystem.put("a", b"early")
         self.assertEqual(await service.filesystem.get("a"), b"early")
+
+    @running
+    async def test_it_is_seen_that_opening_gets_on(self) -> None:
+        """By what the server sends, and by what the threads have done."""
+        service = self.service(Settings(basedir=self.basedir()))
+        await service.when_ready()
+        heard = heard_from(service.store)  # type: ignore[arg-type]
+        self.assertEqual(service.life.attempt, 1)
+        self.assertGreater(heard, 0)
+        self.assertGreater(service.life.signs, heard)
 
     @running
     async def test_a_large_file_is_read_a_part_at_a_time(self) -> None:

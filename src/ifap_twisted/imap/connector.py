@@ -85,6 +85,7 @@ class Connector:
     :param identity: what is told with ID to servers that have it; nothing when empty.
     :ivar state: ``connected``, ``connecting``, ``offline`` or ``stopped`` (DESIGN 4.5).
     :ivar last_error: why the last attempt or connection ended, or None while connected.
+    :ivar heard: how often something came from the server, over all connections.
     """
 
     _log = Logger()
@@ -124,6 +125,7 @@ class Connector:
         self._hurried = float("-inf")
         self.state = "stopped"
         self.last_error: IFAPError | None = None
+        self.heard = 0
 
     def observe(self, observer: ConnectorObserver) -> None:
         """Tell an observer, instead of the one before."""
@@ -215,6 +217,7 @@ class Connector:
     async def _establish(self) -> Session:
         """One attempt, all or nothing."""
         wire = Wire(self.clock)
+        wire.heard = self._hear
         connecting = self._make_endpoint().connect(self._factory(wire))
         try:
             await self._take(within(connecting, limits.CONNECT_SECONDS, self.clock, "Reaching the mail server"))
@@ -235,6 +238,9 @@ class Connector:
             wire.end(Unavailable("The connection was not to be used."))
             raise
         return session
+
+    def _hear(self) -> None:
+        self.heard += 1
 
     async def _log_in(self, session: Session) -> None:
         await self._authenticate(session)

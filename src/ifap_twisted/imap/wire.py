@@ -36,6 +36,7 @@ class Wire(IMAP4Client):
 
     :ivar greeting: fires with the server's first line, or fails with why there is none.
     :ivar ended: fires with the reason when the connection is gone; it never fails.
+    :ivar heard: called when a block arrives: the server lives.
     :ivar observe: called with every untagged reply, before the command that it may belong to.
     :ivar settled: called when a received block has been taken in completely.
     :ivar quiet: called when nothing is in flight.
@@ -48,6 +49,7 @@ class Wire(IMAP4Client):
         self.clock = clock
         self.greeting: Deferred[Status] = Deferred()
         self.ended: Deferred[StoreError] = Deferred()
+        self.heard: Callable[[], None] = lambda: None
         self.observe: Callable[[Reply], None] = lambda _reply: None
         self.settled: Callable[[], None] = lambda: None
         self.quiet: Callable[[], None] = lambda: None
@@ -73,6 +75,7 @@ class Wire(IMAP4Client):
         if self._reason is not None:
             return
         self._heard = True
+        self.heard()
         self.pipeline.moved()
         try:
             for parts in self._splitter.feed(data):

@@ -25,7 +25,7 @@ from ifap_twisted.service.accepting import Accepting
 from ifap_twisted.service.access import Access
 from ifap_twisted.service.collecting import policy_of
 from ifap_twisted.service.remembering import Remembering
-from ifap_twisted.service.shelves import shelf_for
+from ifap_twisted.service.shelves import heard_from, shelf_for
 from ifap_twisted.settings import Settings
 from ifap_twisted.workers import ThreadWorker
 
@@ -62,6 +62,7 @@ class Attempts:
 
     :param accepting: told what the folder is about to be opened with.
     :param basedir: one that the caller holds, and closes; without one that of the settings is held.
+    :ivar made: how many attempts were begun.
     :ivar store: the shelf, once there is one; ``remembering``: what this device knows of the folder, likewise.
     """
 
@@ -86,6 +87,7 @@ class Attempts:
         self._random = random
         self._worker = ThreadWorker(reactor)
         self._server: EmbeddedServer | None = None
+        self.made = 0
         self.store: IMessageStore | None = None
         self.remembering: Remembering | None = None
 
@@ -99,6 +101,11 @@ class Attempts:
         """How the key is kept here, as :attr:`Remembering.kept`."""
         return "none" if self.remembering is None else self.remembering.kept
 
+    @property
+    def signs(self) -> int:
+        """Grows while an attempt gets on: with what comes from the server, and with work that was done in threads."""
+        return self._worker.done + (0 if self.store is None else heard_from(self.store))
+
     def use_passphrase(self, passphrase: Secret) -> None:
         """Somebody gave another one; the next attempt tries it."""
         if self.remembering is not None:
@@ -110,6 +117,7 @@ class Attempts:
         :raises NobodyError: there is no password, or no passphrase, for the account.
         :raises IFAPError: the folder cannot be opened now, or at all.
         """
+        self.made += 1
         basedir = await self._held_basedir()
         await self._serve_embedded(basedir)
         if self.remembering is None:

@@ -36,7 +36,7 @@ from ifap_twisted.service.collecting import CollectSchedule
 from ifap_twisted.service.remembering import Remembering
 from ifap_twisted.service.schedule import Schedule
 from ifap_twisted.service.shelves import Means, is_reached, refusal_of
-from ifap_twisted.service.standby import Standby
+from ifap_twisted.service.standby import Life, Standby
 from ifap_twisted.settings import Settings
 
 Random = Callable[[int], bytes]
@@ -167,6 +167,11 @@ class IFAPService(Service):
     def reached(self) -> bool:
         """The mail server answers, so that to open the folder is a matter of time."""
         return self.store is not None and is_reached(self.store)
+
+    @property
+    def life(self) -> Life:
+        """Whether the attempt to open the folder gets on."""
+        return Life(0, 0) if self._attempts is None else Life(self._attempts.made, self._attempts.signs)
 
     @deferred
     async def status(self) -> Status:

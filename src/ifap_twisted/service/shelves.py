@@ -78,6 +78,12 @@ def is_reached(store: IMessageStore) -> bool:
     return isinstance(inner, ImapStore) and inner.state == "connected"
 
 
+def heard_from(store: IMessageStore) -> int:
+    """How often something came from the server behind a shelf; 0 for one that has none."""
+    inner = store.inner if isinstance(store, PoliteStore) else store
+    return inner.heard if isinstance(inner, ImapStore) else 0
+
+
 def refusal_of(store: IMessageStore) -> IFAPError | None:
     """Why the server behind a shelf is not asked any more until a person mends that; None while it is."""
     inner = store.inner if isinstance(store, PoliteStore) else store
@@ -130,4 +136,4 @@ async def _preauthenticated(_session: Dancer) -> None:
     """For a socket whose server knows who we are."""
 
 
-__all__ = ["Means", "is_reached", "refusal_of", "shelf_for"]
+__all__ = ["Means", "heard_from", "is_reached", "refusal_of", "shelf_for"]

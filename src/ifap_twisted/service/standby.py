@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -31,6 +31,13 @@ from ifap_twisted.service.accepting import Accepting
 
 QUEUE_SECONDS = 5.0
 """How long a write that may be queued waits for a folder that is just being opened."""
+
+
+class Life(NamedTuple):
+    """The attempt to open a folder that was begun last, by its number, and a count that grows while it gets on."""
+
+    attempt: int
+    signs: int
 
 
 class Opener(Protocol):
@@ -58,6 +65,10 @@ class Opener(Protocol):
     @property
     def reached(self) -> bool:
         """The mail server answers: to open the folder is a matter of time."""
+
+    @property
+    def life(self) -> Life:
+        """Whether the attempt to open the folder gets on."""
 
     @property
     def accepting(self) -> Accepting:
@@ -89,11 +100,28 @@ class Standby:
     async def _call_later(self, name: str, args: Any, kwargs: Any) -> Any:
         return await getattr(await self.ready(), name)(*args, **kwargs)
 
-    async def ready(self, seconds: float = CONNECT_SECONDS) -> IFilesystem:
-        """The open filesystem, waited for at most so long.
+    async def ready(self) -> IFilesystem:
+        """The open filesystem, waited for as long as the attempt to open it gets on, however large the folder is.
 
-        :raises Unavailable: it could not be opened in time.
+        :raises Unavailable: of that attempt nothing was seen for ``CONNECT_SECONDS``, or another one was begun.
         :raises IFAPError: why it cannot be opened at all, or why the last attempt failed: that is not waited for again.
+        """
+        while True:
+            before = self._opener.life
+            opened = await self._opened_within(CONNECT_SECONDS)
+            if opened is not None:
+                return opened
+            now = self._opener.life
+            if now.attempt != before.attempt or now.signs == before.signs:
+                state = await self._opener.status()
+                raise Unavailable(
+                    state.warnings[0].text if state.warnings else "The mail server was not reached in time."
+                )
+
+    async def _opened_within(self, seconds: float) -> IFilesystem | None:
+        """The open filesystem, or None when it is not open after so long.
+
+        :raises IFAPError: as :meth:`ready`.
         """
         opened = self._opener.opened
         if opened is not None:
@@ -104,10 +132,8 @@ class Standby:
             raise copy.copy(self._opener.trouble)
         try:
             return await within(self._opener.when_ready(), seconds, self._opener.clock, "Opening the folder")
-        except TimedOut as error:
-            state = await self._opener.status()
-            reason = state.warnings[0].text if state.warnings else "The mail server was not reached in time."
-            raise Unavailable(reason) from error
+        except TimedOut:
+            return None
 
     def announce(self, filesystem: IFilesystem) -> None:
         """A filesystem was opened: those who watch this one hear of it."""
@@ -199,13 +225,14 @@ class Standby:
             return False
         for seconds in (QUEUE_SECONDS, CONNECT_SECONDS):
             try:
-                await self.ready(seconds)
+                opened = await self._opened_within(seconds)
             except StoreError as error:
                 if not error.retryable:
                     raise
             else:
-                self._away = False
-                return True
+                if opened is not None:
+                    self._away = False
+                    return True
             if not self._opener.reached:
                 break
         self._away = True

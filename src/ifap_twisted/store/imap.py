@@ -57,6 +57,11 @@ class ImapStore:
         """Why the server cannot be reached, or None."""
         return self._connector.last_error
 
+    @property
+    def heard(self) -> int:
+        """How often something came from the server: it grows while an answer arrives."""
+        return self._connector.heard
+
     def retry(self) -> None:
         """Try to connect now, for instance after the password was changed."""
         self._connector.retry()
