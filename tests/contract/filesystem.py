@@ -732,6 +732,19 @@ class FilesystemContract:
         self.assertEqual(await fs.get("a"), b"01XX45")
 
     @promise
+    async def test_a_long_file_is_written_and_changed_in_place(self) -> None:
+        """Of some hundred thousand bytes, and of a million."""
+        fs = await self.opened()
+        for size in (300_000, 1_000_000):
+            async with fs.open("a", "wb") as file:
+                await file.write(bytes(size))
+            async with fs.open("a", "r+b") as file:
+                await file.seek(size // 2)
+                await file.write(b"changed")
+            content = await fs.get("a")
+            self.assertEqual((len(content), content.strip(b"\0")), (size, b"changed"))
+
+    @promise
     async def test_exclusive_creation_fails_when_the_file_is_there(self) -> None:
         """``x``."""
         fs = await self.opened()

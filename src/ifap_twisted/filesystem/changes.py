@@ -28,7 +28,7 @@ class HeldChanges:
         """Bytes, the changes included."""
         return self._overlay.size
 
-    async def read(self, start: int, stop: int) -> bytes:
+    async def content(self, start: int, stop: int) -> bytes:
         """A part of the content as it is now."""
         found = []
         for part in self._overlay.parts(start, stop):
@@ -57,4 +57,4 @@ class HeldChanges:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The whole content as it is now."""
         for start in range(0, self.size, PIECE):
-            yield await self.read(start, start + PIECE)
+            yield await self.content(start, start + PIECE)

@@ -31,10 +31,10 @@ class StoredChanges(HeldChanges):
         self._path = path
         self._row: Row | None = None
 
-    async def read(self, start: int, stop: int) -> bytes:
+    async def content(self, start: int, stop: int) -> bytes:
         """A part of the content as it is now."""
         return await (
-            super().read(start, stop) if self._row is None else self._splicing(self._row).content(start, stop)
+            super().content(start, stop) if self._row is None else self._splicing(self._row).content(start, stop)
         )
 
     async def write(self, offset: int, data: bytes) -> None:
@@ -85,7 +85,7 @@ class StoredChanges(HeldChanges):
         elif self._row is None:
             overlay = self._overlay
             for start in range(0, overlay.intact, PIECE):
-                overlay.write(start, await self.read(start, min(start + PIECE, overlay.intact)))
+                overlay.write(start, await self.content(start, min(start + PIECE, overlay.intact)))
             self._row, overlay.intact = Row(), 0
         return self._row
 

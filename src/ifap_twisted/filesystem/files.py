@@ -94,7 +94,7 @@ class File:
     async def _read(self, stop: int) -> bytes:
         stop = min(stop, self._changes.size)
         check_length(stop - self._position, str(self._path))
-        data = await self._changes.read(self._position, stop)
+        data = await self._changes.content(self._position, stop)
         self._position += len(data)
         return data
 
@@ -146,7 +146,7 @@ class File:
             if not self._changed:
                 return None
             size = self._changes.size
-            data = await self._changes.read(0, size) if size <= SMALL else self._changes
+            data = await self._changes.content(0, size) if size <= SMALL else self._changes
             entry: Entry = await self._filesystem.put(self._path, data, size=size, expect=self._expect)
             return entry
 

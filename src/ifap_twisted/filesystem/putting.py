@@ -122,12 +122,10 @@ class Putting:
         if isinstance(self.data, bytes) and self.size is None and len(self.data) <= self.desk.options.whole:
             return self.data, self.change, None
         if known_size(self.data, None) is not None:
-            return await self._gathered(length)
+            return await self._gathered(length, share)
         if self.lasting.closed:
             raise closed_error(self.name)
-        if hasattr(self.data, "__aiter__") and not hasattr(self.data, "read"):
-            self.data = share.pieces(cast("AsyncIterable[bytes]", self.data))
-        gathering = Deferred.fromCoroutine(self._gathered(length))
+        gathering = Deferred.fromCoroutine(self._gathered(length, share))
         self.lasting.streams.add(gathering)
         try:
             return await gathering
@@ -138,7 +136,7 @@ class Putting:
         finally:
             self.lasting.streams.discard(gathering)
 
-    async def _gathered(self, length: int | None) -> tuple[bytes, Change, Mend | None]:
+    async def _gathered(self, length: int | None, share: Share) -> tuple[bytes, Change, Mend | None]:
         """The content of the message that is to be written, and what that says: of a large file its manifest.
 
         And what stores its chunks once more.
@@ -149,7 +147,10 @@ class Putting:
             with self.desk.writer.underway:
                 manifest = await changes.upload()
             return manifest.encode(), replace(self.change, size=manifest.size), None
-        source = Input(self.data, size=self.size, limit=options.largest, path=self.name, worker=self.desk.worker)
+        data = self.data
+        if hasattr(data, "__aiter__") and not hasattr(data, "read"):  # it may say nothing for long
+            data = share.pieces(cast("AsyncIterable[bytes]", data))
+        source = Input(data, size=self.size, limit=options.largest, path=self.name, worker=self.desk.worker)
         if length is None or length <= options.whole or not options.chunk_threshold:
             content = await source.small(options.whole)
             if content is not None:
