@@ -17,6 +17,7 @@ from ifap_twisted.errors import Conflict
 from ifap_twisted.filesystem.collecting import Collector
 from ifap_twisted.filesystem.desk import Options
 from ifap_twisted.filesystem.locking import Locking
+from ifap_twisted.filesystem.surveying import _to_plan
 from ifap_twisted.filesystem.withdrawing import Withdrawal
 from tests.campaigns.collecting import World, run
 from tests.campaigns.held import watched_device
@@ -148,7 +149,8 @@ class UmpireTests(SynchronousTestCase):
                 found = await survey(now)
                 known = replace(found.known, grace=0.0)
                 disposals = tuple(disposal.survey(found.histories, known))
-                return replace(found, known=known, disposals=disposals)
+                due = [one for one in disposals if one.going]
+                return replace(found, known=known, disposals=disposals, due=due)
 
             collector._surveyor.survey = hasty  # type: ignore[method-assign]
 
@@ -167,7 +169,9 @@ class UmpireTests(SynchronousTestCase):
                     for path, history in found.histories.items()
                 }
                 known: Knowledge = replace(found.known, policy=replace(found.known.policy, keep=1))
-                return replace(found, known=known, disposals=tuple(disposal.survey(histories, known)))
+                disposals = tuple(disposal.survey(histories, known))
+                due, to_plan = [one for one in disposals if one.going], _to_plan(disposals, known)
+                return replace(found, known=known, disposals=disposals, due=due, to_plan=to_plan)
 
             collector._surveyor.survey = greedy  # type: ignore[method-assign]
 

@@ -131,7 +131,7 @@ class TerminalTests(ProcessTestCase):
 
     def test_waiting(self) -> None:
         """A verb that waits shows how long already."""
-        status, screen = self.at_terminal("put", "-", "x", says=[(b"Storing ... 00:02", b"hello\n\x04")])
+        status, screen = self.at_terminal("put", "-", "x", says=[(b"Storing: 0.00B [00:02", b"hello\n\x04")])
         self.assertEqual(0, status, screen)
         self.assertEqual(b"hello\n", self.succeeds("cat", "x"))
 

@@ -223,7 +223,7 @@ class RequestTests(EndToEndCase):
 
     def test_too_large(self) -> None:
         """6, too-large, and 413: an announced size, and a stdin that never ends; nothing is stored."""
-        device = self.device(settings='max_file_size = "100 kB"\n')
+        device = self.device(settings='max_file_size = "100 kB"\nchunk_threshold = 0\n')
         device.succeeds("put", "-", "/small", given=b"x" * 100_000)
         file = self.write("large", b"x" * 200_000)
         self.refused(device, 6, "too-large", "at most", "put", file, "/")

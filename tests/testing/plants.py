@@ -12,6 +12,7 @@ from ifap_twisted.core.history import History, Placed
 from ifap_twisted.deferreds import deferred
 from ifap_twisted.filesystem.backlog import BEYOND
 from ifap_twisted.filesystem.guarding import Unguarded
+from ifap_twisted.filesystem.surveying import _to_plan
 from ifap_twisted.testing.device import KEY
 
 
@@ -168,7 +169,8 @@ def _surveying(filesystem: Any, change: Any) -> None:
     async def surveying(now: float | None) -> Any:
         found = await survey(now)
         disposals = tuple(one if one.path.startswith("IFAP/") else change(found, one) for one in found.disposals)
-        return replace(found, disposals=disposals, due=[one for one in disposals if one.going])
+        due, to_plan = [one for one in disposals if one.going], _to_plan(disposals, found.known)
+        return replace(found, disposals=disposals, due=due, to_plan=to_plan)
 
     surveyor.survey = surveying
 

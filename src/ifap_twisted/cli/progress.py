@@ -75,6 +75,17 @@ def counting(
 
 
 @contextmanager
+def flowing(console: Console, clock: IReactorTime, text: str, delay: float = DELAY_SECONDS) -> Iterator[Progress]:
+    """How many bytes came so far, of a source of which nobody knows when it ends or goes on; and a clock."""
+    with counting(console, text, None, delay=delay) as progress:
+        if isinstance(progress, _Bar):
+            with _redrawn(lambda: progress.advance(0), clock):
+                yield progress
+        else:
+            yield progress
+
+
+@contextmanager
 def steps(console: Console, text: str) -> Iterator[Callable[[int, int], None]]:
     """A bar for work of which it is known only later how much it is; gives what is told of how far it is."""
     with counting(console, text, WHOLE, unit="") as bar:
@@ -95,14 +106,20 @@ def waiting(console: Console, clock: IReactorTime, text: str, delay: float = DEL
     if not console.draws:
         yield
         return
-    with _drawing(console, delay, desc=printable(text), bar_format="{desc} ... {elapsed}") as bar:
-        redrawing = LoopingCall(bar.update, 0)
-        redrawing.clock = clock
-        detach(redrawing.start(REDRAW_SECONDS, now=False), _log, "show how long it takes")
-        try:
-            yield
-        finally:
-            redrawing.stop()
+    drawing = _drawing(console, delay, desc=printable(text), bar_format="{desc} ... {elapsed}")
+    with drawing as bar, _redrawn(lambda: bar.update(0), clock):
+        yield
+
+
+@contextmanager
+def _redrawn(draw: Callable[[], object], clock: IReactorTime) -> Iterator[None]:
+    redrawing = LoopingCall(draw)
+    redrawing.clock = clock
+    detach(redrawing.start(REDRAW_SECONDS, now=False), _log, "show how long it takes")
+    try:
+        yield
+    finally:
+        redrawing.stop()
 
 
 @contextmanager

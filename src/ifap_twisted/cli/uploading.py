@@ -16,7 +16,7 @@ from ifap_twisted.cli import localfiles
 from ifap_twisted.cli.inflight import Gate, each
 from ifap_twisted.cli.localfiles import BLOCK, LocalFile, Reading
 from ifap_twisted.cli.problems import EXPECTED
-from ifap_twisted.cli.progress import Progress, counting
+from ifap_twisted.cli.progress import Progress, counting, flowing
 from ifap_twisted.cli.remote import RemoteName, find, is_directory
 from ifap_twisted.cli.streams import FileStream, StandardInput
 from ifap_twisted.core import limits, paths
@@ -105,7 +105,7 @@ class Upload:
             await self._announce(destination.path, None)
             return
         expect = await self._expected(destination.path)
-        with counting(self._console, "Storing", None) as progress:
+        with flowing(self._console, self._session.reactor, "Storing") as progress:
             source = StandardInput(self._session.worker, progress)
             putting = self._filesystem.put(destination.path, source, expect=expect, queue=self._wishes.queue)
             self._stored(await putting)

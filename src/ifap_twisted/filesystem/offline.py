@@ -48,8 +48,9 @@ class Offline:
         mime: str | None = None,
         modified: float | None = None,
         size: int | None = None,
+        unless_equal: bool = False,
     ) -> Deferred[Entry]:
-        """Accept a file.
+        """Accept a file; whether it is there already can only be told when the server is back.
 
         :raises Unavailable: which version is expected cannot be compared.
         """
@@ -62,6 +63,7 @@ class Offline:
             change=change_of(mode, mime, modified),
             expect=expect,
             queue=True,
+            unless_equal=unless_equal,
         )
         return self._lasting.begin(lambda: self._run(putting), putting.may_stop)
 
