@@ -427,6 +427,19 @@ class ErrorTests(ClientCase):
         self.settle()
         self.assertEqual(held.cancelled, 2)
 
+    def test_silent_source(self):
+        """A pipe that says nothing for an hour ends a put, and what came is not stored: that much is known."""
+
+        async def silent():
+            yield b"a beginning"
+            await Deferred()
+
+        putting = self.there.put("a", silent())
+        self.settle()
+        self.node.clock.advance(limits.CONTROL_ANSWER_SECONDS + 1)
+        self.assertIn("nothing was stored", self.error(putting, errors.TimedOut).detail)
+        self.error(self.here.stat("a"), errors.NotFound)
+
     def test_cancel(self):
         """Cancelling here cancels there."""
         held = Held()

@@ -32,8 +32,8 @@ async def put(
     """Store local files in the folder.
 
     DEST is a directory when it ends in a slash, exists as one, or several SRC are given. As with cp, -r d /x/ makes
-    /x/d/...; with a final slash on SRC (d/ or .) what is in it goes to /x/. SRC - is stdin. With --queue and the
-    mail server away, one of the two slashes has to be there for a directory.
+    /x/d/...; with a final slash on SRC (d/ or .) what is in it goes to /x/. SRC - is stdin, which may say nothing for
+    up to an hour. With --queue and the mail server away, one of the two slashes has to be there for a directory.
 
     A GLOB without a slash is about the last name, at any depth; one with a slash about the whole path below SRC.
 

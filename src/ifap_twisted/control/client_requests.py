@@ -24,7 +24,7 @@ from twisted.web.client import (
     ResponseNeverReceived,
 )
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IResponse
+from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 
 from ifap_twisted.control.client_connections import Connections
 from ifap_twisted.control.client_link import Question, Token
@@ -39,6 +39,7 @@ from ifap_twisted.errors import IFAPError, OutcomeUnknown, ProtocolViolation, Ti
 T = TypeVar("T")
 BASE: Final = "http://ifap"
 _UNKNOWN: Final = "The node went away before it answered: what was asked for may or may not be done."
+_SILENT: Final = "What is to be stored has not come to its end, and no more of it came, or was taken,"
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
@@ -183,6 +184,8 @@ def _translated(error: Exception, question: Question, upload: Upload | None) -> 
     """What a broken connection means: nothing was asked, or it is not known what came of it."""
     if upload is not None and upload.error is not None:
         return upload.error
+    if isinstance(error, TimedOut) and upload is not None and upload.length is UNKNOWN_LENGTH and not upload.ended:
+        return TimedOut(f"{_SILENT} for {limits.CONTROL_ANSWER_SECONDS:g} seconds: nothing was stored.")
     late = isinstance(error, ResponseFailed | ResponseNeverReceived | TimedOut)
     if late and question.method not in _SAFE_METHODS:
         return OutcomeUnknown(_UNKNOWN)

@@ -64,6 +64,7 @@ class Upload:
     :param length: bytes, or None when it is not known.
     :ivar error: what the source raised, if it did.
     :ivar moved: called whenever something of it was handed on.
+    :ivar ended: the source has given all.
     """
 
     _log = Logger()
@@ -72,6 +73,7 @@ class Upload:
         self.length: Any = UNKNOWN_LENGTH if length is None else length
         self.error: BaseException | None = None
         self.moved: Callable[[], None] = _nothing
+        self.ended = False
         self._pieces = pieces
         self._resumed: Deferred[None] | None = None
         self._work: Deferred[None] | None = None
@@ -98,6 +100,7 @@ class Upload:
                 await self._resumed
             consumer.write(piece)
             self.moved()
+        self.ended = True
 
     def pauseProducing(self) -> None:
         """The node takes no more for now."""
