@@ -22,6 +22,7 @@ from ifap_twisted.cli.remote import RemoteName
 from ifap_twisted.cli.session import Session
 from ifap_twisted.cli.uploading import Upload, Wishes
 from ifap_twisted.clocks import count_steadily
+from ifap_twisted.garbage import care_for_program
 from ifap_twisted.service import connect
 from ifap_twisted.workers import ThreadWorker
 
@@ -188,6 +189,7 @@ async def main(reactor: Any) -> None:
     """Measure and print."""
     wanted = Task.from_json(sys.argv[1])
     count_steadily(reactor)
+    care_for_program()  # as the programs do for which this stands
     print(json.dumps(await WORKS[wanted.work](Measurement(reactor, wanted))))
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ifap_twisted.garbage import collected_later
+from ifap_twisted.garbage import collected_later, made_to_stay
 
 
 class CollectedLaterTests(SynchronousTestCase):
@@ -40,3 +42,47 @@ class CollectedLaterTests(SynchronousTestCase):
         with collected_later():
             pass
         self.assertFalse(gc.isenabled())
+
+
+PROGRAM = """
+import gc, weakref
+from ifap_twisted.garbage import care_for_program, made_to_stay
+
+class Thing:
+    pass
+
+def ring():
+    one = Thing()
+    one.itself = one
+    return one
+
+care_for_program()
+lost = weakref.ref(ring())
+with made_to_stay():
+    index = ring()
+assert lost() is None, "garbage is collected before what is there is spared"
+assert gc.isenabled()
+assert not any(one is index for one in gc.get_objects()), "what was made is looked at again"
+known, index = weakref.ref(index), None
+assert known() is not None
+with made_to_stay():
+    other = ring()
+assert known() is None, "what is there no more stays for ever"
+"""
+
+
+class ProgramTests(SynchronousTestCase):
+    """Programs of ours, and those of others."""
+
+    def test_ours(self) -> None:
+        """What was made to stay is spared, until the next is made: nothing is kept for ever."""
+        done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+        self.assertEqual(done.stderr, "")
+
+    def test_of_others(self) -> None:
+        """The settings of a process that is not ours stay, and nothing in it is spared."""
+        before = gc.get_threshold(), gc.get_freeze_count()
+        with made_to_stay():
+            self.assertFalse(gc.isenabled())
+        self.assertTrue(gc.isenabled())
+        self.assertEqual((gc.get_threshold(), gc.get_freeze_count()), before)

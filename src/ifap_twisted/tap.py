@@ -14,6 +14,7 @@ from twisted.python import usage
 from ifap_twisted.basedir import Basedir, default_basedir
 from ifap_twisted.clocks import count_steadily
 from ifap_twisted.errors import BadSettings, BasedirInUse, IFAPError, NewerVersionNeeded
+from ifap_twisted.garbage import care_for_program
 from ifap_twisted.platforms import require_posix
 from ifap_twisted.settings import Settings, load_settings
 
@@ -63,6 +64,7 @@ def makeService(options: Options) -> IService:
     try:
         require_posix(sys.platform)
         count_steadily(reactor)
+        care_for_program()
         settings = settings_of(options)
         _refuse_second_node(settings)
         return make_node(settings, reactor, lambda error: _end(reactor, error))

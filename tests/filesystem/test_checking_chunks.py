@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -336,6 +337,21 @@ class RefillingTests(CheckCase):
         self.lose(self.pieces[0])
         self.write("a", self.data)
         self.write("b", self.data)
+        found = self.check(repair=True, sources=self.local)
+        self.assertEqual({"chunk-lost": 1, "not-readable-now": 1}, dict(found.counts()))
+        self.assertEqual(1, found.mended)
+
+    def test_a_directory_that_cannot_be_read(self) -> None:
+        """It is told, too: what is missing may lie there."""
+        self.lose(self.pieces[0])
+        self.write("a", self.data)
+        self.addCleanup(shutil.rmtree, self.local)  # other ways to remove it go by paths
+        below = os.open(self.local, os.O_RDONLY)
+        for _ in range(20):  # too deep for any path
+            os.mkdir("d" * 250, dir_fd=below)
+            above, below = below, os.open("d" * 250, os.O_RDONLY, dir_fd=below)
+            os.close(above)
+        os.close(below)
         found = self.check(repair=True, sources=self.local)
         self.assertEqual({"chunk-lost": 1, "not-readable-now": 1}, dict(found.counts()))
         self.assertEqual(1, found.mended)

@@ -33,6 +33,7 @@ from ifap_twisted.cli.problems import INTERRUPTED, OTHER
 from ifap_twisted.cli.progress import waiting
 from ifap_twisted.clocks import count_steadily
 from ifap_twisted.errors import OutcomeUnknown
+from ifap_twisted.garbage import care_for_program
 from ifap_twisted.interfaces import IFilesystem
 from ifap_twisted.workers import ThreadWorker, Worker
 
@@ -89,6 +90,7 @@ def run_on_reactor(options: Options, work: Work) -> int:
     from twisted.internet import reactor  # noqa: PLC0415, TID251 -- a process of its own, and its only reactor
 
     count_steadily(reactor)
+    care_for_program()
     console = console_for(options)
     begin_logging(console)
     worker = ThreadWorker(reactor, threads=THREADS, name="ifap-files")

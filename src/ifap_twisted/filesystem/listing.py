@@ -11,7 +11,7 @@ from zope.interface import implementer
 from ifap_twisted.core.index import Index
 from ifap_twisted.core.values import FolderState, NoVersion, Version
 from ifap_twisted.errors import DataError
-from ifap_twisted.garbage import collected_later
+from ifap_twisted.garbage import made_to_stay
 from ifap_twisted.interfaces import IFolderListener, IMessageStore
 
 Decoded: TypeAlias = Version | DataError | NoVersion | None
@@ -63,7 +63,7 @@ def made_of(decoded: Mapping[int, Decoded], before: Index, validity: int, moment
     :param moment: now, on the elapsed clock, ``date`` in Unix time: a version may have been there for long.
     """
     index = Index(before.records, validity)
-    with collected_later():
+    with made_to_stay():
         fill(index, decoded, lambda version: moment - max(0.0, date - version.written))
         index.miss_from(before, moment)
         index.settle()

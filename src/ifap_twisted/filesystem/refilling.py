@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -104,7 +103,10 @@ class Refilling:
         :raises CallerError: there is no such directory.
         :raises TooLarge, DataError, StoreError: nothing can be stored, or not now; what was found before is stored.
         """
-        files = await self._desk.worker(lambda: list(_files(sources)))
+        failures: list[OSError] = []
+        files = await self._desk.worker(lambda: list(_files(sources, failures)))
+        for failure in failures:
+            self._log.warn("a local directory could not be read: {why}", why=failure.strerror)
         unread = 0
         known: set[str] = set()
         for _ in range(limits.MANIFEST_DEPTH + 2):
@@ -113,7 +115,7 @@ class Refilling:
                 break
             known |= missing
             unread = await self._pass(files, set(missing))
-        if not unread:
+        if not (unread := unread + len(failures)):
             return []
         return [Finding("not-readable-now", WARNING, "Local files could not be read; see the log.", places=unread)]
 
@@ -143,9 +145,10 @@ class Refilling:
             source.close()
 
 
-def _files(sources: Path) -> Iterator[Path]:
+def _files(sources: Path, failures: list[OSError]) -> Iterator[Path]:
     """All regular files, in an order of their own; no link is followed below what was named.
 
+    :param failures: takes what the system says of what cannot be looked into.
     :raises CallerError: it is neither a directory nor a file.
     """
     if sources.is_file():
@@ -153,10 +156,16 @@ def _files(sources: Path) -> Iterator[Path]:
         return
     if not sources.is_dir():
         raise CallerError(f"{sources} is no directory.")
-    for directory, directories, names in os.walk(sources):
+    for directory, directories, names in os.walk(sources, onerror=failures.append):
         directories.sort()
         for name in sorted(names):
             path = Path(directory, name)
-            with suppress(FileNotFoundError):
-                if stat.S_ISREG(path.lstat().st_mode):
-                    yield path
+            try:
+                regular = stat.S_ISREG(path.lstat().st_mode)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                failures.append(error)
+                continue
+            if regular:
+                yield path
