@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Upload"]
 
+KEPT_TOGETHER = 1000
+"""Chunks of a changed file that stay as they are are named a few milliseconds at a time."""
+
 
 class Chunk(NamedTuple):
     """A piece of a file, and what is stored of it: its content with padding."""
@@ -88,6 +91,7 @@ class Upload:
         return manifest
 
     async def _feed(self, chunks: AsyncIterator[Chunk | Piece]) -> Manifest:
+        kept = 0
         async for chunk in chunks:
             piece = chunk.piece if isinstance(chunk, Chunk) else chunk
             if self._row is not None:
@@ -96,6 +100,9 @@ class Upload:
                 await self._add(chunk)
             else:
                 await self._name(piece)
+                kept += 1
+                if kept % KEPT_TOGETHER == 0:  # nothing of these is waited for: the reactor has its turn
+                    await self._worker(_nothing)
         return await self._top()
 
     async def _cut(
@@ -194,3 +201,7 @@ class Upload:
 def _chunk(key: bytes, data: bytes) -> Chunk:
     content = padded(data)
     return Chunk(Piece(chunk_name(key, content), len(data)), content)
+
+
+def _nothing() -> None:
+    """It is over when it is its turn."""
