@@ -16,6 +16,7 @@ from ifap_twisted.core.copies import Copies, by_rank, is_identified, remembered,
 from ifap_twisted.core.history import History, Placed, lost_race, removed_by_reference
 from ifap_twisted.core.marks import Mark
 from ifap_twisted.core.records import Gone, Records, path_hash
+from ifap_twisted.core.tree import Tree
 from ifap_twisted.core.values import KEY_SLOT, OTHER_DIALECT, NoVersion, Version
 from ifap_twisted.errors import DataError
 
@@ -23,7 +24,7 @@ _NO_HISTORY = History()
 _NO_LOCKS = leases.Locks()
 
 
-class Index:
+class Index(Tree):
     """The versions of all paths, by UID and by path.
 
     :param records: of what was collected; they outlive an index, because a renumbering does not touch them.
@@ -280,20 +281,15 @@ class Index:
 
     # Paths
 
-    def history(self, path: str) -> History:
-        """The history of a path; empty when there is nothing of it."""
-        self.settle()
-        return self._histories.get(path, _NO_HISTORY)
-
-    def paths(self) -> Iterator[str]:
-        """All paths of which any version is there or missing, in no order, reserved and odd ones included."""
-        self.settle()
-        return iter(self._histories)
-
     def histories(self) -> dict[str, History]:
         """The histories of all paths as they are now; they never change, so another thread may read them."""
         self.settle()
         return dict(self._histories)
+
+    def at_moment(self) -> Tree:
+        """What is at all paths now."""
+        self.settle()
+        return Tree(dict(self._histories), {path: tuple(names) for path, names in self._children.items()})
 
     def objects(self, kind: str) -> list[Placed]:
         """The versions below a reserved name, such as ``IFAP/plans/``, ascending by rank (FORMAT 6.1)."""
@@ -352,31 +348,6 @@ class Index:
             for path in sorted(self._gaps)
             if any(not (known.sealed or known.missed) for known in self._paths[path])
         ]
-
-    def is_directory(self, path: str) -> bool:
-        """The root, a path with a live descendant, or one with a marker, whatever its rank (FORMAT 11.2)."""
-        self.settle()
-        return not path or path in self._children or bool(self.markers(path))
-
-    def markers(self, path: str) -> list[Placed]:
-        """The heads that mark a directory, ascending by rank; several when two devices made it at once."""
-        heads = self.history(path).heads
-        return [head for head in heads if head.version.directory and not head.version.deleted]
-
-    def is_file(self, path: str) -> bool:
-        """There is a live file; possibly one whose name a directory keeps (FORMAT 11.2)."""
-        return self.file(path) is not None
-
-    def file(self, path: str) -> Placed | None:
-        """The live file at a path: the current version, or beside a directory marker the highest file head."""
-        history = self.history(path)
-        live = [head for head in history.heads if not (head.version.deleted or head.version.directory)]
-        return max(live, key=history.precedence) if live else None
-
-    def children(self, path: str) -> list[str]:
-        """The names in a directory, sorted by code points: live files, and directories (FORMAT 11.1, 11.2)."""
-        self.settle()
-        return sorted(self._children.get(path, ()))
 
     def files_below(self, path: str) -> Iterator[str]:
         """The paths of all live files below a directory, one by one: who looks for any stops at the first."""

@@ -32,6 +32,7 @@ from ifap_twisted.filesystem.lockbook import LockBook
 from ifap_twisted.filesystem.locking import Locking
 from ifap_twisted.filesystem.objects import Objects
 from ifap_twisted.filesystem.reading import Reader
+from ifap_twisted.filesystem.remarks import doubtful_versions
 from ifap_twisted.filesystem.view import View
 from ifap_twisted.filesystem.writing import Writer
 from ifap_twisted.interfaces import RemotePath
@@ -274,36 +275,9 @@ class Desk:
 
     def entry_of(self, found: Found) -> Entry:
         """The entry of a version that was found."""
-        return self.as_known([replace(found.entry, locked=self.book.locked(found.placed.version.path))])[0]
-
-    def with_locks(self, entries: list[Entry]) -> list[Entry]:
-        """The same entries, those of locked paths with their locks."""
-        locked = {path: lock for path in self.book.paths() if (lock := self.book.locked(path)) is not None}
-        if not locked:
-            return entries
-        return [replace(entry, locked=locked[entry.path]) if entry.path in locked else entry for entry in entries]
-
-    def as_known(self, entries: list[Entry]) -> list[Entry]:
-        """The same entries, saying which are doubtful."""
-        bad = self.view.unusable
-        suspects = {version.vid for uid in bad if (version := self.view.index.at(uid)) is not None}
-        return [
-            replace(entry, doubtful=self._is_doubtful(entry, bad))
-            if entry.conflict or entry.version in suspects
-            else entry
-            for entry in entries
-        ]
-
-    def _is_doubtful(self, entry: Entry, bad: Collection[int]) -> bool:
-        """Without a conflict the content stays, whatever its writer does."""
-        index, now = self.view.index, self.view.elapsed()
-        names = {entry.path, entry.path.removesuffix(BESIDE)}
-        found = [placed for name in names for placed in index.history(name).find(entry.version)]
-        return any(
-            (placed.places and set(placed.places).issubset(bad))
-            or (entry.conflict and index.may_be_withdrawn(placed, now))
-            for placed in found
-        )
+        name, vid = found.placed.version.path, found.placed.version.vid
+        doubtful = (name, vid) in doubtful_versions(self.view, [name])
+        return replace(found.entry, locked=self.book.locked(name), doubtful=doubtful)
 
 
 def as_before(found: Found, **changes: object) -> Change:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ifap_twisted.core import paths
 from ifap_twisted.core.history import History, Placed
-from ifap_twisted.core.index import Index
+from ifap_twisted.core.tree import Tree
 from ifap_twisted.core.values import Entry, Lock
 
 BESIDE = "~file"
@@ -39,23 +39,23 @@ def entry_of(history: History, placed: Placed, *, path: str | None = None, locke
 DEFAULT_MODE = 0o644
 
 
-def directory_entry(index: Index, path: str) -> Entry:
+def directory_entry(tree: Tree, path: str) -> Entry:
     """The entry of a directory that is there, with its marker or without."""
-    history = index.history(path)
-    if markers := index.markers(path):
+    history = tree.history(path)
+    if markers := tree.markers(path):
         return entry_of(history, markers[-1])
     return Entry(path=path, type="directory", versions=0, mode=0o755, conflict=history.in_conflict)
 
 
-def children(index: Index, path: str) -> list[Entry]:
+def children(tree: Tree, path: str) -> list[Entry]:
     """The live entries of a directory, by name (FORMAT 11.2)."""
     found: list[Entry] = []
-    for name in index.children(path):
+    for name in tree.children(path):
         child = paths.join(path, name)
-        history = index.history(child)
-        file = index.file(child)
-        if index.is_directory(child):
-            found.append(directory_entry(index, child))
+        history = tree.history(child)
+        file = tree.file(child)
+        if tree.is_directory(child):
+            found.append(directory_entry(tree, child))
             if file is not None:
                 found.append(entry_of(history, file, path=child + BESIDE))
         elif file is not None:
@@ -63,24 +63,24 @@ def children(index: Index, path: str) -> list[Entry]:
     return found
 
 
-def descendants(index: Index, path: str) -> list[Entry]:
+def descendants(tree: Tree, path: str) -> list[Entry]:
     """All live entries below a directory: each directory before what is in it."""
     found: list[Entry] = []
-    waiting = children(index, path)[::-1]
+    waiting = children(tree, path)[::-1]
     while waiting:  # a tree may be deeper than Python's stack
         entry = waiting.pop()
         found.append(entry)
         if entry.type == "directory":
-            waiting.extend(children(index, entry.path)[::-1])
+            waiting.extend(children(tree, entry.path)[::-1])
     return found
 
 
-def hidden(index: Index, path: str) -> list[Entry]:
+def hidden(tree: Tree, path: str) -> list[Entry]:
     """What ``ls -a`` shows besides, below a directory: tombstones, reserved files and odd names (FORMAT 6.1, 11.1)."""
     prefix = path + "/" if path else ""
     found = []
-    for name in index.paths():
-        history = index.history(name)
+    for name in tree.paths():
+        history = tree.history(name)
         if history.current is None or (prefix and not name.startswith(prefix)):
             continue
         if not history.live or paths.is_reserved(name) or not paths.is_writable(name):
@@ -88,14 +88,14 @@ def hidden(index: Index, path: str) -> list[Entry]:
     return found
 
 
-def as_of(index: Index, path: str, moment: float) -> list[Entry]:
+def as_of(tree: Tree, path: str, moment: float) -> list[Entry]:
     """The files below a directory, or the file itself, as they were, from the versions that are still there."""
     prefix = path + "/" if path else ""
     found = []
-    for name in index.paths():
+    for name in tree.paths():
         if (name != path and not name.startswith(prefix)) or paths.is_reserved(name) or not paths.is_writable(name):
             continue
-        history = index.history(name)
+        history = tree.history(name)
         then = history.of(placed for placed in history.versions if placed.version.written <= moment)
         if then.current is not None and then.live:
             found.append(entry_of(then, then.current))

@@ -278,8 +278,8 @@ class Filesystem:
         await self._up_to_date()
         name = paths.clean(path)
         if at is not None:
-            return showing.directory_then(self.desk, name, at, recursive=recursive)
-        return showing.directory(self.desk, name, recursive=recursive, everything=everything)
+            return await showing.directory_then(self.desk, name, at, recursive=recursive)
+        return await showing.directory(self.desk, name, recursive=recursive, everything=everything)
 
     @deferred
     async def versions(self, path: RemotePath) -> Sequence[Entry]:

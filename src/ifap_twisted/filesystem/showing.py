@@ -8,14 +8,19 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 
 from ifap_twisted.core import paths
+from ifap_twisted.core.tree import Tree
 from ifap_twisted.core.values import Entry, Record
 from ifap_twisted.errors import CallerError, NotFound, Renumbered
 from ifap_twisted.filesystem import entries, streams
 from ifap_twisted.filesystem.desk import Desk, Found
+from ifap_twisted.filesystem.remarks import Remarks, remarks_now
 from ifap_twisted.filesystem.sources import check_length
 from ifap_twisted.interfaces import IStream, RemotePath
 
 T = TypeVar("T")
+
+AT_ONCE = 300
+"""So many paths are looked at in some milliseconds."""
 
 
 async def record(desk: Desk, path: RemotePath, version: str | None) -> Record:
@@ -85,33 +90,58 @@ def entry(desk: Desk, path: RemotePath, version: str | None) -> Entry:
     return desk.entry_of(desk.file(name, version))
 
 
-def directory(desk: Desk, name: str, *, recursive: bool, everything: bool) -> Sequence[Entry]:
-    """The entries of a directory by name, or the one of a file.
+async def directory(desk: Desk, name: str, *, recursive: bool, everything: bool) -> Sequence[Entry]:
+    """The entries of a directory by name, or the one of a file, all as of one moment.
 
     :raises NotFound:
     """
     index = desk.view.index
-    hidden = entries.hidden(index, name) if everything else []
-    if not index.is_directory(name):
-        if hidden and not index.is_file(name):
-            return _by_name(hidden if recursive else entries.directly_in(hidden, name))
-        return [desk.entry_of(desk.file(name))]
-    shown = entries.descendants(index, name) if recursive else entries.children(index, name)
+    is_directory = index.is_directory(name)
+    if is_directory or (everything and not index.is_file(name)):
+        remarks = remarks_now(desk.view, desk.book)
+        many = index.count_paths() if recursive or everything else index.count_children(name)
+        found = await _looked_up(
+            desk, many, lambda tree: _directory(tree, name, remarks, recursive=recursive, everything=everything)
+        )
+        if is_directory or found:
+            return found
+    return [desk.entry_of(desk.file(name))]
+
+
+async def _looked_up(desk: Desk, many: int, look: Callable[[Tree], list[Entry]]) -> list[Entry]:
+    """What is found in the tree as it is now; where there is much to be looked at, by a thread."""
+    if many <= AT_ONCE:
+        return look(desk.view.index)
+    tree = desk.view.index.at_moment()
+    return await desk.worker(lambda: look(tree))
+
+
+def _directory(tree: Tree, name: str, remarks: Remarks, *, recursive: bool, everything: bool) -> list[Entry]:
+    hidden = entries.hidden(tree, name) if everything else []
+    if not tree.is_directory(name):
+        return _by_name(hidden if recursive else entries.directly_in(hidden, name))
+    shown = entries.descendants(tree, name) if recursive else entries.children(tree, name)
     if not recursive:
         above = entries.implied_directories(hidden, name)
         known = {one.path for one in shown}
         hidden = [one for one in entries.directly_in([*hidden, *above], name) if one.path not in known]
-    return _by_name(desk.as_known(desk.with_locks([*shown, *hidden])))
+    return _by_name(remarks.added_to([*shown, *hidden]))
 
 
-def directory_then(desk: Desk, name: str, moment: float, *, recursive: bool) -> Sequence[Entry]:
+async def directory_then(desk: Desk, name: str, moment: float, *, recursive: bool) -> Sequence[Entry]:
     """The same as it was at a moment, in Unix time, as far as versions are still there.
 
     :raises NotFound:
     """
-    found = entries.as_of(desk.view.index, name, moment)
+    many = desk.view.index.count_paths()
+    found = await _looked_up(desk, many, lambda tree: _directory_then(tree, name, moment, recursive=recursive))
     if not found and name:
         raise NotFound(f"There was no file or directory /{name} then.", path=name)
+    return found
+
+
+def _directory_then(tree: Tree, name: str, moment: float, *, recursive: bool) -> list[Entry]:
+    found = entries.as_of(tree, name, moment)
     everything = [one for one in [*found, *entries.implied_directories(found, name)] if one.path != name]
     if not everything:
         return found
