@@ -22,6 +22,12 @@ import sys, ifap_twisted.control.client
 heavy = {"treq", "klein", "prometheus_client", "twisted.web.client", "twisted.web.server"} & set(sys.modules)
 sys.exit(f"imported already: {sorted(heavy)}" if heavy else 0)
 """
+VERB = """
+import sys, ifap_twisted.service
+heavy = {"klein", "prometheus_client", "twisted.web.server", "ifap_twisted.control", "ifap_twisted.server"}
+found = heavy & set(sys.modules)
+sys.exit(f"imported already: {sorted(found)}" if found else 0)
+"""
 
 
 def run(program: str, *arguments: str) -> str:
@@ -42,3 +48,7 @@ class ImportTests(SynchronousTestCase):
     def test_light_client(self):
         """Importing the client does not import HTTP: a program may find that no node runs."""
         self.assertEqual(run(CLIENT), "")
+
+    def test_light_service(self):
+        """Opening an account imports neither the control interface nor the embedded server."""
+        self.assertEqual(run(VERB), "")

@@ -1,4 +1,7 @@
-"""Composition: settings and a reactor become a filesystem, a service, a node; the only room that knows all others."""
+"""Composition: settings and a reactor become a filesystem, a service, a node; the only room that knows all others.
+
+What a node needs besides is imported by ``service.node`` alone: a verb that opens the account itself starts without.
+"""
 
 from ifap_twisted.service.joining import (
     change_key,
@@ -10,7 +13,6 @@ from ifap_twisted.service.joining import (
     recover,
     revoke_key,
 )
-from ifap_twisted.service.node import make_node
 from ifap_twisted.service.service import IFAPService
 
 __all__ = [
@@ -19,7 +21,6 @@ __all__ = [
     "change_passphrase",
     "connect",
     "login",
-    "make_node",
     "make_recovery_code",
     "open_local",
     "recover",

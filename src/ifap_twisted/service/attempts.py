@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
@@ -19,7 +19,6 @@ from ifap_twisted.filesystem.opening import Membership, Opened, Surroundings, op
 from ifap_twisted.interfaces import IMessageStore
 from ifap_twisted.platforms import user_and_host
 from ifap_twisted.secrecy import Credentials, Secret
-from ifap_twisted.server.service import EmbeddedServer
 from ifap_twisted.service import wrapping
 from ifap_twisted.service.accepting import Accepting
 from ifap_twisted.service.access import Access
@@ -28,6 +27,9 @@ from ifap_twisted.service.remembering import Remembering
 from ifap_twisted.service.shelves import heard_from, shelf_for
 from ifap_twisted.settings import Settings
 from ifap_twisted.workers import ThreadWorker
+
+if TYPE_CHECKING:
+    from ifap_twisted.server.service import EmbeddedServer
 
 
 def options_of(settings: Settings) -> Options:

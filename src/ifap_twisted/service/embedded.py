@@ -10,10 +10,9 @@ from ifap_twisted.basedir.passwords import PasswordFile
 from ifap_twisted.errors import BadSettings
 from ifap_twisted.filesystem.drafting import Random
 from ifap_twisted.server.service import EmbeddedServer
+from ifap_twisted.service.shelves import SOCKET
 from ifap_twisted.settings import Settings
 from ifap_twisted.workers import Worker
-
-SOCKET = "imap.socket"
 
 
 async def start_embedded(

@@ -19,7 +19,6 @@ from ifap_twisted.imap.sasl import Authenticate, Dancer, password
 from ifap_twisted.imap.security import Security, client_tls
 from ifap_twisted.interfaces import IMessageStore
 from ifap_twisted.secrecy import Credentials
-from ifap_twisted.service.embedded import SOCKET
 from ifap_twisted.settings import Settings
 from ifap_twisted.store.imap import ImapStore
 from ifap_twisted.store.maildir import MaildirStore
@@ -28,6 +27,9 @@ from ifap_twisted.store.polite import Politeness, PoliteStore
 from ifap_twisted.workers import Worker
 
 Random = Callable[[int], bytes]
+
+SOCKET = "imap.socket"
+"""Where the embedded server listens, in the basedir."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
