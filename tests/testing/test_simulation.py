@@ -344,6 +344,15 @@ class ScriptedTests(SynchronousTestCase):
         self.assertEqual(judge(simulate(scenario)), [], "it is the plant that is found")
         self.assertIn(promise, {violation.promise for violation in judge(simulate(scenario, plant))})
 
+    def test_numbers_that_change_while_a_large_file_begins(self) -> None:
+        """The secret by which chunks are named is looked for again, where it is now."""
+        openings = [Step(0.0, who, "open") for who in (1, 3, 2)]
+        steps = [Step(24.6, 1, "put", "d/a", number=28), Step(24.7, 2, "put", "d/a", number=994)]
+        steps = [*openings, *steps, Step(25.4, 0, "renumber", "d", number=675)]
+        places = (Place(), Place(), Place(latency=3.0, skew=-600.0), Place(poor=True, late=True, skew=600.0), Place())
+        trace = simulate(Scenario(2383, "memory", places, tuple(steps), (scenario.CHUNKED,)))
+        self.assertEqual(judge(trace), [])
+
     def test_one_that_collects_needed_chunks(self) -> None:
         """They are planned when they are old enough, and gone a grace later."""
         verbs = ("open", "put", "days", "collect", "days", "collect")
