@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -102,45 +103,33 @@ class Files:
             raise bad_request("The parameter 'recursive' is for directories: the path must end with a slash.")
         if call.flag("queue"):
             return await self._queue(call, body)
-        mode, mime, modified = _mode(call), _mime(call), _modified(call)
-        expect = await conditions.expectation(call, self._filesystem)
+        store = await self._storing(call, body)
         before = await conditions.present(call, self._filesystem)
-        unless_equal = call.flag("unless_equal")
-
-        def store() -> Deferred[Entry]:
-            return self._filesystem.put(
-                call.path,
-                body,
-                expect=expect,
-                mode=mode,
-                mime=mime,
-                modified=modified,
-                size=body.length,
-                unless_equal=unless_equal,
-            )
-
         if call.flag("early"):
             await self._store_early(call, store)
             return None
         return _written(await store(), before)
 
-    async def _queue(self, call: Call, body: AnyBody) -> Answer:
-        """Store a file, or let it wait in the journal of the node while the server is away."""
-        if call.flag("early"):
-            raise bad_request("The parameters 'queue' and 'early' exclude each other.")
+    async def _storing(self, call: Call, body: AnyBody) -> Callable[..., Deferred[Entry]]:
+        """The put that is asked for, not begun yet."""
         mode, mime, modified = _mode(call), _mime(call), _modified(call)
-        expect = await conditions.expectation(call, self._filesystem)
-        entry = await self._filesystem.put(
+        return partial(
+            self._filesystem.put,
             call.path,
             body,
-            expect=expect,
+            expect=await conditions.expectation(call, self._filesystem),
             mode=mode,
             mime=mime,
             modified=modified,
             size=body.length,
-            queue=True,
             unless_equal=call.flag("unless_equal"),
         )
+
+    async def _queue(self, call: Call, body: AnyBody) -> Answer:
+        """Store a file, or let it wait in the journal of the node while the server is away."""
+        if call.flag("early"):
+            raise bad_request("The parameters 'queue' and 'early' exclude each other.")
+        entry = await (await self._storing(call, body))(queue=True)
         if entry.pending:
             return entry_answer(entry, status=HTTPStatus.ACCEPTED)
         return entry_answer(entry, status=HTTPStatus.OK if entry.parents else HTTPStatus.CREATED)
