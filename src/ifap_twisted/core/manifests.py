@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final, NamedTuple
+from typing import Final
 
 from ifap_twisted.core import limits
 from ifap_twisted.core.metadata import SCHEME
+from ifap_twisted.core.rows import Piece, Row, Stretch
 from ifap_twisted.core.strictjson import strict_json
 from ifap_twisted.core.values import JSON
 from ifap_twisted.errors import Malformed, NewerVersionNeeded
@@ -27,22 +27,6 @@ __all__ = ["Manifest", "Piece", "Stretch", "grouped"]
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 _VERSION: Final = 1
 _KEYS: Final = frozenset({"depth", "pieces", "scheme", "size", "v"})
-
-
-class Piece(NamedTuple):
-    """A part of a file: the name of its chunk, and its length in bytes without padding."""
-
-    name: str
-    length: int
-
-
-class Stretch(NamedTuple):
-    """What is needed of one piece: from ``start`` of it up to ``stop``; it begins at ``offset`` of the file."""
-
-    piece: Piece
-    offset: int
-    start: int
-    stop: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +72,7 @@ class Manifest:
 
     def stretches(self, start: int, stop: int) -> Iterator[Stretch]:
         """What of which pieces is needed for a range of bytes, in order; the range is cut to what is there."""
-        offsets = [0, *accumulate(piece.length for piece in self.pieces)]
-        start, stop = max(start, 0), min(stop, offsets[-1])
-        if start >= stop:
-            return
-        for number in range(bisect_right(offsets, start) - 1, len(self.pieces)):
-            offset, piece = offsets[number], self.pieces[number]
-            if offset >= stop:
-                return
-            yield Stretch(piece, offset, max(start - offset, 0), min(stop - offset, piece.length))
+        return Row(self.pieces).stretches(start, stop)
 
 
 def grouped(pieces: Sequence[Piece], depth: int) -> Iterator[Manifest]:

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from ifap_twisted.core.manifests import Piece, Stretch
+__all__ = ["Piece", "Row", "Stretch"]
 
-__all__ = ["Row"]
+
+class Piece(NamedTuple):
+    """A part of a file: the name of its chunk, and its length in bytes without padding."""
+
+    name: str
+    length: int
+
+
+class Stretch(NamedTuple):
+    """What is needed of one piece: from ``start`` of it up to ``stop``; it begins at ``offset`` of the file."""
+
+    piece: Piece
+    offset: int
+    start: int
+    stop: int
 
 
 class Row:
